@@ -1,0 +1,1 @@
+//! BuildKit builds with a session of our own.
