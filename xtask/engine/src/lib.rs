@@ -4,5 +4,11 @@
 //! the compiler keeps that rule.
 
 pub mod digest;
+pub mod event;
 pub mod failure;
+pub mod lock;
+pub mod manifest;
+pub mod receipt;
+pub mod run;
 pub mod step;
+pub mod verdict;

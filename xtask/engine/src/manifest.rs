@@ -1,0 +1,251 @@
+//! The ordered list of what a step read, each with its digest.
+//!
+//! One traversal of a step's inputs writes both the key and the text that people read: a manifest is kept in
+//! the receipt, and "why did this run" is the difference of two of them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::{Digest, Hasher};
+use crate::step::StepId;
+
+/// Part of every key: raised when the meaning of an entry changes, so that no old receipt is believed.
+const SCHEMA: &str = "manifest/1";
+
+/// Where an input comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// A field of the step's definition in the graph file.
+    Definition,
+    /// One file.
+    File,
+    /// A set of files, with a listing kept beside the receipt.
+    Files,
+    /// A key of a values file.
+    Value,
+    /// A variable such as `git.commit`.
+    Variable,
+    /// The version of a tool.
+    Tool,
+    /// The output of a step that this one depends on.
+    Upstream,
+    /// A secret: its digest is keyed, nothing of it is ever shown.
+    Secret,
+    /// An image that a Dockerfile builds on.
+    BaseImage,
+}
+
+impl Source {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Definition => "definition",
+            Self::File => "file",
+            Self::Files => "files",
+            Self::Value => "value",
+            Self::Variable => "variable",
+            Self::Tool => "tool",
+            Self::Upstream => "step",
+            Self::Secret => "secret",
+            Self::BaseImage => "base image",
+        }
+    }
+}
+
+/// One input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Where it comes from.
+    pub source: Source,
+    /// Its name: a path, a values key, a step.
+    pub name: String,
+    /// What it contains.
+    pub digest: Digest,
+    /// Its value for people, when it is short and no secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<String>,
+}
+
+/// All inputs of a step, in the order in which they were read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    step: StepId,
+    entries: Vec<Entry>,
+}
+
+impl Manifest {
+    /// No inputs yet.
+    pub fn new(step: StepId) -> Self {
+        Self { step, entries: Vec::new() }
+    }
+
+    /// The step whose inputs these are.
+    pub fn step(&self) -> &StepId {
+        &self.step
+    }
+
+    /// The inputs.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Adds an input whose value people may read.
+    pub fn value(&mut self, source: Source, name: impl Into<String>, value: impl fmt::Display) {
+        let shown = value.to_string();
+        let digest = Digest::of_bytes(shown.as_bytes());
+        self.entries.push(Entry { source, name: name.into(), digest, shown: Some(shown) });
+    }
+
+    /// Adds an input by its digest alone.
+    pub fn digest(&mut self, source: Source, name: impl Into<String>, digest: Digest) {
+        self.entries.push(Entry { source, name: name.into(), digest, shown: None });
+    }
+
+    /// SHA-256 over every field of every entry, each behind its length.
+    ///
+    /// `shown` is left out: it is a rendering of what the digest covers already.
+    pub fn key(&self) -> Digest {
+        let mut hasher = Hasher::new(SCHEMA);
+        hasher.text(&self.step.to_string()).number(self.entries.len() as u64);
+        for entry in &self.entries {
+            hasher.text(entry.source.word()).text(&entry.name).digest(&entry.digest);
+        }
+        hasher.finish()
+    }
+
+    /// What differs from `old` to this manifest, in this manifest's order, removed inputs last.
+    pub fn changes_since(&self, old: &Self) -> Vec<Change> {
+        let index = |manifest: &Self| -> BTreeMap<(Source, String), Entry> {
+            manifest.entries.iter().map(|e| ((e.source, e.name.clone()), e.clone())).collect()
+        };
+        let (before, after) = (index(old), index(self));
+        let mut changes = Vec::new();
+        for entry in &self.entries {
+            match before.get(&(entry.source, entry.name.clone())) {
+                None => changes.push(Change::new(entry, What::Added { to: entry.shown.clone() })),
+                Some(was) if was.digest != entry.digest => {
+                    changes
+                        .push(Change::new(entry, What::Changed { from: was.shown.clone(), to: entry.shown.clone() }));
+                }
+                Some(_) => {}
+            }
+        }
+        for entry in &old.entries {
+            if !after.contains_key(&(entry.source, entry.name.clone())) {
+                changes.push(Change::new(entry, What::Removed));
+            }
+        }
+        if changes.is_empty() && old.key() != self.key() {
+            // The same inputs in another order: rare, but a reason must be given.
+            changes.push(Change { source: Source::Definition, name: "order of inputs".into(), what: What::Removed });
+        }
+        changes
+    }
+}
+
+/// One input that is not as it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Where the input comes from.
+    pub source: Source,
+    /// Its name.
+    pub name: String,
+    /// How it differs.
+    pub what: What,
+}
+
+/// How an input differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum What {
+    /// It was not there.
+    Added {
+        /// Its value, when people may read it.
+        to: Option<String>,
+    },
+    /// It is no longer there.
+    Removed,
+    /// It was different.
+    Changed {
+        /// The former value, when people may read it.
+        from: Option<String>,
+        /// The present value, when people may read it.
+        to: Option<String>,
+    },
+}
+
+impl Change {
+    fn new(entry: &Entry, what: What) -> Self {
+        Self { source: entry.source, name: entry.name.clone(), what }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A path says that it is a file and a step's name that it is a step; the others need the word.
+        match self.source {
+            Source::File | Source::Files | Source::Upstream => f.write_str(&self.name)?,
+            source => write!(f, "{} {}", source.word(), self.name)?,
+        }
+        match &self.what {
+            What::Added { to: Some(to) } => write!(f, " added: {}", brief(to)),
+            What::Added { to: None } => f.write_str(" added"),
+            What::Removed => f.write_str(" removed"),
+            What::Changed { from: Some(from), to: Some(to) } => write!(f, " {} → {}", brief(from), brief(to)),
+            What::Changed { .. } => f.write_str(" changed"),
+        }
+    }
+}
+
+/// A value short enough for one line.
+fn brief(value: &str) -> String {
+    const MOST: usize = 40;
+    let line = value.lines().next().unwrap_or_default();
+    if line.chars().count() > MOST || line.len() < value.len() {
+        format!("{}…", line.chars().take(MOST).collect::<String>())
+    } else if line.is_empty() {
+        "(empty)".to_owned()
+    } else {
+        line.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Manifest, Source};
+    use crate::step::{Kind, StepId};
+
+    fn manifest(values: &[(&str, &str)]) -> Manifest {
+        let mut manifest = Manifest::new(StepId::new(Kind::Release, "todo"));
+        for (name, value) in values {
+            manifest.value(Source::Value, *name, value);
+        }
+        manifest
+    }
+
+    #[test]
+    fn changes_are_named_with_both_values() {
+        let rows: &[(&[(&str, &str)], &[(&str, &str)], &[&str])] = &[
+            (&[("a", "1")], &[("a", "1")], &[]),
+            (&[("a", "1")], &[("a", "2")], &["value a 1 → 2"]),
+            (&[], &[("a", "2")], &["value a added: 2"]),
+            (&[("a", "1"), ("b", "")], &[("b", "x")], &["value b (empty) → x", "value a removed"]),
+            (&[("a", "1"), ("b", "2")], &[("b", "2"), ("a", "1")], &["definition order of inputs removed"]),
+        ];
+        for (old, new, expected) in rows {
+            let (old, new) = (manifest(old), manifest(new));
+            let changes: Vec<_> = new.changes_since(&old).iter().map(ToString::to_string).collect();
+            assert_eq!(changes, *expected);
+            assert_eq!(changes.is_empty(), old.key() == new.key(), "a difference of keys always has a reason");
+        }
+    }
+
+    #[test]
+    fn the_step_is_part_of_the_key() {
+        let one = Manifest::new(StepId::new(Kind::Image, "a"));
+        let other = Manifest::new(StepId::new(Kind::Image, "b"));
+        assert_ne!(one.key(), other.key());
+    }
+}

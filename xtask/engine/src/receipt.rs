@@ -1,0 +1,213 @@
+//! What is known of a step's last success, and the folder of small files that keeps it.
+//!
+//! Any of these files may be deleted, cut short or written over: that costs a run of the step, never a wrong skip.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::failure::Failure;
+use crate::manifest::Manifest;
+use crate::step::StepId;
+
+/// What a step made: what the steps behind it see of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// All facts that a later step may use, in the shape that the kind of step defines.
+    pub facts: serde_json::Value,
+    /// What was made, as one digest: two outputs with the same digest are interchangeable for every later step.
+    pub digest: Digest,
+}
+
+/// A step's run, from its start to its success.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The inputs.
+    pub manifest: Manifest,
+    /// What it made. `None` from the moment the step starts to change the world until it has succeeded:
+    /// a receipt that says so is never fresh.
+    pub output: Option<Output>,
+    /// What of the world has to be as it was then, in the shape that the kind of step defines.
+    pub observed: serde_json::Value,
+    /// When it ended: milliseconds since 1970.
+    pub finished_ms: u64,
+    /// How long the run took.
+    pub took: Duration,
+}
+
+/// What the folder holds for a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stored {
+    /// No receipt.
+    Nothing,
+    /// Something that cannot be read, and why.
+    Damaged(String),
+    /// A receipt.
+    Receipt(Box<Receipt>),
+}
+
+impl Stored {
+    /// The receipt, if there is one that can be read.
+    pub fn receipt(&self) -> Option<&Receipt> {
+        match self {
+            Self::Receipt(receipt) => Some(receipt),
+            Self::Nothing | Self::Damaged(_) => None,
+        }
+    }
+}
+
+/// The folder of receipts: one file per step.
+#[derive(Debug, Clone)]
+pub struct Receipts {
+    folder: PathBuf,
+}
+
+/// First line of a receipt's file: format, length of the rest in bytes, SHA-256 of the rest.
+const FORMAT: &str = "receipt/1";
+
+impl Receipts {
+    /// Receipts below `folder`, which is made when the first one is written.
+    pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into() }
+    }
+
+    /// What is known of `step`. Never fails: what cannot be read is [`Stored::Damaged`].
+    pub fn load(&self, step: &StepId) -> Stored {
+        match fs::read(self.path(step)) {
+            Ok(bytes) => decode(&bytes, step),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Stored::Nothing,
+            Err(error) => Stored::Damaged(error.to_string()),
+        }
+    }
+
+    /// Writes a receipt so that a crash at any moment leaves either the old one or the new one.
+    pub fn store(&self, receipt: &Receipt) -> Result<(), Failure> {
+        write_atomically(&self.path(receipt.manifest.step()), &encode(receipt)?)
+    }
+
+    /// Forgets a step.
+    pub fn remove(&self, step: &StepId) -> Result<(), Failure> {
+        let path = self.path(step);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::io("remove", &path, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn path(&self, step: &StepId) -> PathBuf {
+        self.folder.join(step.file_stem())
+    }
+}
+
+/// A receipt as the bytes of its file.
+///
+/// # Errors
+/// Only when the receipt cannot be expressed as JSON, which its types rule out.
+pub fn encode(receipt: &Receipt) -> Result<Vec<u8>, Failure> {
+    let body =
+        serde_json::to_vec(receipt).map_err(|error| Failure::step("could not write a receipt").because(error))?;
+    let mut bytes = format!("{FORMAT} {} {}\n", body.len(), Digest::of_bytes(&body)).into_bytes();
+    bytes.extend(body);
+    Ok(bytes)
+}
+
+/// Reads what [`encode`] wrote for `step`.
+pub fn decode(bytes: &[u8], step: &StepId) -> Stored {
+    match try_decode(bytes, step) {
+        Ok(receipt) => Stored::Receipt(Box::new(receipt)),
+        Err(what) => Stored::Damaged(what),
+    }
+}
+
+fn try_decode(bytes: &[u8], step: &StepId) -> Result<Receipt, String> {
+    let end = bytes.iter().position(|byte| *byte == b'\n').ok_or("it has no first line")?;
+    let (head, body) = (&bytes[..end], &bytes[end + 1..]);
+    let head = std::str::from_utf8(head).map_err(|_| "its first line is no text")?;
+    let expected = format!("{FORMAT} {} {}", body.len(), Digest::of_bytes(body));
+    if !head.starts_with(FORMAT) {
+        return Err("another version wrote it".into());
+    }
+    if head != expected {
+        return Err("its checksum does not match".into());
+    }
+    let receipt: Receipt = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    if receipt.manifest.step() != step {
+        return Err(format!("it belongs to {}", receipt.manifest.step()));
+    }
+    Ok(receipt)
+}
+
+/// Writes a file under a temporary name beside `path`, then renames it; makes the folder when it is missing.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // The process's number keeps two runs from writing the same temporary file.
+    let temporary = folder.join(format!(".{name}.{}", std::process::id()));
+    fs::create_dir_all(folder).map_err(|error| Failure::io("make the folder", folder, &error))?;
+    let written = fs::File::create(&temporary).and_then(|mut file| file.write_all(bytes));
+    written.and_then(|()| fs::rename(&temporary, path)).map_err(|error| {
+        // Best effort: the write's own error is the one to tell.
+        let _ = fs::remove_file(&temporary);
+        Failure::io("write", path, &error)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use super::{Output, Receipt, Receipts, Stored};
+    use crate::digest::Digest;
+    use crate::manifest::{Manifest, Source};
+    use crate::step::{Kind, StepId};
+
+    fn receipt() -> Receipt {
+        let mut manifest = Manifest::new(StepId::new(Kind::Image, "backend"));
+        manifest.value(Source::Definition, "context", "backend");
+        Receipt {
+            manifest,
+            output: Some(Output { facts: serde_json::json!({"id": "sha256:1"}), digest: Digest::of_bytes(b"1") }),
+            observed: serde_json::json!({"tag": "x"}),
+            finished_ms: 1,
+            took: Duration::from_millis(1500),
+        }
+    }
+
+    #[test]
+    fn any_damage_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let receipts = Receipts::in_folder(folder.path().join("receipts"));
+        let (receipt, step) = (receipt(), StepId::new(Kind::Image, "backend"));
+        assert_eq!(receipts.load(&step), Stored::Nothing);
+        receipts.store(&receipt).unwrap();
+        assert_eq!(receipts.load(&step), Stored::Receipt(Box::new(receipt)));
+
+        let path = receipts.path(&step);
+        let good = fs::read(&path).unwrap();
+        for length in 0..good.len() {
+            fs::write(&path, &good[..length]).unwrap();
+            assert!(matches!(receipts.load(&step), Stored::Damaged(_)), "cut to {length} bytes");
+        }
+        for position in 0..good.len() {
+            let mut bad = good.clone();
+            bad[position] ^= 1;
+            fs::write(&path, bad).unwrap();
+            assert!(matches!(receipts.load(&step), Stored::Damaged(_)), "bit flipped in byte {position}");
+        }
+    }
+
+    #[test]
+    fn a_receipt_under_another_steps_name_is_not_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        let receipts = Receipts::in_folder(folder.path());
+        receipts.store(&receipt()).unwrap();
+        let other = StepId::new(Kind::Image, "frontend");
+        fs::copy(receipts.path(&StepId::new(Kind::Image, "backend")), receipts.path(&other)).unwrap();
+        assert!(matches!(receipts.load(&other), Stored::Damaged(_)));
+    }
+}
