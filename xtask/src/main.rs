@@ -1,3 +1,5 @@
-//! `cargo xtask`.
+//! `cargo xtask`: see `cli` for the commands.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    xtask::cli::main()
+}

@@ -227,7 +227,8 @@ mod tests {
 
     #[test]
     fn changes_are_named_with_both_values() {
-        let rows: &[(&[(&str, &str)], &[(&str, &str)], &[&str])] = &[
+        type Values = &'static [(&'static str, &'static str)];
+        let rows: &[(Values, Values, &[&str])] = &[
             (&[("a", "1")], &[("a", "1")], &[]),
             (&[("a", "1")], &[("a", "2")], &["value a 1 → 2"]),
             (&[], &[("a", "2")], &["value a added: 2"]),

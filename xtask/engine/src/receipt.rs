@@ -141,6 +141,25 @@ fn try_decode(bytes: &[u8], step: &StepId) -> Result<Receipt, String> {
     Ok(receipt)
 }
 
+/// Which receipt a step is judged by: this checkout's `own`, or the one that whoever worked under the step's lock
+/// last left there, which may be another checkout. Also whether it is the latter.
+///
+/// A shared receipt for the very same inputs saves repeating what another checkout did. One without output means that
+/// somebody began to change the world and has not finished: then no receipt is good, ours included.
+pub fn choose(key: &Digest, own: Stored, shared: Stored) -> (Stored, bool) {
+    let is_for_key = |stored: &Stored| {
+        stored.receipt().is_some_and(|receipt| receipt.output.is_some() && receipt.manifest.key() == *key)
+    };
+    match (own, shared) {
+        (Stored::Receipt(mut own), Stored::Receipt(shared)) if shared.output.is_none() => {
+            own.output = None;
+            (Stored::Receipt(own), false)
+        }
+        (own, shared) if is_for_key(&shared) && !is_for_key(&own) => (shared, true),
+        (own, _) => (own, false),
+    }
+}
+
 /// Writes a file under a temporary name beside `path`, then renames it; makes the folder when it is missing.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let folder = path.parent().unwrap_or(Path::new("."));

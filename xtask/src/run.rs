@@ -1,0 +1,293 @@
+//! Carries the engine's effects out: side by side, with locks and receipts on disk, until every step has ended.
+//!
+//! What has to be done is the engine's decision ([`engine::run::Run`]); how is the steps'. Between the two there is
+//! only this loop.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use engine::digest::Digest;
+use engine::event::{Event, Tally};
+use engine::failure::Failure;
+use engine::lock::{Held, Locks};
+use engine::receipt::{Receipts, choose};
+use engine::run::{Effect, End, Job, Judgement, Limits, Outcome, Performed, Planned, Run, State, Transition};
+use engine::step::StepId;
+use engine::verdict::Verdict;
+use tokio::task::JoinSet;
+
+use crate::context::Context;
+use crate::steps::Step;
+
+/// How long a cancelled step may take to end its children and undo what is half done.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The steps of a graph.
+pub type Steps = BTreeMap<StepId, Arc<dyn Step>>;
+
+/// What became of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// Each step's end, in the order of the plan.
+    pub states: Vec<(StepId, State)>,
+    /// What failed, in the order in which it did.
+    pub failures: Vec<Failure>,
+}
+
+impl Summary {
+    /// How many steps ended how.
+    pub fn tally(&self) -> Tally {
+        let count = |state: State| self.states.iter().filter(|(_, other)| *other == state).count();
+        Tally {
+            ran: count(State::Done),
+            fresh: count(State::Fresh),
+            failed: count(State::Failed),
+            skipped: count(State::Skipped),
+            cancelled: count(State::Cancelled),
+        }
+    }
+}
+
+/// Runs `plan` to its end.
+pub async fn execute(cx: &Context, steps: &Steps, plan: Vec<Planned>, locks: &Locks) -> Summary {
+    let hands = Hands { cx: cx.clone(), receipts: cx.workspace.receipts(), locks: locks.clone(), held: Arc::default() };
+    let mut run = Run::new(plan, Limits::default());
+    let mut tasks = JoinSet::new();
+    let mut steps_of_tasks = BTreeMap::new();
+    let mut failures = Vec::new();
+    let mut cancelled = false;
+    loop {
+        for (step, transition) in run.take_transitions() {
+            tell(cx, step, transition, &mut failures);
+        }
+        for (id, effect) in run.take_effects() {
+            match steps.get(&id) {
+                Some(step) => {
+                    let (step, hands, name) = (step.clone(), hands.clone(), id.clone());
+                    let task = tasks.spawn(async move {
+                        let outcome = hands.carry_out(&*step, effect).await;
+                        (name, outcome)
+                    });
+                    steps_of_tasks.insert(task.id().to_string(), id);
+                }
+                None => run.complete(&id, failed(Failure::step(format!("{id} is planned but not in the graph")))),
+            }
+        }
+        if run.is_over() && tasks.is_empty() {
+            for (step, transition) in run.take_transitions() {
+                tell(cx, step, transition, &mut failures);
+            }
+            break;
+        }
+        tokio::select! {
+            ended = tasks.join_next_with_id() => match ended {
+                Some(Ok((task, (step, outcome)))) => {
+                    steps_of_tasks.remove(&task.to_string());
+                    run.complete(&step, outcome);
+                }
+                Some(Err(error)) => {
+                    if let Some(step) = steps_of_tasks.remove(&error.id().to_string()) {
+                        let failure = Failure::step(format!("{step} ended by a defect of this tool"))
+                            .because(error)
+                            .help("please report it with the folder .xtask/runs of this run");
+                        run.complete(&step, failed(failure));
+                    }
+                }
+                // Nothing runs and nothing is over: only a cycle could do that, and the graph has none.
+                None => run.cancel(),
+            },
+            () = cx.cancel.cancelled(), if !cancelled => {
+                cancelled = true;
+                run.cancel();
+            }
+        }
+    }
+    let states = run.states().map(|(step, state)| (step.clone(), state)).collect();
+    Summary { states, failures }
+}
+
+/// Judges `plan` without running anything: steps behind a stale one are judged by what that one made last.
+pub async fn judge(
+    cx: &Context,
+    steps: &Steps,
+    plan: &[Planned],
+    locks: &Locks,
+) -> Vec<(StepId, Result<Verdict, Failure>)> {
+    let hands = Hands { cx: cx.clone(), receipts: cx.workspace.receipts(), locks: locks.clone(), held: Arc::default() };
+    let mut verdicts = Vec::new();
+    for planned in plan {
+        let Some(step) = steps.get(&planned.step) else { continue };
+        let verdict = match hands.judge(&**step).await {
+            Ok(judgement) => {
+                let Judgement { manifest, stored, observation, .. } = judgement;
+                if let Some(output) = stored.receipt().and_then(|receipt| receipt.output.clone()) {
+                    cx.set_output(&planned.step, output);
+                }
+                Ok(engine::verdict::judge(&manifest, &stored, observation.as_ref(), planned.forced))
+            }
+            Err(failure) => Err(failure),
+        };
+        verdicts.push((planned.step.clone(), verdict));
+    }
+    verdicts
+}
+
+fn tell(cx: &Context, step: StepId, transition: Transition, failures: &mut Vec<Failure>) {
+    let event = match transition {
+        Transition::Stale(verdict) => Event::Stale { step, reasons: verdict.reasons().to_vec() },
+        Transition::Started => Event::Started { step },
+        Transition::Skipped { because_of } => Event::Skipped { step, because_of },
+        Transition::Cancelled => Event::Cancelled { step },
+        Transition::Ended(End::Fresh(output)) => {
+            cx.set_output(&step, output);
+            Event::Fresh { step }
+        }
+        Transition::Ended(End::Done(performed)) => {
+            cx.set_output(&step, performed.output);
+            Event::Done { step, summary: performed.summary, took: performed.took }
+        }
+        Transition::Ended(End::Failed(failure)) => {
+            failures.push((*failure).clone());
+            Event::Failed { step, failure: *failure }
+        }
+    };
+    cx.tell(event);
+}
+
+fn failed(failure: Failure) -> Outcome {
+    Outcome::Failed(Box::new(failure))
+}
+
+/// What carries effects out.
+#[derive(Clone)]
+struct Hands {
+    cx: Context,
+    receipts: Receipts,
+    locks: Locks,
+    held: Arc<Mutex<BTreeMap<StepId, Grip>>>,
+}
+
+/// A step's lock, from its judgement on.
+#[derive(Default)]
+struct Grip {
+    /// What lay beside the lock when the step was judged.
+    mark: Option<Digest>,
+    held: Option<Held>,
+}
+
+impl Hands {
+    async fn carry_out(&self, step: &dyn Step, effect: Effect) -> Outcome {
+        let outcome = match effect {
+            Effect::Judge => self.judge(step).await.map(|judgement| Outcome::Judged(Box::new(judgement))),
+            Effect::Lock => self.lock(step).await,
+            Effect::Mark(receipt) | Effect::Record(receipt) => self.store(step, &receipt),
+            Effect::Perform(job) => self.perform(step, &job).await,
+            Effect::Gather => step.gather(&self.cx).await.map(|manifest| Outcome::Gathered(Box::new(manifest))),
+            Effect::Refresh(receipt) => self.refresh(step, &receipt),
+            Effect::Unlock => {
+                self.grip(step, |grip| grip.held = None);
+                Ok(Outcome::Done)
+            }
+        };
+        outcome.unwrap_or_else(failed)
+    }
+
+    async fn judge(&self, step: &dyn Step) -> Result<Judgement, Failure> {
+        let look = async {
+            let lock = self.locks.named(&step.lock_name(&self.cx)?);
+            // Read before anything else: whoever works on the step from here on leaves another mark.
+            let shared = lock.shared(step.id());
+            self.grip(step, |grip| grip.mark = Some(shared.mark));
+            let manifest = step.gather(&self.cx).await?;
+            let (stored, adopted) = choose(&manifest.key(), self.receipts.load(step.id()), shared.stored);
+            let observation = match stored.receipt() {
+                Some(receipt) if receipt.output.is_some() => Some(step.observe(&self.cx, receipt).await?),
+                _ => None,
+            };
+            Ok(Judgement { manifest, stored, adopted, observation })
+        };
+        tokio::select! {
+            judgement = look => judgement,
+            () = self.cx.cancel.cancelled() => Err(Failure::interrupted()),
+        }
+    }
+
+    async fn lock(&self, step: &dyn Step) -> Result<Outcome, Failure> {
+        let lock = self.locks.named(&step.lock_name(&self.cx)?);
+        let holder = format!(
+            "`{}` in {}, process {}",
+            std::env::args().skip(1).collect::<Vec<_>>().join(" "),
+            self.cx.workspace.root().display(),
+            std::process::id()
+        );
+        let held = match lock.try_acquire(&holder)? {
+            Some(held) => held,
+            None => {
+                let other = lock.holder().unwrap_or_else(|| "another run".to_owned());
+                self.cx.tell(Event::Waiting { step: step.id().clone(), holder: other });
+                let waiting = lock.clone();
+                // A thread that waits for a lock cannot be told to stop; it ends with the process.
+                let acquire = tokio::task::spawn_blocking(move || waiting.acquire(&holder));
+                tokio::select! {
+                    held = acquire => held.map_err(|error| Failure::step("could not wait for a lock").because(error))??,
+                    () = self.cx.cancel.cancelled() => return Err(Failure::interrupted()),
+                }
+            }
+        };
+        let mark = lock.shared(step.id()).mark;
+        let mut changed_hands = false;
+        self.grip(step, |grip| {
+            changed_hands = grip.mark != Some(mark);
+            grip.held = Some(held);
+        });
+        Ok(Outcome::Locked { changed_hands })
+    }
+
+    fn store(&self, step: &dyn Step, receipt: &engine::receipt::Receipt) -> Result<Outcome, Failure> {
+        let mut shared = Ok(());
+        self.grip(step, |grip| {
+            if let Some(held) = &grip.held {
+                shared = held.share(receipt);
+            }
+        });
+        shared?;
+        self.receipts.store(receipt)?;
+        Ok(Outcome::Done)
+    }
+
+    fn refresh(&self, step: &dyn Step, receipt: &engine::receipt::Receipt) -> Result<Outcome, Failure> {
+        let lock = self.locks.named(&step.lock_name(&self.cx)?);
+        if let Some(held) = lock.try_acquire("a look at what is there")? {
+            held.share(receipt)?;
+            self.receipts.store(receipt)?;
+        }
+        Ok(Outcome::Done)
+    }
+
+    async fn perform(&self, step: &dyn Step, job: &Job) -> Result<Outcome, Failure> {
+        let begun = Instant::now();
+        let stopped = async {
+            self.cx.cancel.cancelled().await;
+            crate::world::pause(GRACE).await;
+        };
+        let made = tokio::select! {
+            made = step.perform(&self.cx, job) => made?,
+            () = stopped => return Err(Failure::interrupted()),
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(Outcome::Performed(Box::new(Performed {
+            output: made.output,
+            observed: made.observed,
+            summary: self.cx.redactor.redact(&made.summary),
+            finished_ms: now.as_millis() as u64,
+            took: begun.elapsed(),
+        })))
+    }
+
+    fn grip(&self, step: &dyn Step, change: impl FnOnce(&mut Grip)) {
+        // A poisoned lock means that a step's task panicked, which the loop reports; the grips are still sound.
+        let mut held = self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        change(held.entry(step.id().clone()).or_default());
+    }
+}

@@ -1,0 +1,75 @@
+//! The kinds of step, one file each.
+//!
+//! A step says what it reads, what it looks at in the world and how it changes the world; the engine decides when.
+//! A step prints nothing and never asks for another step's internals: it sees their outputs.
+
+use async_trait::async_trait;
+use engine::failure::Failure;
+use engine::manifest::Manifest;
+use engine::receipt::{Output, Receipt};
+use engine::run::{Job, Pool};
+use engine::step::StepId;
+use engine::verdict::Observation;
+
+use crate::context::Context;
+
+/// What a step made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Made {
+    /// What later steps see of it.
+    pub output: Output,
+    /// What of the world has to be as it is now for the step to stay fresh.
+    pub observed: serde_json::Value,
+    /// One line for people: `3f9c1a77b2d0 in the node's daemon, 212 MB`.
+    pub summary: String,
+}
+
+/// How much a teardown takes away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Scope {
+    /// Volumes, their data and the secrets that belong to it, too.
+    pub data: bool,
+    /// The cluster itself, too.
+    pub cluster: bool,
+}
+
+/// Something in the world that a teardown would remove or keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Belonging {
+    /// What it is, for people: `helm release todo in namespace todo`.
+    pub what: String,
+    /// `None` when it goes; otherwise why it stays: `--data removes it`.
+    pub kept: Option<String>,
+}
+
+/// A step of the graph, of any kind.
+#[async_trait]
+pub trait Step: Send + Sync {
+    /// Which step.
+    fn id(&self) -> &StepId;
+
+    /// What it occupies while it runs.
+    fn pool(&self) -> Pool;
+
+    /// The name of the lock under which it runs: what it changes, so that every checkout on this machine that
+    /// changes the same thing uses the same name.
+    ///
+    /// # Errors
+    /// When the cluster or daemon that is part of the name is not known.
+    fn lock_name(&self, cx: &Context) -> Result<String, Failure>;
+
+    /// Reads all inputs. Must not change anything, and must read the disk again at each call.
+    async fn gather(&self, cx: &Context) -> Result<Manifest, Failure>;
+
+    /// Holds the world against a receipt of this step that has an output. Must not change anything.
+    async fn observe(&self, cx: &Context, receipt: &Receipt) -> Result<Observation, Failure>;
+
+    /// Changes the world. Must come to the same end whatever an earlier run that was killed has left.
+    async fn perform(&self, cx: &Context, job: &Job) -> Result<Made, Failure>;
+
+    /// What of this step there is in the world, and what a teardown of `scope` does with it. Changes nothing.
+    async fn belongings(&self, cx: &Context, scope: Scope) -> Result<Vec<Belonging>, Failure>;
+
+    /// Removes what [`Self::belongings`] says goes.
+    async fn remove(&self, cx: &Context, scope: Scope) -> Result<(), Failure>;
+}

@@ -1,0 +1,80 @@
+//! The checkout that a run works in, and the folder in it where runs keep what they know.
+//!
+//! All of that folder can be deleted at any time; the next run then judges everything anew.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use engine::failure::Failure;
+use engine::receipt::Receipts;
+use engine::step::StepId;
+
+/// A checkout with a graph file.
+#[derive(Debug, Clone)]
+pub struct Workspace {
+    root: PathBuf,
+}
+
+impl Workspace {
+    /// The workspace whose graph file lies in `root`, an absolute path.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The folder of the graph file.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// `.xtask`, where runs keep what they know.
+    pub fn state(&self) -> PathBuf {
+        self.root.join(".xtask")
+    }
+
+    /// The receipts of this checkout.
+    pub fn receipts(&self) -> Receipts {
+        Receipts::in_folder(self.state().join("receipts"))
+    }
+
+    /// Where the journals and logs of run `number` are kept.
+    pub fn run_folder(&self, number: u64) -> PathBuf {
+        self.state().join("runs").join(number.to_string())
+    }
+
+    /// The log of a step in run `number`.
+    pub fn log_path(&self, number: u64, step: &StepId) -> PathBuf {
+        self.run_folder(number).join(format!("{}.log", step.file_stem()))
+    }
+
+    /// The numbers of the runs that are kept, oldest first.
+    pub fn runs(&self) -> Vec<u64> {
+        let entries = fs::read_dir(self.state().join("runs")).into_iter().flatten().flatten();
+        let mut numbers: Vec<u64> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
+    /// Makes the folder of a new run, and keeps only the newest `kept` of the older ones.
+    ///
+    /// # Errors
+    /// When the folder cannot be made: a full disk, a read-only checkout.
+    pub fn begin_run(&self, kept: usize) -> Result<u64, Failure> {
+        let runs = self.runs();
+        for old in runs.iter().rev().skip(kept) {
+            // A folder that will not go is only clutter.
+            let _ = fs::remove_dir_all(self.run_folder(*old));
+        }
+        let parent = self.state().join("runs");
+        fs::create_dir_all(&parent).map_err(|error| Failure::io("make the folder", &parent, &error))?;
+        let mut number = runs.last().map_or(1, |last| last + 1);
+        loop {
+            let folder = self.run_folder(number);
+            match fs::create_dir(&folder) {
+                Ok(()) => return Ok(number),
+                // Another run took the number a moment ago.
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+                Err(error) => return Err(Failure::io("make the folder", &folder, &error)),
+            }
+        }
+    }
+}
