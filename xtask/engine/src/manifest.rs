@@ -73,12 +73,15 @@ pub struct Entry {
 pub struct Manifest {
     step: StepId,
     entries: Vec<Entry>,
+    /// See [`Manifest::stamp`]. Means nothing to a later run, so it is not kept.
+    #[serde(skip)]
+    stamps: Vec<Digest>,
 }
 
 impl Manifest {
     /// No inputs yet.
     pub fn new(step: StepId) -> Self {
-        Self { step, entries: Vec::new() }
+        Self { step, entries: Vec::new(), stamps: Vec::new() }
     }
 
     /// The step whose inputs these are.
@@ -101,6 +104,17 @@ impl Manifest {
     /// Adds an input by its digest alone.
     pub fn digest(&mut self, source: Source, name: impl Into<String>, digest: Digest) {
         self.entries.push(Entry { source, name: name.into(), digest, shown: None });
+    }
+
+    /// Adds a mark that moves whenever the inputs are written, even when they end as they were (files' inodes and
+    /// change times). It is no part of the key: it only shows that nothing was written while a step ran.
+    pub fn stamp(&mut self, stamp: Digest) {
+        self.stamps.push(stamp);
+    }
+
+    /// Whether neither the inputs differ nor anything wrote them between `earlier` and this gathering.
+    pub fn held_still_since(&self, earlier: &Self) -> bool {
+        self.stamps == earlier.stamps && self.key() == earlier.key()
     }
 
     /// SHA-256 over every field of every entry, each behind its length.

@@ -245,28 +245,25 @@ impl Machine {
     /// The inputs may have changed while the step ran: then what it made says nothing about them.
     fn verify(&mut self, performed: Box<Performed>, again: &Manifest) -> Next {
         let Some(job) = &self.job else { return self.unlock(out_of_order()) };
-        let changes = again.changes_since(&job.manifest);
-        match changes.first() {
-            None => {
-                let receipt = Receipt {
-                    manifest: job.manifest.clone(),
-                    output: Some(performed.output.clone()),
-                    observed: performed.observed.clone(),
-                    finished_ms: performed.finished_ms,
-                    took: performed.took,
-                };
-                self.record(Box::new(receipt), End::Done(performed))
-            }
-            Some(_) if self.attempts < MOST_ATTEMPTS => {
-                self.forced = false;
-                self.judge_locked()
-            }
-            Some(change) => {
-                let failure = Failure::step(format!("{} never held still: {change}", job.manifest.step()))
-                    .because(format!("its inputs changed during each of {MOST_ATTEMPTS} runs in a row"))
-                    .help("wait until whatever writes these files is done, then run the same command again");
-                self.unlock(End::Failed(Box::new(failure)))
-            }
+        if again.held_still_since(&job.manifest) {
+            let receipt = Receipt {
+                manifest: job.manifest.clone(),
+                output: Some(performed.output.clone()),
+                observed: performed.observed.clone(),
+                finished_ms: performed.finished_ms,
+                took: performed.took,
+            };
+            self.record(Box::new(receipt), End::Done(performed))
+        } else if self.attempts < MOST_ATTEMPTS {
+            self.forced = false;
+            self.judge_locked()
+        } else {
+            let changes = again.changes_since(&job.manifest);
+            let what = changes.first().map_or("files were written and put back".to_owned(), ToString::to_string);
+            let failure = Failure::step(format!("{} never held still: {what}", job.manifest.step()))
+                .because(format!("its inputs changed during each of {MOST_ATTEMPTS} runs in a row"))
+                .help("wait until whatever writes these files is done, then run the same command again");
+            self.unlock(End::Failed(Box::new(failure)))
         }
     }
 

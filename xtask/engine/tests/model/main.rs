@@ -1,0 +1,59 @@
+//! Drives the engine through random histories of a simulated world and checks the promise that all else stands on:
+//! **whenever it says fresh, the world equals what a run from scratch would make.**
+//!
+//! The engine is the real one (`Run`, `judge`, `choose`, receipts as bytes); only what it acts on is simulated:
+//! inputs that change, artifacts that somebody alters, runs that are killed between any two effects, receipts that
+//! are damaged, two checkouts and two runs at once.
+
+mod history;
+mod world;
+
+use history::{Act, acts};
+use proptest::prelude::{ProptestConfig, proptest};
+use world::{Checkout, Simulation};
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10_000, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn fresh_implies_equal_to_a_run_from_scratch(acts in acts()) {
+        let mut simulation = Simulation::new();
+        for act in &acts {
+            simulation.play(act);
+        }
+        simulation.kill_all();
+        for checkout in [Checkout::Here, Checkout::There] {
+            let first = simulation.run_undisturbed(checkout);
+            assert!(first.failed.is_empty(), "an undisturbed run fails: {:?}", first.failed);
+            simulation.assert_as_from_scratch(checkout);
+
+            let second = simulation.run_undisturbed(checkout);
+            assert_eq!(second.performed, Vec::<usize>::new(), "a second run has nothing to do");
+            simulation.assert_as_from_scratch(checkout);
+        }
+    }
+}
+
+/// The test above would be worthless if its histories never came to the interesting places.
+#[test]
+fn histories_reach_what_they_are_for() {
+    let mut simulation = Simulation::new();
+    let act = |simulation: &mut Simulation, act: Act| simulation.play(&act);
+    act(&mut simulation, Act::Start { checkout: Checkout::Here, force: false });
+    act(&mut simulation, Act::Start { checkout: Checkout::There, force: false });
+    for turn in 0..200 {
+        act(&mut simulation, Act::Advance { run: turn % 2, effect: turn });
+    }
+    let seen = simulation.seen();
+    assert!(seen.performed > 0, "steps run");
+    assert!(seen.waited > 0, "two runs meet at a lock");
+    assert!(seen.adopted > 0, "one checkout takes over what the other has just made");
+
+    simulation.kill_all();
+    let before = simulation.seen().performed;
+    // Step 0's output does not show every edit of its input, so the steps behind it are cut off.
+    act(&mut simulation, Act::Edit { checkout: Checkout::Here, step: 0, value: 2 });
+    let run = simulation.run_undisturbed(Checkout::Here);
+    assert_eq!(run.performed, [0], "early cutoff");
+    assert!(simulation.seen().performed > before);
+}
