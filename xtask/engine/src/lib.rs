@@ -5,4 +5,5 @@
 
 pub mod digest;
 pub mod failure;
+pub mod files;
 pub mod step;
