@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use engine::event::{Event, Level};
 use engine::failure::Failure;
+use engine::files::Gatherer;
 use engine::receipt::Output;
 use engine::step::StepId;
 use serde::de::DeserializeOwned;
@@ -26,6 +27,8 @@ pub struct Context {
     pub project: String,
     /// Daemons, the API server, tools.
     pub world: Arc<World>,
+    /// Digests of files, through the stat cache.
+    pub gatherer: Arc<Gatherer>,
     /// Masks secrets in whatever is shown or written.
     pub redactor: Arc<Redactor>,
     /// Cancelled when the run is to stop: waits end, children are ended.
@@ -44,6 +47,7 @@ impl Context {
         workspace: Workspace,
         project: String,
         world: Arc<World>,
+        gatherer: Arc<Gatherer>,
         run: u64,
         events: UnboundedSender<Event>,
     ) -> Self {
@@ -51,6 +55,7 @@ impl Context {
             workspace,
             project,
             world,
+            gatherer,
             redactor: Arc::default(),
             cancel: CancellationToken::new(),
             run,

@@ -6,6 +6,7 @@
 pub mod digest;
 pub mod event;
 pub mod failure;
+pub mod files;
 pub mod lock;
 pub mod manifest;
 pub mod receipt;

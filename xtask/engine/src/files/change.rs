@@ -1,0 +1,141 @@
+//! What differs between two file sets: the "why" of a stale step.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::file_set::{Entry, EntryKind, FileSet, compare};
+
+/// One path that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The path, relative to the root.
+    pub path: String,
+    /// What is different about it.
+    pub what: Difference,
+}
+
+/// What is different about a path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Difference {
+    /// It was not there before.
+    Added,
+    /// It is gone.
+    Removed,
+    /// It is here now, unchanged, and was at the named path before.
+    MovedFrom(String),
+    /// The file's contents.
+    Contents,
+    /// The file's contents are the same; whether it may be executed is not.
+    Executable(bool),
+    /// A symlink that points elsewhere: here.
+    Target(String),
+    /// A file has become a directory, a symlink a file, and so on.
+    Kind,
+}
+
+impl FileSet {
+    /// What is different here from `before`, in the order of the paths. Directories count only when nothing under
+    /// them says the same, that is, when they are empty.
+    pub fn changes_since(&self, before: &Self) -> Vec<Change> {
+        if self.digest() == before.digest() {
+            return Vec::new();
+        }
+        let (mut removed, mut added) = (Vec::new(), Vec::new());
+        let mut changes = Vec::new();
+        let (mut old, mut new) = (before.entries().iter().peekable(), self.entries().iter().peekable());
+        loop {
+            let order = match (old.peek(), new.peek()) {
+                (Some(old), Some(new)) => compare(&old.path, &new.path),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => break,
+            };
+            match order {
+                Ordering::Less => removed.extend(old.next()),
+                Ordering::Greater => added.extend(new.next()),
+                Ordering::Equal => {
+                    if let (Some(old), Some(new)) = (old.next(), new.next()) {
+                        changes.extend(difference(old, new).map(|what| Change { path: new.path.clone(), what }));
+                    }
+                }
+            }
+        }
+        let removed = without_filled_directories(&removed);
+        let mut removed: Vec<Option<&Entry>> = removed.into_iter().map(Some).collect();
+        for entry in without_filled_directories(&added) {
+            let source = removed.iter_mut().find(|old| old.is_some_and(|old| moved(old, entry))).and_then(Option::take);
+            let what = source.map_or(Difference::Added, |old| Difference::MovedFrom(old.path.clone()));
+            changes.push(Change { path: entry.path.clone(), what });
+        }
+        let gone = removed.into_iter().flatten();
+        changes.extend(gone.map(|entry| Change { path: entry.path.clone(), what: Difference::Removed }));
+        changes.sort_by(|a, b| compare(&a.path, &b.path));
+        changes
+    }
+}
+
+/// Whether `old` and `new` are the same file at two paths; empty files are alike without being the same.
+fn moved(old: &Entry, new: &Entry) -> bool {
+    matches!(&new.kind, EntryKind::File { size: 1.., .. }) && old.kind == new.kind
+}
+
+fn without_filled_directories<'a>(entries: &[&'a Entry]) -> Vec<&'a Entry> {
+    let below = |directory: &Entry, entry: &Entry| {
+        entry.path.strip_prefix(&directory.path).is_some_and(|rest| rest.starts_with('/'))
+    };
+    let mut kept = Vec::new();
+    for (index, entry) in entries.iter().enumerate() {
+        let filled =
+            entry.kind == EntryKind::Directory && entries.get(index + 1).is_some_and(|next| below(entry, next));
+        if !filled {
+            kept.push(*entry);
+        }
+    }
+    kept
+}
+
+fn difference(old: &Entry, new: &Entry) -> Option<Difference> {
+    match (&old.kind, &new.kind) {
+        (EntryKind::File { digest: old, executable: was, .. }, EntryKind::File { digest: new, executable, .. }) => {
+            if old != new {
+                Some(Difference::Contents)
+            } else {
+                (was != executable).then_some(Difference::Executable(*executable))
+            }
+        }
+        (EntryKind::Symlink { target: old }, EntryKind::Symlink { target: new }) => {
+            (old != new).then(|| Difference::Target(new.clone()))
+        }
+        (EntryKind::Directory, EntryKind::Directory) => None,
+        _ => Some(Difference::Kind),
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, what } = self;
+        match what {
+            Difference::Added => write!(f, "{path} is new"),
+            Difference::Removed => write!(f, "{path} is gone"),
+            Difference::MovedFrom(from) => write!(f, "{from} moved to {path}"),
+            Difference::Contents => write!(f, "{path} changed"),
+            Difference::Executable(true) => write!(f, "{path} became executable"),
+            Difference::Executable(false) => write!(f, "{path} is no longer executable"),
+            Difference::Target(target) => write!(f, "{path} points to {target} now"),
+            Difference::Kind => write!(f, "{path} is of another kind now"),
+        }
+    }
+}
+
+/// One line for people: `app/chat.py changed, 1 of 48 files`; `None` when nothing changed.
+pub fn summary(changes: &[Change], files: u64) -> Option<String> {
+    let noun = if files == 1 { "file" } else { "files" };
+    match changes {
+        [] => None,
+        [only] => Some(format!("{only}, 1 of {files} {noun}")),
+        [first, ..] => Some(format!("{first} and {} more, {} of {files} {noun}", changes.len() - 1, changes.len())),
+    }
+}

@@ -1,0 +1,138 @@
+//! The files that a step reads: which they are, what is in them, and whether that is what it was.
+//!
+//! A [`Query`] names a root and [`Rules`]; a [`Gatherer`] answers it with a [`FileSet`], an ordered list of entries and
+//! one digest over them. Files that have not changed since the last time are not read again, which a stat cache tells;
+//! without the cache, or with a damaged one, the answer is the same and takes longer.
+//!
+//! Nothing in here knows what a step is, talks to git, or prints.
+
+pub mod change;
+mod content;
+pub mod dockerignore;
+mod expression;
+pub mod file_set;
+pub mod glob;
+pub mod pattern;
+pub mod rules;
+mod snapshot;
+mod stat_cache;
+mod tree;
+mod verify;
+mod walk;
+
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustix::fs::{Mode, OFlags};
+
+pub use change::{Change, Difference};
+pub use file_set::{Entry, EntryKind, FileSet};
+pub use rules::Rules;
+
+use crate::failure::Failure;
+use content::read_unread;
+use snapshot::Snapshot;
+use stat_cache::StatCache;
+use walk::{Trouble, Walk};
+
+/// Threads that look at the disk. More gain little: a file system answers about two at once.
+const WORKERS: usize = 2;
+
+/// How often a gathering starts anew because a file changed under it, before it gives up.
+const ATTEMPTS: usize = 3;
+
+/// Which files are asked for.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// What the stat cache is filed under: one for each step and purpose (`image-backend`, `command-openapi.outputs`).
+    /// Two queries under one name are answered right and slowly.
+    pub name: String,
+    /// The directory that paths are relative to.
+    pub root: PathBuf,
+    /// Which paths below it are wanted.
+    pub rules: Rules,
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct Gathering {
+    /// The files.
+    pub files: FileSet,
+    /// Globs that match no file, as written.
+    pub unmatched: Vec<String>,
+    /// Why the next gathering will be slow, for people.
+    pub note: Option<String>,
+}
+
+/// Answers queries. Every call looks at the disk; calls may be made from several threads and processes at once.
+#[derive(Debug)]
+pub struct Gatherer {
+    cache: StatCache,
+}
+
+impl Gatherer {
+    /// Keeps its stat caches in `folder`, which is made when needed and holds nothing else. It should be on the same
+    /// file system as the files: what is on another one is read anew every time.
+    pub const fn new(folder: PathBuf) -> Self {
+        Self { cache: StatCache::new(folder) }
+    }
+
+    /// The files of `query` as they are now.
+    ///
+    /// Fails for a root that is no directory, for wanted paths that are not UTF-8 or cannot be read, and when files
+    /// keep changing while they are read.
+    pub fn gather(&self, query: &Query) -> Result<Gathering, Failure> {
+        let mut last = String::new();
+        for _ in 0..ATTEMPTS {
+            match self.attempt(query) {
+                Ok(gathering) => return Ok(gathering),
+                Err(Trouble::Failed(failure)) => return Err(failure),
+                Err(Trouble::Unsettled(path)) => last = path,
+            }
+        }
+        Err(Failure::step(format!("{} changed while it was read", query.root.join(last).display()))
+            .because(format!("it did so {ATTEMPTS} times in a row"))
+            .help("wait for what writes it to finish, or have it ignored, then run the same command again"))
+    }
+
+    fn attempt(&self, query: &Query) -> Result<Gathering, Trouble> {
+        // Symlinks are followed to the root and never below it.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(&query.root, flags, Mode::empty())
+            .map_err(|error| Trouble::Failed(Failure::io("open the directory", &query.root, &error.into())))?;
+        let began = self.cache.begin();
+        let rules = query.rules.digest();
+        let snapshot = self.cache.load(&query.name);
+        let same_rules = snapshot.as_ref().filter(|snapshot| snapshot.rules() == rules);
+        let changed = same_rules.map(|snapshot| verify::changed_directories(root.as_fd(), snapshot));
+        let snapshot = match snapshot {
+            Some(snapshot) if changed.as_ref().is_some_and(Vec::is_empty) => return Ok(remembered(snapshot)),
+            snapshot => snapshot,
+        };
+
+        let walk = Walk {
+            root: root.as_fd(),
+            root_path: &query.root,
+            rules: &query.rules,
+            began: began.as_ref().ok().copied(),
+            snapshot: snapshot.as_ref(),
+            changed: changed.as_deref(),
+        };
+        let mut tree = walk.tree()?;
+        read_unread(&walk, &mut tree)?;
+        let files = FileSet::new(tree.entries());
+        let unmatched = query.rules.unmatched(&files);
+        let saved = began.and_then(|_| match Snapshot::new(&tree, &files, &rules, &unmatched) {
+            Some(snapshot) => self.cache.save(&query.name, &snapshot),
+            None => Ok(()),
+        });
+        Ok(Gathering { files, unmatched, note: saved.err() })
+    }
+}
+
+/// The answer of the time before.
+fn remembered(snapshot: Snapshot) -> Gathering {
+    let unmatched = snapshot.unmatched();
+    Gathering { files: FileSet::remembered(Arc::new(snapshot)), unmatched, note: None }
+}

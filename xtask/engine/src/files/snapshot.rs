@@ -1,0 +1,295 @@
+//! The stat cache's file: a [`Tree`] and what was concluded from it, laid out so that it can be checked against the
+//! disk without being taken apart.
+//!
+//! All numbers are little-endian. A file from another version, a truncated or a damaged one reads as none at all.
+//!
+//! | part | what is in it |
+//! | --- | --- |
+//! | header | magic with version, checksum of all that follows it, length, the conclusions, how many of each part |
+//! | directories | 64 bytes each: stamp, flags, where its path is, its first file |
+//! | files | 48 bytes each: stamp, flags, where its name is; a directory's files lie together, sorted |
+//! | digests | 32 bytes for each file |
+//! | text | paths, names (a symlink's target behind its name), and the globs that matched nothing |
+
+use super::file_set::{Counts, Entry, FileSet};
+use super::tree::{Content, Directory, File, Stamp, Tree};
+use crate::digest::Digest;
+
+const MAGIC: [u8; 8] = *b"xtfiles1";
+const HEADER: usize = 160;
+const DIRECTORY: usize = 64;
+const FILE: usize = 48;
+const DIGEST: usize = 32;
+
+const FRESH: u16 = 1;
+const WANTED: u16 = 2;
+
+/// A tree as it is stored, with the digest of its file set.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    bytes: Vec<u8>,
+    directories: usize,
+    files: usize,
+}
+
+/// A directory in a snapshot.
+pub(super) struct DirectoryRecord<'a> {
+    pub(super) path: &'a [u8],
+    pub(super) stamp: Stamp,
+    pub(super) fresh: bool,
+    pub(super) wanted: bool,
+}
+
+/// A file in a snapshot; the stamp's device is its directory's.
+pub(super) struct FileRecord<'a> {
+    pub(super) name: &'a [u8],
+    pub(super) target: &'a [u8],
+    pub(super) stamp: Stamp,
+    pub(super) fresh: bool,
+}
+
+impl Snapshot {
+    /// Lays out `tree`, the file set that was made of it by rules with the digest `rules`, and the globs that matched
+    /// nothing. `None` when it is too big for 32-bit offsets.
+    pub(super) fn new(tree: &Tree, set: &FileSet, rules: &Digest, unmatched: &[String]) -> Option<Self> {
+        let files: usize = tree.directories.iter().map(|directory| directory.files.len()).sum();
+        let records = HEADER + tree.directories.len() * DIRECTORY + files * (FILE + DIGEST);
+        let mut bytes = Vec::with_capacity(records + files * 24);
+        bytes.resize(HEADER, 0);
+        let mut text = Vec::with_capacity(files * 24);
+        let mut first_file = 0_u32;
+        for directory in &tree.directories {
+            let Stamp { device, inode, mode, size, mtime, ctime } = directory.stamp;
+            put64(&mut bytes, &[device, inode, size, mtime.cast_unsigned(), ctime.cast_unsigned()]);
+            let at = u32::try_from(text.len()).ok()?;
+            put32(&mut bytes, &[at, u32::try_from(directory.path.len()).ok()?, first_file]);
+            let flags = if directory.fresh { FRESH } else { 0 } | if directory.wanted { WANTED } else { 0 };
+            put16(&mut bytes, &[mode, flags]);
+            bytes.resize(bytes.len() + 8, 0);
+            text.extend(directory.path.as_bytes());
+            first_file = first_file.checked_add(u32::try_from(directory.files.len()).ok()?)?;
+        }
+        for file in tree.directories.iter().flat_map(|directory| &directory.files) {
+            let Stamp { inode, mode, size, mtime, ctime, .. } = file.stamp;
+            put64(&mut bytes, &[inode, size, mtime.cast_unsigned(), ctime.cast_unsigned()]);
+            put32(&mut bytes, &[u32::try_from(text.len()).ok()?, 0]);
+            let target = if let Content::Symlink(target) = &file.content { target } else { "" };
+            let lengths = [u16::try_from(file.name.len()).ok()?, u16::try_from(target.len()).ok()?];
+            put16(&mut bytes, &lengths);
+            put16(&mut bytes, &[mode, if file.fresh { FRESH } else { 0 }]);
+            text.extend(file.name.as_bytes());
+            text.extend(target.as_bytes());
+        }
+        for file in tree.directories.iter().flat_map(|directory| &directory.files) {
+            match &file.content {
+                Content::File(digest) => bytes.extend(digest.as_bytes()),
+                Content::Symlink(_) => bytes.extend([0; DIGEST]),
+                Content::Unread => return None,
+            }
+        }
+        let unmatched = unmatched.join("\n");
+        bytes.extend(&text);
+        bytes.extend(unmatched.as_bytes());
+
+        let counts = set.counts();
+        let mut header = Vec::with_capacity(HEADER);
+        header.extend(MAGIC);
+        put64(&mut header, &[0, bytes.len() as u64]);
+        header.extend(rules.as_bytes());
+        header.extend(set.digest().as_bytes());
+        put64(&mut header, &[counts.files, counts.directories, counts.bytes, tree.directories.len() as u64]);
+        put64(&mut header, &[files as u64, unmatched.len() as u64, u64::from(tree.lists_parents)]);
+        header.resize(HEADER, 0);
+        bytes[..HEADER].copy_from_slice(&header);
+        let sum = checksum(&bytes[16..]).to_le_bytes();
+        bytes[8..16].copy_from_slice(&sum);
+        Some(Self { bytes, directories: tree.directories.len(), files })
+    }
+
+    /// Takes `bytes` for what they are; `None` when they are not whole or of another version.
+    pub(super) fn read(bytes: Vec<u8>) -> Option<Self> {
+        let header = bytes.get(..HEADER)?;
+        let right = header.starts_with(&MAGIC)
+            && u64_at(header, 16) == bytes.len() as u64
+            && u64_at(header, 8) == checksum(&bytes[16..]);
+        if !right {
+            return None;
+        }
+        let count = |at| usize::try_from(u64_at(header, at)).ok();
+        let (directories, files) = (count(112)?, count(120)?);
+        let records = directories.checked_mul(DIRECTORY)?.checked_add(files.checked_mul(FILE + DIGEST)?)?;
+        (records.checked_add(HEADER)? <= bytes.len()).then_some(Self { bytes, directories, files })
+    }
+
+    /// The bytes to be stored.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The digest of the rules by which it was made.
+    pub(super) fn rules(&self) -> Digest {
+        self.digest_at(24)
+    }
+
+    /// The digest of the file set.
+    pub(super) fn digest(&self) -> Digest {
+        self.digest_at(56)
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        let [files, directories, bytes] = [88, 96, 104].map(|at| u64_at(&self.bytes, at));
+        Counts { files, directories, bytes }
+    }
+
+    /// The globs that matched nothing.
+    pub(super) fn unmatched(&self) -> Vec<String> {
+        let length = usize::try_from(u64_at(&self.bytes, 128)).unwrap_or_default();
+        let text = self.bytes.len().checked_sub(length).and_then(|start| self.bytes.get(start..)).unwrap_or_default();
+        String::from_utf8_lossy(text).lines().map(str::to_owned).collect()
+    }
+
+    pub(super) const fn directories(&self) -> usize {
+        self.directories
+    }
+
+    pub(super) const fn files(&self) -> usize {
+        self.files
+    }
+
+    pub(super) fn directory(&self, index: usize) -> DirectoryRecord<'_> {
+        let record = self.directory_bytes(index);
+        let [device, inode, size, mtime, ctime] = [0, 8, 16, 24, 32].map(|at| u64_at(record, at));
+        let flags = u16_at(record, 54);
+        DirectoryRecord {
+            path: self.text(u32_at(record, 40), u32_at(record, 44)),
+            stamp: Stamp {
+                device,
+                inode,
+                mode: u16_at(record, 52),
+                size,
+                mtime: mtime.cast_signed(),
+                ctime: ctime.cast_signed(),
+            },
+            fresh: flags & FRESH != 0,
+            wanted: flags & WANTED != 0,
+        }
+    }
+
+    /// The index of the first file of the directory `index`, which is also where the files of the one before end.
+    pub(super) fn first_file(&self, index: usize) -> usize {
+        if index < self.directories { u32_at(self.directory_bytes(index), 48) as usize } else { self.files }
+    }
+
+    pub(super) fn file(&self, index: usize, device: u64) -> FileRecord<'_> {
+        let start = HEADER + self.directories * DIRECTORY + index * FILE;
+        let record: &[u8; FILE] = self.bytes.get(start..).and_then(<[u8]>::first_chunk).unwrap_or(&[0; FILE]);
+        let [inode, size, mtime, ctime] = [0, 8, 16, 24].map(|at| u64_at(record, at));
+        let (at, name, target) = (u32_at(record, 32), u16_at(record, 40), u16_at(record, 42));
+        FileRecord {
+            name: self.text(at, name.into()),
+            target: self.text(at.saturating_add(name.into()), target.into()),
+            stamp: Stamp {
+                device,
+                inode,
+                mode: u16_at(record, 44),
+                size,
+                mtime: mtime.cast_signed(),
+                ctime: ctime.cast_signed(),
+            },
+            fresh: u16_at(record, 46) & FRESH != 0,
+        }
+    }
+
+    /// What is known of the contents of the file `index`.
+    pub(super) fn content(&self, index: usize, record: &FileRecord<'_>) -> Content {
+        if record.stamp.kind() == rustix::fs::FileType::Symlink {
+            return Content::Symlink(String::from_utf8_lossy(record.target).into_owned());
+        }
+        let start = HEADER + self.directories * DIRECTORY + self.files * FILE;
+        Content::File(self.digest_at(start + index * DIGEST))
+    }
+
+    /// The directory `index` with its files.
+    pub(super) fn whole_directory(&self, index: usize) -> Directory {
+        let record = self.directory(index);
+        let files = (self.first_file(index)..self.first_file(index + 1)).map(|index| {
+            let file = self.file(index, record.stamp.device);
+            File {
+                name: String::from_utf8_lossy(file.name).into_owned(),
+                stamp: file.stamp,
+                fresh: file.fresh,
+                content: self.content(index, &file),
+            }
+        });
+        Directory {
+            path: String::from_utf8_lossy(record.path).into_owned(),
+            stamp: record.stamp,
+            fresh: record.fresh,
+            wanted: record.wanted,
+            files: files.collect(),
+        }
+    }
+
+    /// The entries of the file set.
+    pub(super) fn entries(&self) -> Vec<Entry> {
+        let directories = (0..self.directories).map(|index| self.whole_directory(index)).collect();
+        Tree { directories, lists_parents: u64_at(&self.bytes, 136) != 0 }.entries()
+    }
+
+    fn directory_bytes(&self, index: usize) -> &[u8; DIRECTORY] {
+        let start = HEADER + index * DIRECTORY;
+        self.bytes.get(start..).and_then(<[u8]>::first_chunk).unwrap_or(&[0; DIRECTORY])
+    }
+
+    fn text(&self, at: u32, length: u32) -> &[u8] {
+        let start = HEADER + self.directories * DIRECTORY + self.files * (FILE + DIGEST) + at as usize;
+        self.bytes.get(start..start + length as usize).unwrap_or_default()
+    }
+
+    fn digest_at(&self, at: usize) -> Digest {
+        Digest::from_bytes(*self.bytes.get(at..).and_then(<[u8]>::first_chunk).unwrap_or(&[0; DIGEST]))
+    }
+}
+
+fn put64(bytes: &mut Vec<u8>, numbers: &[u64]) {
+    numbers.iter().for_each(|number| bytes.extend(number.to_le_bytes()));
+}
+
+fn put32(bytes: &mut Vec<u8>, numbers: &[u32]) {
+    numbers.iter().for_each(|number| bytes.extend(number.to_le_bytes()));
+}
+
+fn put16(bytes: &mut Vec<u8>, numbers: &[u16]) {
+    numbers.iter().for_each(|number| bytes.extend(number.to_le_bytes()));
+}
+
+// Reading beyond the end gives 0: `read` has checked that the parts are there, and the checksum that they are right.
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    bytes.get(at..).and_then(<[u8]>::first_chunk).copied().map_or(0, u64::from_le_bytes)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..).and_then(<[u8]>::first_chunk).copied().map_or(0, u32::from_le_bytes)
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    bytes.get(at..).and_then(<[u8]>::first_chunk).copied().map_or(0, u16::from_le_bytes)
+}
+
+/// A checksum against damage, not against malice: whoever can write the cache can write the sources as well.
+/// Four lanes, because a cryptographic digest of the cache would take longer than all of the `stat` calls it saves.
+fn checksum(bytes: &[u8]) -> u64 {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mix = |lane: u64, word: u64| (lane ^ word).wrapping_mul(ODD).rotate_left(29);
+    let mut lanes = [1_u64, 2, 3, 4];
+    let (blocks, rest) = bytes.as_chunks::<32>();
+    for block in blocks {
+        let (words, _) = block.as_chunks::<8>();
+        for (lane, word) in lanes.iter_mut().zip(words) {
+            *lane = mix(*lane, u64::from_le_bytes(*word));
+        }
+    }
+    let tail = rest.iter().fold(bytes.len() as u64, |sum, byte| mix(sum, u64::from(*byte)));
+    lanes.iter().fold(tail, |sum, lane| mix(sum, *lane))
+}

@@ -1,0 +1,103 @@
+//! Looks at a snapshot and at the disk and says which directories are not as they were.
+//!
+//! This is all that happens when nothing changed, so it allocates nothing per file: one open and one `fstat` for each
+//! directory, one `fstatat` by name for each file. Finding out *what* changed is the business of [`super::walk`].
+
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+
+use super::WORKERS;
+use super::snapshot::Snapshot;
+use super::tree::Stamp;
+
+/// How many files a worker takes at a time; a directory with more of them is shared by both.
+const BLOCK: usize = 256;
+
+/// How a walk opens directories: never through a symlink that took a directory's place.
+pub(super) const DIRECTORY_FLAGS: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// For each directory of `snapshot`, whether its listing or one of its files has to be looked at again.
+/// Empty when there are none.
+pub(super) fn changed_directories(root: BorrowedFd<'_>, snapshot: &Snapshot) -> Vec<bool> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut changed = Vec::new();
+        loop {
+            let start = next.fetch_add(BLOCK, Ordering::Relaxed);
+            // One block more than files, so that the empty directories behind the last file belong to one, too.
+            if start > snapshot.files() {
+                return changed;
+            }
+            check_block(root, snapshot, start, &mut changed);
+        }
+    };
+    let found = thread::scope(|scope| {
+        let others: Vec<_> = (1..WORKERS).map(|_| scope.spawn(work)).collect();
+        let mut found = work();
+        for other in others {
+            match other.join() {
+                Ok(more) => found.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        found
+    });
+    let mut changed = Vec::new();
+    if !found.is_empty() {
+        changed.resize(snapshot.directories(), false);
+        found.into_iter().for_each(|index| changed[index] = true);
+    }
+    changed
+}
+
+/// Checks the directories whose first file is in the block, and all files in it.
+fn check_block(root: BorrowedFd<'_>, snapshot: &Snapshot, start: usize, changed: &mut Vec<usize>) {
+    let end = start + BLOCK;
+    // The directory around the block's first file; empty ones at `start` begin in this block as well.
+    let mut index = first_at_or_after(snapshot, start);
+    if index > 0 && snapshot.first_file(index) > start {
+        index -= 1;
+    }
+    while index < snapshot.directories() && snapshot.first_file(index) < end {
+        let files = snapshot.first_file(index).max(start)..snapshot.first_file(index + 1).min(end);
+        if !same(root, snapshot, index, files) {
+            changed.push(index);
+        }
+        index += 1;
+    }
+}
+
+/// The first directory whose files begin at `file` or later.
+fn first_at_or_after(snapshot: &Snapshot, file: usize) -> usize {
+    let (mut low, mut high) = (0, snapshot.directories());
+    while low < high {
+        let middle = low.midpoint(high);
+        if snapshot.first_file(middle) < file {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}
+
+fn same(root: BorrowedFd<'_>, snapshot: &Snapshot, index: usize, mut files: std::ops::Range<usize>) -> bool {
+    let record = snapshot.directory(index);
+    if record.fresh {
+        return false;
+    }
+    let path = if record.path.is_empty() { b"." } else { record.path };
+    let Ok(directory) = rustix::fs::openat(root, path, DIRECTORY_FLAGS, Mode::empty()) else { return false };
+    let Ok(stat) = rustix::fs::fstat(&directory) else { return false };
+    Stamp::of(&stat) == record.stamp
+        && files.all(|index| {
+            let file = snapshot.file(index, record.stamp.device);
+            !file.fresh
+                && rustix::fs::statat(&directory, file.name, AtFlags::SYMLINK_NOFOLLOW)
+                    .is_ok_and(|stat| Stamp::of(&stat) == file.stamp)
+        })
+}
