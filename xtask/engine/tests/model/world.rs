@@ -21,6 +21,9 @@ pub const VALUES: u8 = 4;
 /// A step that cannot check what it reads while it reads it, as commands and charts cannot.
 const CARELESS: usize = 1;
 
+/// A step of which only a label is looked at, and that says nothing of a run which was killed half-way.
+const POORLY_OBSERVED: usize = 3;
+
 /// What each step needs: two chains that meet.
 const NEEDS: [&[usize]; STEPS] = [&[], &[], &[0], &[0, 1], &[2, 3]];
 
@@ -75,6 +78,8 @@ pub struct Simulation {
     /// How often anything was written: what inodes' change times show.
     writes: u64,
     artifacts: BTreeMap<usize, Artifact>,
+    /// What a look at a poorly observed step shows: what its last whole run made.
+    labels: BTreeMap<usize, Artifact>,
     /// Everything that an artifact ever was.
     former: BTreeMap<usize, Vec<Artifact>>,
     receipts: BTreeMap<(Checkout, usize), Vec<u8>>,
@@ -114,6 +119,7 @@ impl Simulation {
             inputs: inputs.collect(),
             writes: 0,
             artifacts: BTreeMap::new(),
+            labels: BTreeMap::new(),
             former: BTreeMap::new(),
             receipts: BTreeMap::new(),
             shared: BTreeMap::new(),
@@ -207,13 +213,17 @@ impl Simulation {
         match to {
             Altered::Deleted => {
                 self.artifacts.remove(&step);
+                self.labels.remove(&step);
             }
+            // Nobody could notice it, so nothing is promised.
+            Altered::Edited if step == POORLY_OBSERVED => {}
             Altered::Edited => {
                 self.artifacts.insert(step, "edited by hand".into());
             }
             Altered::RolledBack(back) => {
                 if let Some(version) = versions.len().checked_sub(back) {
                     self.artifacts.insert(step, versions[version].clone());
+                    self.labels.insert(step, versions[version].clone());
                 }
             }
         }
@@ -314,7 +324,7 @@ impl Simulation {
             (Effect::Judge, Stage::Loaded(manifest, stored, adopted)) => {
                 let observation = stored.receipt().filter(|receipt| receipt.output.is_some()).map(|receipt| {
                     let expected = receipt.observed.as_str();
-                    match self.artifacts.get(&step) {
+                    match if step == POORLY_OBSERVED { self.labels.get(&step) } else { self.artifacts.get(&step) } {
                         None => Observation::differs(Difference::Missing("it is gone".into())),
                         Some(artifact) if Some(artifact.as_str()) != expected => {
                             Observation::differs(Difference::Altered("it is another".into()))
@@ -381,6 +391,7 @@ impl Simulation {
         let needs: Vec<Digest> = NEEDS[step].iter().map(|need| process.outputs[need].digest).collect();
         let made = artifact(step, self.inputs[&(process.checkout, step)], &needs);
         self.artifacts.insert(step, made.clone());
+        self.labels.insert(step, made.clone());
         self.former.entry(step).or_default().push(made.clone());
         self.seen.performed += 1;
         Outcome::Performed(Box::new(Performed {
