@@ -3,6 +3,7 @@
 //! It never talks to docker, to Kubernetes or to a terminal, and has no async runtime in its dependencies:
 //! the compiler keeps that rule.
 
+pub mod config;
 pub mod digest;
 pub mod event;
 pub mod failure;

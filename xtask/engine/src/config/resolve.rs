@@ -1,0 +1,220 @@
+//! What can only be judged once the whole file is read: references, names that are taken twice, files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::Path;
+
+use globset::GlobBuilder;
+use toml::de::{DeTable, DeValue};
+
+use super::command::Output;
+use super::file::GraphFile;
+use super::mention::{Mention, Target, Why};
+use super::nearest::{listed, nearest};
+use super::paths::{Expected, Shape};
+use super::reader::Reading;
+use super::secrets::As;
+use crate::step::{Kind, StepId};
+
+/// Reports what is wrong with the file as a whole. `raw` is the document, for steps that could not be read.
+pub(crate) fn check(reading: &Reading<'_>, file: &GraphFile, raw: &DeTable<'_>) {
+    let document = Document(raw);
+    let names = Names::of(file, &document);
+    no_cluster(reading, &names);
+    for mention in reading.mentions() {
+        mentioned(reading, &names, &mention);
+    }
+    taken_twice(reading, file, &document);
+    for expected in reading.take_expected() {
+        there(reading, file, &expected);
+    }
+}
+
+/// The parsed document, asked for places.
+struct Document<'d>(&'d DeTable<'d>);
+
+impl Document<'_> {
+    /// The place of a step's key, or of the step where it has no such key.
+    fn place(&self, step: &StepId, key: &str) -> Range<usize> {
+        let found = || {
+            let (_, kind) = self.0.get_key_value(step.kind.word())?;
+            let (name, table) = kind.get_ref().as_table()?.get_key_value(step.name.as_str())?;
+            let value = table.get_ref().as_table().and_then(|table| table.get(key));
+            Some(value.map_or_else(|| name.span(), toml::Spanned::span))
+        };
+        found().unwrap_or_default()
+    }
+
+    fn names(&self, kind: Kind) -> impl Iterator<Item = &str> {
+        let table = self.0.get(kind.word()).and_then(|steps| match steps.get_ref() {
+            DeValue::Table(steps) => Some(steps),
+            _ => None,
+        });
+        table.into_iter().flatten().map(|(name, _)| name.get_ref().as_ref())
+    }
+}
+
+/// What can be named.
+struct Names {
+    steps: BTreeSet<StepId>,
+    images: BTreeSet<String>,
+}
+
+impl Names {
+    fn of(file: &GraphFile, document: &Document<'_>) -> Self {
+        let of_kind = |kind| document.names(kind).map(move |name| StepId::new(kind, name));
+        let named = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Cluster).flat_map(of_kind);
+        let cluster = document.0.contains_key(Kind::Cluster.word()).then(StepId::cluster);
+        let images = document.names(Kind::Image).map(str::to_owned);
+        let made = file.commands.values().flat_map(|command| command.images()).map(str::to_owned);
+        Self { steps: named.chain(cluster).collect(), images: images.chain(made).collect() }
+    }
+}
+
+/// One problem, however many steps need the cluster that is not declared.
+fn no_cluster(reading: &Reading<'_>, names: &Names) {
+    if names.steps.contains(&StepId::cluster()) {
+        return;
+    }
+    let mut mentions = reading.mentions();
+    mentions.retain(|mention| mention.target == Target::Step(StepId::cluster()));
+    mentions.sort_by_key(|mention| mention.span.start);
+    if let Some(first) = mentions.first() {
+        let problem = reading.at(first.span.clone(), format!("{} needs a cluster, and none is declared", first.by));
+        let problem = problem.label("acts on the cluster");
+        reading.report::<()>(problem.help(
+            "add a table: [cluster] with profile = \"todo-chatbot\" for minikube, \
+             or driver = \"context\" and context = \"...\" for a cluster that is already there",
+        ));
+    }
+}
+
+fn mentioned(reading: &Reading<'_>, names: &Names, mention: &Mention) {
+    let problem = |message: String| reading.at(mention.span.clone(), message);
+    match &mention.target {
+        Target::Step(step) if *step == mention.by => {
+            let problem = problem(format!("{step} waits for itself")).label("the step itself");
+            reading.report::<()>(problem.help("remove it"));
+        }
+        Target::Step(step) if step.kind == Kind::Cluster || names.steps.contains(step) => {}
+        Target::Step(step) => {
+            let same_kind: Vec<_> = names.steps.iter().filter(|known| known.kind == step.kind).collect();
+            let near = nearest(&step.name, same_kind.iter().map(|known| known.name.as_str()));
+            let elsewhere = names.steps.iter().find(|known| known.name == step.name);
+            let whole = mention.why == Why::After;
+            let shown = |name: &str| if whole { format!("{}:{name}", step.kind.word()) } else { name.to_owned() };
+            let problem = problem(format!("there is no step {step}")).label("names nothing");
+            let word = step.kind.word();
+            reading.report::<()>(match (near, elsewhere) {
+                (Some(near), _) => problem.help(format!("did you mean \"{}\"?", shown(near))),
+                (None, Some(other)) if whole => problem.help(format!("did you mean \"{other}\"?")),
+                _ if same_kind.is_empty() => {
+                    problem.help(format!("the file declares no {word} step: add a table [{word}.{}]", step.name))
+                }
+                _ => {
+                    let known: Vec<_> = same_kind.iter().map(|known| shown(&known.name)).collect();
+                    problem.help(format!("the {word} steps are {}", listed(known.iter().map(String::as_str))))
+                }
+            });
+        }
+        Target::Image(name) if names.images.contains(name) => {}
+        Target::Image(name) => {
+            let problem = problem(format!("there is no image {name}")).label("names nothing");
+            let known = || names.images.iter().map(String::as_str);
+            reading.report::<()>(match nearest(name, known()) {
+                Some(near) => problem.help(format!("did you mean \"{near}\"?")),
+                None if names.images.is_empty() => {
+                    problem.help(format!("the file declares no image: add a table [image.{name}]"))
+                }
+                None => problem.help(format!("the images are {}", listed(known()))),
+            });
+        }
+    }
+}
+
+/// Reports each name that two steps claim.
+fn taken_twice(reading: &Reading<'_>, file: &GraphFile, document: &Document<'_>) {
+    let mut taken: BTreeMap<String, (StepId, Range<usize>)> = BTreeMap::new();
+    let mut take = |what: String, step: StepId, key: &str, help: &str| {
+        let span = document.place(&step, key);
+        if let Some((other, first)) = taken.get(&what) {
+            let problem = reading.at(span, format!("{step} and {other} both make {what}"));
+            let problem = problem.label("the second").remark(first.clone(), "the first");
+            reading.report::<()>(problem.help(help));
+            return;
+        }
+        taken.insert(what, (step, span));
+    };
+    for (name, image) in &file.images {
+        let what = format!("the image {}", image.repository);
+        take(what, StepId::new(Kind::Image, name.as_str()), "repository", "give one of them another `repository`");
+    }
+    for (name, command) in &file.commands {
+        let step = StepId::new(Kind::Command, name.as_str());
+        for output in &command.outputs {
+            let what = match output {
+                Output::Files(path) => format!("the file {path}"),
+                Output::Image(image) => format!("the image {image}"),
+            };
+            take(what, step.clone(), "outputs", "let one of them make it");
+        }
+    }
+    for (name, release) in &file.releases {
+        let what = format!("the release {} in the namespace {}", release.name, release.namespace);
+        take(what, StepId::new(Kind::Release, name.as_str()), "name", "give one of them another `name` or `namespace`");
+    }
+    for (name, secrets) in file.secrets.iter().filter(|(_, secrets)| secrets.r#as == As::Object) {
+        for namespace in file.namespaces_of_secrets(name) {
+            let what = format!("the Secret {} in the namespace {namespace}", secrets.object);
+            take(what, StepId::new(Kind::Secrets, name.as_str()), "object", "give one of them another `object`");
+        }
+    }
+    for name in file.images.keys() {
+        let maker = file.commands.iter().find(|(_, command)| command.images().any(|image| image == name));
+        if let Some((command, _)) = maker {
+            let step = StepId::new(Kind::Command, command.as_str());
+            let problem =
+                reading.at(document.place(&step, "outputs"), format!("two steps make an image called {name}"));
+            let problem = problem.label("an output of this name");
+            let problem = problem
+                .remark(document.place(&StepId::new(Kind::Image, name.as_str()), ""), "an image step of this name");
+            reading.report::<()>(problem.help("rename one of the two: releases would not know which is meant"));
+        }
+    }
+}
+
+/// Reports a path where nothing is, unless a step puts it there.
+fn there(reading: &Reading<'_>, file: &GraphFile, expected: &Expected) {
+    if let Some(maker) = maker_of_file(file, expected) {
+        let path = expected.path.display().to_string();
+        let (by, span) = (expected.by.clone(), expected.span.clone());
+        reading.add_mention(Mention { by, target: Target::Step(maker), why: Why::Output(path), span });
+        return;
+    }
+    let is_made_from_example = expected.or.is_none()
+        && file.secrets.values().any(|secrets| secrets.from == expected.path)
+        && !file.root.join(&expected.path).exists();
+    if is_made_from_example {
+        return;
+    }
+    if let Some(problem) = expected.problem(reading, &file.root) {
+        reading.report::<()>(problem);
+    }
+}
+
+/// The command that has a file among its outputs.
+fn maker_of_file(file: &GraphFile, expected: &Expected) -> Option<StepId> {
+    if !matches!(expected.shape, Shape::File | Shape::Dockerfile) {
+        return None;
+    }
+    let makes = |output: &Output| match output {
+        Output::Files(glob) => matches(glob, &expected.path),
+        Output::Image(_) => false,
+    };
+    let maker = file.commands.iter().find(|(_, command)| command.outputs.iter().any(makes));
+    maker.map(|(name, _)| StepId::new(Kind::Command, name.as_str())).filter(|step| *step != expected.by)
+}
+
+fn matches(glob: &str, path: &Path) -> bool {
+    GlobBuilder::new(glob).literal_separator(true).build().is_ok_and(|glob| glob.compile_matcher().is_match(path))
+}
