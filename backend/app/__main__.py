@@ -1,17 +1,11 @@
 """`python -m app`: check the settings, then serve until told to stop."""
 
-import asyncio
 import sys
 
-import uvicorn
-
 from app import logs
+from app.drain import Server
 from app.main import create_app
 from app.settings import SettingsError, load
-
-# Below the pod's grace period less its preStop sleep, so that a request that is under way ends here
-# and not at SIGKILL.
-DRAIN_SECONDS = 20
 
 
 def main() -> int:
@@ -22,24 +16,15 @@ def main() -> int:
         sys.stderr.write(f"error: {error}\n")
         return 2
     logs.configure()
-    failed = asyncio.Event()
+    failed = False
 
-    def stop_failed() -> None:
-        failed.set()
-        server.should_exit = True
+    def fail() -> None:
+        nonlocal failed
+        failed = server.should_exit = True
 
-    config = uvicorn.Config(
-        create_app(settings, on_failure=stop_failed),
-        host="0.0.0.0",  # noqa: S104  a container's own network
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-    )
-    server = uvicorn.Server(config)
+    server = Server(create_app(settings, on_failure=fail), settings.port)
     server.run()
-    return 1 if failed.is_set() else 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
