@@ -6,7 +6,7 @@ import { add } from "@/app/actions";
 import { PRIORITIES, TITLE_LENGTH } from "@/lib/form";
 
 const FIELD =
-  "rounded-md border border-zinc-400 bg-white px-3 py-2 dark:border-zinc-600 dark:bg-zinc-900";
+  "h-10 rounded-md border border-zinc-400 bg-white px-3 py-2 dark:border-zinc-600 dark:bg-zinc-900";
 
 export function AddTask() {
   const [failure, submit, pending] = useActionState(add, null);
@@ -29,7 +29,7 @@ export function AddTask() {
         </select>
       </label>
       <button
-        className="rounded-md bg-blue-700 px-4 py-2 font-medium text-white hover:bg-blue-800 disabled:opacity-60"
+        className="h-10 rounded-md bg-blue-700 px-4 font-medium text-white hover:bg-blue-800 disabled:opacity-60"
         disabled={pending}
       >
         {pending ? "Adding…" : "Add"}

@@ -20,13 +20,15 @@ export function TaskRow({ task }: { task: Task }) {
           {task.completed ? "✓" : ""}
         </button>
       </form>
-      <span className={`flex-1 break-words ${task.completed ? "text-zinc-500 line-through dark:text-zinc-400" : ""}`}>
-        {task.title}
-      </span>
-      <span className="text-sm text-zinc-600 dark:text-zinc-400">
-        {task.due ? `due ${task.due}, ` : ""}
-        {task.priority}
-      </span>
+      <div className="min-w-0 flex-1">
+        <p className={`break-words ${task.completed ? "text-zinc-600 line-through dark:text-zinc-400" : ""}`}>
+          {task.title}
+        </p>
+        <p className="text-sm text-zinc-600 dark:text-zinc-400">
+          {task.due ? `due ${task.due}, ` : ""}
+          {task.priority}
+        </p>
+      </div>
       <form action={drop}>
         <button
           aria-label={`Delete “${task.title}”`}
