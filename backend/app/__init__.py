@@ -1,0 +1,3 @@
+"""The Todo Chatbot's API."""
+
+VERSION = "0.1.0"

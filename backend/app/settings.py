@@ -1,0 +1,99 @@
+"""The configuration, all of it from the environment, checked before anything starts.
+
+A setting that is missing or malformed becomes one line that names the variable and never its value.
+"""
+
+from functools import cached_property
+from typing import Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.dsn import Address, compose, parse
+
+
+class SettingsError(Exception):
+    """What is wrong with the environment, in one line."""
+
+
+class Settings(BaseSettings):
+    """An empty variable counts as one that is not set: Secrets often carry empty keys."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
+
+    environment: str = "development"
+    cors_origins: str = ""
+    port: int = Field(default=8000, ge=1, le=65535)
+
+    database_url: SecretStr | None = None
+    postgres_host: str = "localhost"
+    postgres_port: int = Field(default=5432, ge=1, le=65535)
+    postgres_user: str = "todo"
+    postgres_db: str = "todo"
+    postgres_password: SecretStr | None = None
+
+    mcp_api_key: SecretStr | None = None
+    mcp_default_user_id: str | None = None
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_url_is_one(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parse(value.get_secret_value())
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_have_no_path(cls, value: str) -> str:
+        for origin in _split(value):
+            scheme, _, rest = origin.partition("://")
+            if scheme not in {"http", "https"} or not rest or "/" in rest:
+                raise ValueError("wants origins like http://localhost:30080, separated by commas")
+        return value
+
+    @model_validator(mode="after")
+    def _a_database_is_named(self) -> Self:
+        if self.database_url is None and self.postgres_password is None:
+            raise ValueError("DATABASE_URL is not set, and POSTGRES_PASSWORD is not set either")
+        return self
+
+    @cached_property
+    def database(self) -> Address:
+        """Where the database is: DATABASE_URL, or put together from the POSTGRES_ variables."""
+        if self.database_url is not None:
+            return parse(self.database_url.get_secret_value())
+        password = self.postgres_password.get_secret_value() if self.postgres_password else ""
+        return compose(
+            user=self.postgres_user,
+            password=password,
+            host=self.postgres_host,
+            port=self.postgres_port,
+            database=self.postgres_db,
+        )
+
+    @property
+    def origins(self) -> list[str]:
+        """The origins that browsers may call from."""
+        return _split(self.cors_origins)
+
+
+def load() -> Settings:
+    """Read the environment. Raises SettingsError."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError("; ".join(_sentences(error))) from None
+
+
+def _sentences(error: ValidationError) -> list[str]:
+    found = []
+    # The input is left out: it is often a password.
+    for detail in error.errors(include_input=False, include_url=False, include_context=False):
+        name = "_".join(str(part) for part in detail["loc"]).upper()
+        reason = detail["msg"].removeprefix("Value error, ")
+        found.append(f"{name} {reason}" if name else reason)
+    return found
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

@@ -1,0 +1,54 @@
+"""DATABASE_URL in the forms that people are given it, and what is refused."""
+
+import pytest
+
+from app.dsn import compose, parse
+
+PLAIN = "postgresql+asyncpg://u:p@h:5432/d"
+
+
+@pytest.mark.parametrize(
+    ("given", "url", "ssl"),
+    [
+        ("postgresql://u:p@h:5432/d", PLAIN, None),
+        ("postgres://u:p@h:5432/d", PLAIN, None),
+        ("postgresql+asyncpg://u:p@h:5432/d", PLAIN, None),
+        ("postgres://u:p@h/d?sslmode=require", "postgresql+asyncpg://u:p@h/d", "require"),
+        (
+            "postgresql://u:p@h/d?sslmode=verify-full&channel_binding=require",
+            "postgresql+asyncpg://u:p@h/d",
+            "verify-full",
+        ),
+        ("postgresql://u:p%40%2F@h/d", "postgresql+asyncpg://u:p%40%2F@h/d", None),
+    ],
+)
+def test_accepts(given: str, url: str, ssl: str | None) -> None:
+    address = parse(given)
+    assert address.url.render_as_string(hide_password=False) == url
+    assert address.ssl == ssl
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ("hunter2", "is not a URL like"),
+        ("mysql://u:hunter2@h/d", "must begin with"),
+        ("postgresql+psycopg://u:hunter2@h/d", "must begin with"),
+        ("postgresql:///d", "names no host"),
+        ("postgresql://u:hunter2@h", "names no database"),
+        ("postgresql://u:hunter2@h:port/d", "is not a URL like"),
+        ("postgresql://u:hunter2@h/d?sslmode=maybe", "has an sslmode other than"),
+        ("postgresql://u:hunter2@h/d?sslmode=require&sslmode=disable", "has an sslmode other than"),
+        ("postgresql://u:hunter2@h/d?timeout=1", "parameter that is not understood: timeout"),
+    ],
+)
+def test_refuses_without_repeating_it(given: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason) as refused:
+        parse(given)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_composes_whatever_the_password_holds() -> None:
+    parts = {"user": "u@", "password": "p@/:%?#", "host": "h", "port": 1, "database": "d"}
+    url = compose(**parts).url
+    assert (url.username, url.password, url.host) == ("u@", "p@/:%?#", "h")

@@ -1,0 +1,52 @@
+"""What health says while the database is there, is not, and comes back."""
+
+from fastapi.testclient import TestClient
+
+from app.main import create_app
+from app.settings import Settings
+from tests.conftest import Server, fail
+from tests.waiting import until
+
+
+def test_says_the_process_the_database_and_the_environment(client: TestClient) -> None:
+    answer = until(lambda: client.get("/api/health"), lambda got: got.status_code == 200)
+    assert answer.json() == {
+        "status": "ok",
+        "database": "ok",
+        "reason": None,
+        "environment": "test-marker",
+        "version": "0.1.0",
+    }
+
+
+def test_starts_before_the_database_and_recovers_from_its_restart(
+    server: Server, settings: Settings
+) -> None:
+    server.stop()
+    try:
+        with TestClient(create_app(settings, on_failure=fail)) as client:
+            down = client.get("/api/health")
+            assert down.status_code == 503
+            assert down.json()["status"] == "ok"
+            assert down.json()["database"] == "unavailable"
+            assert down.json()["reason"] == "PostgreSQL cannot be reached"
+            assert client.get("/api/health/live").status_code == 200
+            server.start()
+            until(lambda: client.get("/api/health"), lambda got: got.status_code == 200)
+            server.stop()
+            until(lambda: client.get("/api/health"), lambda got: got.status_code == 503)
+            assert client.get("/api/health/live").status_code == 200
+            server.start()
+            until(lambda: client.get("/api/health"), lambda got: got.status_code == 200)
+    finally:
+        server.stop()
+        server.start()
+
+
+def test_a_wrong_password_is_named_and_not_shown(settings: Settings) -> None:
+    wrong = Settings.model_validate(settings.model_dump() | {"postgres_password": "hunter2"})
+    with TestClient(create_app(wrong, on_failure=fail)) as client:
+        answer = client.get("/api/health")
+    assert answer.status_code == 503
+    assert answer.json()["reason"] == "PostgreSQL refuses the user or the password"
+    assert "hunter2" not in answer.text

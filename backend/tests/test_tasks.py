@@ -1,0 +1,98 @@
+"""Tasks over HTTP: what each route does, and that it does it for one user only."""
+
+from collections.abc import Iterator
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.main import create_app
+from app.settings import Settings
+from tests.conftest import KEY, fail
+from tests.waiting import until
+
+
+def signed_in(settings: Settings, user: str) -> Iterator[TestClient]:
+    mine = Settings.model_validate(settings.model_dump() | {"mcp_default_user_id": user})
+    headers = {"Authorization": f"Bearer {KEY}"}
+    with TestClient(create_app(mine, on_failure=fail), headers=headers) as client:
+        until(lambda: client.get("/api/health"), lambda got: got.status_code == 200)
+        yield client
+
+
+@pytest.fixture
+def ada(settings: Settings) -> Iterator[TestClient]:
+    yield from signed_in(settings, "ada")
+
+
+@pytest.fixture
+def grace(settings: Settings) -> Iterator[TestClient]:
+    yield from signed_in(settings, "grace")
+
+
+def test_a_task_from_adding_to_deleting(ada: TestClient) -> None:
+    body = {"title": " milk ", "due": "2030-01-31", "priority": "high"}
+    added = ada.post("/api/tasks", json=body)
+    assert added.status_code == 201
+    task = added.json()
+    assert (task["title"], task["due"], task["completed"]) == ("milk", "2030-01-31", False)
+    at = f"/api/tasks/{task['id']}"
+
+    changed = ada.patch(at, json={"completed": True, "due": None}).json()
+    assert changed == task | {"completed": True, "due": None}
+    assert ada.get(at).json() == changed
+    assert ada.get("/api/tasks", params={"completed": True}).json() == [changed]
+    assert ada.get("/api/tasks", params={"completed": False}).json() == []
+
+    assert ada.delete(at).status_code == 204
+    assert ada.get(at).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"title": ""},
+        {"title": "   "},
+        {"title": "x" * 201},
+        {"title": "a\x00b"},
+        {"title": "milk", "priority": "urgent"},
+        {"title": "milk", "due": "tomorrow"},
+    ],
+)
+def test_refuses_what_is_no_task(ada: TestClient, body: dict[str, object]) -> None:
+    assert ada.post("/api/tasks", json=body).status_code == 422
+    assert ada.get("/api/tasks").json() == []
+
+
+@pytest.mark.parametrize("number", ["0", "-1", str(2**63), str(2**200)])
+def test_a_number_that_is_no_tasks_is_not_found(ada: TestClient, number: str) -> None:
+    assert ada.get(f"/api/tasks/{number}").status_code == 404
+
+
+def test_nobody_sees_or_changes_anothers_tasks(ada: TestClient, grace: TestClient) -> None:
+    task = ada.post("/api/tasks", json={"title": "mine"}).json()
+    at = f"/api/tasks/{task['id']}"
+    assert grace.get("/api/tasks").json() == []
+    assert grace.get(at).status_code == 404
+    assert grace.patch(at, json={"title": "theirs"}).status_code == 404
+    assert grace.delete(at).status_code == 404
+    assert ada.get(at).json() == task
+
+
+@pytest.mark.parametrize("header", [None, "Bearer ", "Bearer wrong", f"Basic {KEY}", "Bearer ü"])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/tasks"),
+        ("POST", "/api/tasks"),
+        ("GET", "/api/tasks/1"),
+        ("PATCH", "/api/tasks/1"),
+        ("DELETE", "/api/tasks/1"),
+    ],
+)
+def test_every_route_wants_the_key(
+    client: TestClient, method: str, path: str, header: str | None
+) -> None:
+    headers = {} if header is None else {"Authorization": header.encode()}
+    answer = client.request(method, path, headers=headers, json={"title": "milk"})
+    assert answer.status_code == 401

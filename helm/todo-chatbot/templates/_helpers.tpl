@@ -1,0 +1,85 @@
+{{/* Names: the release's name before the component's. */}}
+{{- define "todo.name" -}}
+{{ .root.Release.Name | trunc 50 | trimSuffix "-" }}-{{ .component }}
+{{- end }}
+
+{{- define "todo.selector" -}}
+app.kubernetes.io/name: {{ .root.Chart.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{- define "todo.labels" -}}
+{{ include "todo.selector" . }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "todo.config" -}}
+{{ include "todo.name" (dict "root" . "component" "config") }}
+{{- end }}
+
+{{- define "todo.secret" -}}
+{{ .Values.secrets.existingSecret | default (include "todo.name" (dict "root" . "component" "secrets")) }}
+{{- end }}
+
+{{/* "true" when the database is outside: the Secret has a DATABASE_URL. */}}
+{{- define "todo.externalDatabase" -}}
+{{- if .Values.secrets.existingSecret -}}
+{{- if has "DATABASE_URL" .Values.secrets.present }}true{{ end -}}
+{{- else if .Values.secrets.DATABASE_URL -}}true{{- end -}}
+{{- end }}
+
+{{/* The ConfigMap's content, in one place for the object and for the checksums. */}}
+{{- define "todo.configData" -}}
+{{- $backend := printf "http://%s:%v" (include "todo.name" (dict "root" . "component" "backend")) .Values.backend.service.port -}}
+{{- toYaml (set (deepCopy .Values.config) "BACKEND_URL" (.Values.config.BACKEND_URL | default $backend)) -}}
+{{- end }}
+
+{{/* Variables from keys of the ConfigMap. */}}
+{{- define "todo.configEnv" -}}
+{{- range .keys }}
+- name: {{ . }}
+  valueFrom: { configMapKeyRef: { name: {{ include "todo.config" $.root }}, key: {{ . }} } }
+{{- end }}
+{{- end }}
+
+{{/* Variables from single keys of the Secret, so that one sees who reads what. */}}
+{{- define "todo.secretEnv" -}}
+{{- range .keys }}
+- name: {{ . }}
+  valueFrom: { secretKeyRef: { name: {{ include "todo.secret" $.root }}, key: {{ . }} } }
+{{- end }}
+{{- end }}
+
+{{/*
+Checksums over just the keys that a container reads: a change of another key replaces no pod.
+A Secret from outside has none: who changes it also knows which pods read what changed.
+*/}}
+{{- define "todo.checksums" -}}
+{{- $config := include "todo.configData" .root | fromYaml -}}
+{{- $read := dict -}}
+{{- range .config }}{{ $_ := set $read . (get $config .) }}{{ end -}}
+checksum/config: {{ $read | toJson | sha256sum }}
+{{- if not .root.Values.secrets.existingSecret }}
+{{- $read = dict -}}
+{{- range .secrets }}{{ $_ := set $read . (get $.root.Values.secrets .) }}{{ end }}
+checksum/secrets: {{ $read | toJson | sha256sum }}
+{{- end }}
+{{- end }}
+
+{{/* The database's key of the Secret. */}}
+{{- define "todo.databaseKey" -}}
+{{ if include "todo.externalDatabase" . }}DATABASE_URL{{ else }}POSTGRES_PASSWORD{{ end }}
+{{- end }}
+
+{{- define "todo.podSecurity" -}}
+runAsNonRoot: true
+seccompProfile: { type: RuntimeDefault }
+{{- end }}
+
+{{- define "todo.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: { drop: [ALL] }
+{{- end }}
