@@ -3,6 +3,8 @@
 //! Nothing in here knows of steps, receipts or verdicts.
 
 pub mod kube_client;
+pub mod lines;
+pub mod process;
 
 use engine::failure::Failure;
 use tokio::sync::Mutex;
