@@ -140,7 +140,11 @@ impl Command {
     /// A child that ran and failed is no error here: see [`Finished::success`]. Errors: the program is not there or
     /// cannot be started (`Class::Environment`), or the run was cancelled (`Class::Interrupted`); by then the group
     /// has ended. Dropping the future kills the group.
-    pub async fn run(self, cancel: &CancellationToken, mut on_line: impl FnMut(Stream, &str) + Send) -> Result<Finished, Failure> {
+    pub async fn run(
+        self,
+        cancel: &CancellationToken,
+        mut on_line: impl FnMut(Stream, &str) + Send,
+    ) -> Result<Finished, Failure> {
         let mut finished = Finished { line: self.line(), exit: Exit::Code(0), kept: VecDeque::new(), bytes: 0 };
         let redact = self.redact.clone();
         let keep = self.keep;
@@ -337,7 +341,7 @@ impl Running {
     }
 
     /// Asks the group to end, and kills what is left of it after `grace`.
-    async fn end(&mut self, grace: Duration,  taken: &mut (impl FnMut(Stream, &str) + Send)) {
+    async fn end(&mut self, grace: Duration, taken: &mut (impl FnMut(Stream, &str) + Send)) {
         self.feed = None;
         self.group.signal(Signal::TERM);
         // The pipes' end tells that the grandchildren have gone too: all but those that closed their output.

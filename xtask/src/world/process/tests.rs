@@ -43,7 +43,8 @@ impl Held {
 async fn lines_are_streamed_as_they_come_and_kept() {
     let mut seen = Vec::new();
     let script = r#"printf 'one\ntwo\r\nbar 1\rbar 2\r\n\nlast'; printf 'oops\n' >&2; exit 3"#;
-    let finished = sh(script).run(&CancellationToken::new(), |stream, line| seen.push((stream, line.to_owned()))).await.unwrap();
+    let finished =
+        sh(script).run(&CancellationToken::new(), |stream, line| seen.push((stream, line.to_owned()))).await.unwrap();
     let of =
         |wanted| seen.iter().filter(|(stream, _)| *stream == wanted).map(|(_, line)| line.as_str()).collect::<Vec<_>>();
     assert_eq!(of(Stream::Out), ["one", "two", "bar 1", "bar 2", "", "last"]);
@@ -70,13 +71,15 @@ async fn everything_that_a_child_wrote_before_its_exit_arrives() {
 #[tokio::test]
 async fn stdin_is_fed_whole_while_output_is_read() {
     let bytes = "0123456789\n".repeat(100_000);
-    let finished = Command::new("cat").stdin(bytes.clone()).keep(1 << 24).run(&CancellationToken::new(), |_, _| {}).await.unwrap();
+    let finished =
+        Command::new("cat").stdin(bytes.clone()).keep(1 << 24).run(&CancellationToken::new(), |_, _| {}).await.unwrap();
     assert!(finished.text(Stream::Out) == bytes, "not what was sent");
 }
 
 #[tokio::test]
 async fn a_child_that_does_not_read_its_stdin_ends_as_it_likes() {
-    let finished = Command::new("true").stdin(vec![b'x'; 1 << 20]).run(&CancellationToken::new(), |_, _| {}).await.unwrap();
+    let finished =
+        Command::new("true").stdin(vec![b'x'; 1 << 20]).run(&CancellationToken::new(), |_, _| {}).await.unwrap();
     assert_eq!(finished.exit, Exit::Code(0));
 }
 
