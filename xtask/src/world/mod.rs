@@ -2,9 +2,12 @@
 //!
 //! Nothing in here knows of steps, receipts or verdicts.
 
+pub mod daemon;
 pub mod kube_client;
 pub mod lines;
+pub mod minikube;
 pub mod process;
+pub mod tls;
 
 use engine::failure::Failure;
 use tokio::sync::Mutex;

@@ -156,7 +156,7 @@ impl Command {
             finished.push(stream, text, keep);
         };
         let exit = tokio::select! {
-            exit = running.to_end(&mut taken) => Some(exit),
+            exit = running.finish(&mut taken) => Some(exit),
             () = cancel.cancelled() => None,
         };
         match exit {
@@ -316,7 +316,7 @@ struct Running {
 
 impl Running {
     /// Feeds it and reads it until it has exited; then takes what is still in the pipes, without waiting for more.
-    async fn to_end(&mut self, taken: &mut (impl FnMut(Stream, &str) + Send)) -> io::Result<Exit> {
+    async fn finish(&mut self, taken: &mut (impl FnMut(Stream, &str) + Send)) -> io::Result<Exit> {
         let mut feed = self.feed.take();
         let feeding = async {
             if let Some((sender, bytes)) = &mut feed {
@@ -346,7 +346,7 @@ impl Running {
         self.group.signal(Signal::TERM);
         // The pipes' end tells that the grandchildren have gone too: all but those that closed their output.
         let gone = async {
-            let _ = self.to_end(taken).await;
+            let _ = self.finish(taken).await;
             while !self.stdout.ended() || !self.stderr.ended() {
                 tokio::select! {
                     line = self.stdout.next(), if !self.stdout.ended() => taken_line(taken, Stream::Out, line),
