@@ -97,8 +97,7 @@ mod tests {
             (
                 line(
                     "step",
-                    r#"{"currentstep":"13","message":"Booting up
-control plane ...","name":"B","totalsteps":"19"}"#,
+                    r#"{"currentstep":"13","message":"Booting up\ncontrol plane ...","name":"B","totalsteps":"19"}"#,
                 ),
                 step("Booting up control plane ..."),
             ),
