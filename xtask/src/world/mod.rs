@@ -2,7 +2,15 @@
 //!
 //! Nothing in here knows of steps, receipts or verdicts.
 
+pub mod daemon;
 pub mod kube_client;
+pub mod lines;
+pub mod machine;
+pub mod minikube;
+pub mod port_holder;
+pub mod process;
+pub mod tls;
+pub mod tool;
 
 use engine::failure::Failure;
 use tokio::sync::Mutex;

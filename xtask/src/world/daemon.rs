@@ -1,0 +1,290 @@
+//! Where a docker daemon listens, and a client for it.
+//!
+//! Two daemons matter: the host's, in which minikube's node is a container, and the node's own, which the pods'
+//! images come from. This module knows neither minikube nor images; it finds the host's as the docker client does.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bollard::errors::Error;
+use bollard::{API_DEFAULT_VERSION, Docker};
+use engine::digest::Digest;
+use engine::failure::Failure;
+use serde::Deserialize;
+
+use crate::world::tls;
+
+/// What [`Daemon::variables`] sets, all or none: a child that sees only some of them talks to another daemon.
+pub const VARIABLES: [&str; 4] = ["DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "MINIKUBE_ACTIVE_DOCKERD"];
+
+/// Where the daemon of a Linux host listens unless somebody says otherwise.
+const SOCKET: &str = "/var/run/docker.sock";
+
+/// How long a request may take, in seconds. Builds and pulls stream, and each part of the stream counts anew.
+const TIMEOUT: u64 = 120;
+
+/// How long a daemon may take to say that it is there.
+const HELLO: Duration = Duration::from_secs(5);
+
+/// A docker daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Daemon {
+    /// Behind a socket of this machine.
+    Socket(PathBuf),
+    /// Behind TLS: `address` is `HOST:PORT`, the folder holds `ca.pem`, `cert.pem` and `key.pem`.
+    Tls {
+        /// `127.0.0.1:32771`.
+        address: String,
+        /// `~/.minikube/certs`.
+        certificates: PathBuf,
+    },
+    /// Behind plain TCP, as somebody has set it up: `HOST:PORT`.
+    Plain(String),
+}
+
+impl Daemon {
+    /// The host's daemon, as the docker client finds it: `DOCKER_HOST`, then the docker context in use, then the
+    /// socket. In a shell after `eval "$(minikube docker-env)"` these name the node's daemon; the host's is then
+    /// what they named before.
+    ///
+    /// # Errors
+    /// When they name a daemon in a way that is not understood here.
+    pub fn of_host() -> Result<Self, Failure> {
+        Self::from_settings(&|name| env::var(name).ok().filter(|value| !value.is_empty()), &docker_folder())
+    }
+
+    fn from_settings(variable: &dyn Fn(&str) -> Option<String>, folder: &Path) -> Result<Self, Failure> {
+        let in_docker_env = variable("MINIKUBE_ACTIVE_DOCKERD").is_some();
+        let variable = |name: &str| {
+            if in_docker_env { variable(&format!("MINIKUBE_EXISTING_{name}")) } else { variable(name) }
+        };
+        if let Some(host) = variable("DOCKER_HOST") {
+            let verify = variable("DOCKER_TLS_VERIFY").is_some();
+            let certificates = variable("DOCKER_CERT_PATH").map_or_else(|| folder.to_owned(), PathBuf::from);
+            return Self::parse(&host, verify.then_some(certificates), "DOCKER_HOST");
+        }
+        match variable("DOCKER_CONTEXT").or_else(|| current_context(folder)) {
+            Some(name) if name != "default" => Self::of_context(&name, folder),
+            _ => Ok(Self::Socket(SOCKET.into())),
+        }
+    }
+
+    fn of_context(name: &str, folder: &Path) -> Result<Self, Failure> {
+        let hash = Digest::of_bytes(name.as_bytes()).to_string();
+        let path = folder.join("contexts/meta").join(&hash).join("meta.json");
+        let text = fs::read_to_string(&path).map_err(|error| {
+            Failure::io("read the docker context", &path, &error)
+                .help(format!("docker's context `{name}` is in use; `docker context ls` lists those that there are"))
+        })?;
+        let meta: ContextMeta = serde_json::from_str(&text).map_err(|error| {
+            Failure::environment(format!("could not read the docker context `{name}` in {}", path.display()))
+                .because(error)
+        })?;
+        let certificates = folder.join("contexts/tls").join(hash).join("docker");
+        Self::parse(
+            &meta.endpoints.docker.host,
+            certificates.is_dir().then_some(certificates),
+            &format!("docker's context `{name}`"),
+        )
+    }
+
+    fn parse(host: &str, certificates: Option<PathBuf>, origin: &str) -> Result<Self, Failure> {
+        match host.split_once("://") {
+            Some(("unix", path)) => Ok(Self::Socket(path.into())),
+            Some(("tcp" | "http" | "https", address)) => {
+                let address = address.trim_end_matches('/').to_owned();
+                Ok(match certificates {
+                    Some(certificates) => Self::Tls { address, certificates },
+                    None => Self::Plain(address),
+                })
+            }
+            _ => Err(Failure::environment(format!(
+                "{origin} names the docker daemon `{host}`, which is not reached from here"
+            ))
+            .help("use one behind unix:// or tcp://; a remote one can be brought near with `ssh -L`")),
+        }
+    }
+
+    /// A client that speaks the newest API version which both sides know ([`Docker::client_version`]). Takes one
+    /// request, and so shows that the daemon is there.
+    ///
+    /// # Errors
+    /// When certificates cannot be read, or nobody answers in time.
+    pub async fn connect(&self) -> Result<Docker, Failure> {
+        tls::install_provider();
+        let docker = match self {
+            Self::Socket(path) => Docker::connect_with_unix(&path.to_string_lossy(), TIMEOUT, API_DEFAULT_VERSION),
+            // Not `connect_with_host`, which speaks plain text to tcp:// whatever the certificates.
+            Self::Tls { address, certificates } => {
+                let file = |name: &str| certificates.join(name);
+                let (key, cert, ca) = (file("key.pem"), file("cert.pem"), file("ca.pem"));
+                Docker::connect_with_ssl(&format!("tcp://{address}"), &key, &cert, &ca, TIMEOUT, API_DEFAULT_VERSION)
+            }
+            Self::Plain(address) => {
+                Docker::connect_with_http(&format!("tcp://{address}"), TIMEOUT, API_DEFAULT_VERSION)
+            }
+        };
+        let docker = docker.map_err(|error| self.unreachable(&error))?;
+        match tokio::time::timeout(HELLO, docker.negotiate_version()).await {
+            Ok(docker) => docker.map_err(|error| self.unreachable(&error)),
+            Err(_) => Err(Failure::environment(format!("the docker daemon at {self} does not answer"))
+                .because(format!("no reply within {HELLO:?}"))),
+        }
+    }
+
+    /// The error for a request that did not get through, with what usually helps.
+    pub fn unreachable(&self, error: &Error) -> Failure {
+        let failure = Failure::environment(format!("no docker daemon answers at {self}")).because_of(error);
+        let Self::Socket(path) = self else { return failure };
+        let text = failure.to_string();
+        if text.contains("ermission denied") {
+            failure.help("add yourself to the group that may use it: `sudo usermod -aG docker $USER`, then log in anew")
+        } else if path.exists() {
+            failure.help("start it: `sudo systemctl start docker`, or open Docker Desktop")
+        } else {
+            failure.help(
+                "install docker (https://docs.docker.com/engine/install/) or start it: `sudo systemctl start docker`",
+            )
+        }
+    }
+
+    /// The variables that make docker clients use this daemon, with the minikube profile whose node it belongs to.
+    /// Those that have to be absent are `None`.
+    pub fn variables(&self, profile: &str) -> BTreeMap<&'static str, Option<String>> {
+        let [host, verify, certificates, active] = VARIABLES;
+        let (at, tls) = match self {
+            Self::Socket(path) => (format!("unix://{}", path.display()), None),
+            Self::Tls { address, certificates } => (format!("tcp://{address}"), Some(certificates)),
+            Self::Plain(address) => (format!("tcp://{address}"), None),
+        };
+        BTreeMap::from([
+            (host, Some(at)),
+            (verify, tls.map(|_| "1".to_owned())),
+            (certificates, tls.map(|folder| folder.display().to_string())),
+            (active, Some(profile.to_owned())),
+        ])
+    }
+}
+
+impl std::fmt::Display for Daemon {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Socket(path) => path.display().fmt(f),
+            Self::Tls { address, .. } | Self::Plain(address) => f.write_str(address),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct ContextMeta {
+    #[serde(rename = "Endpoints")]
+    endpoints: Endpoints,
+}
+
+#[derive(Deserialize)]
+struct Endpoints {
+    docker: ContextEndpoint,
+}
+
+#[derive(Deserialize)]
+struct ContextEndpoint {
+    #[serde(rename = "Host")]
+    host: String,
+}
+
+#[derive(Deserialize)]
+struct ClientConfig {
+    #[serde(rename = "currentContext")]
+    current_context: Option<String>,
+}
+
+/// The docker client's folder of settings.
+fn docker_folder() -> PathBuf {
+    let home = || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".docker");
+    env::var_os("DOCKER_CONFIG").map_or_else(home, PathBuf::from)
+}
+
+fn current_context(folder: &Path) -> Option<String> {
+    let text = fs::read_to_string(folder.join("config.json")).ok()?;
+    // A file that the docker client could not read either names no context.
+    serde_json::from_str::<ClientConfig>(&text).ok()?.current_context
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::{Daemon, Digest};
+
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config.json"), r#"{"currentContext": "desktop"}"#).unwrap();
+        let hash = Digest::of_bytes(b"desktop").to_string();
+        let meta = folder.path().join("contexts/meta").join(&hash);
+        std::fs::create_dir_all(&meta).unwrap();
+        let text = r#"{"Name":"desktop","Endpoints":{"docker":{"Host":"unix:///home/me/.docker/run/docker.sock"}}}"#;
+        std::fs::write(meta.join("meta.json"), text).unwrap();
+        folder
+    }
+
+    fn found(variables: &[(&str, &str)], folder: &Path) -> Result<Daemon, String> {
+        let variable = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
+        Daemon::from_settings(&variable, folder).map_err(|failure| failure.message)
+    }
+
+    #[test]
+    fn the_hosts_daemon_is_found_as_the_docker_client_finds_it() {
+        let with_context = folder();
+        let nothing = tempfile::tempdir().unwrap();
+        let socket = |path: &str| Ok(Daemon::Socket(path.into()));
+        let tls = |address: &str, certificates: PathBuf| Ok(Daemon::Tls { address: address.into(), certificates });
+        let (with_context, nothing) = (with_context.path(), nothing.path());
+        type Row<'a> = (&'a [(&'a str, &'a str)], &'a Path, Result<Daemon, String>);
+        let rows: Vec<Row<'_>> = vec![
+            (&[], nothing, socket("/var/run/docker.sock")),
+            (&[], with_context, socket("/home/me/.docker/run/docker.sock")),
+            (&[("DOCKER_CONTEXT", "default")], with_context, socket("/var/run/docker.sock")),
+            (&[("DOCKER_HOST", "unix:///tmp/d.sock"), ("DOCKER_CONTEXT", "x")], with_context, socket("/tmp/d.sock")),
+            (&[("DOCKER_HOST", "tcp://10.0.0.1:2375")], nothing, Ok(Daemon::Plain("10.0.0.1:2375".into()))),
+            (
+                &[("DOCKER_HOST", "tcp://10.0.0.1:2376/"), ("DOCKER_TLS_VERIFY", "1"), ("DOCKER_CERT_PATH", "/c")],
+                nothing,
+                tls("10.0.0.1:2376", "/c".into()),
+            ),
+            (&[("DOCKER_HOST", "tcp://h:2376"), ("DOCKER_TLS_VERIFY", "1")], nothing, tls("h:2376", nothing.into())),
+            // The shell is inside a docker-env: the variables name the node's daemon, not the host's.
+            (
+                &[("DOCKER_HOST", "tcp://127.0.0.1:32771"), ("MINIKUBE_ACTIVE_DOCKERD", "p")],
+                nothing,
+                socket("/var/run/docker.sock"),
+            ),
+            (
+                &[
+                    ("DOCKER_HOST", "tcp://127.0.0.1:32771"),
+                    ("MINIKUBE_ACTIVE_DOCKERD", "p"),
+                    ("MINIKUBE_EXISTING_DOCKER_HOST", "unix:///tmp/d.sock"),
+                ],
+                nothing,
+                socket("/tmp/d.sock"),
+            ),
+            (
+                &[("DOCKER_HOST", "ssh://me@far")],
+                nothing,
+                Err("DOCKER_HOST names the docker daemon `ssh://me@far`, which is not reached from here".into()),
+            ),
+        ];
+        for (variables, folder, expected) in rows {
+            assert_eq!(found(variables, folder), expected, "{variables:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_listening_says_what_to_start() {
+        let failure = Daemon::Socket("/no/such.sock".into()).connect().await.map(|_| ()).unwrap_err();
+        assert_eq!(failure.message, "no docker daemon answers at /no/such.sock");
+        assert!(failure.help[0].contains("sudo systemctl start docker"), "{failure:?}");
+    }
+}

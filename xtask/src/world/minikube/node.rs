@@ -1,0 +1,159 @@
+//! The container that is minikube's node, as the host's daemon sees it, and the daemon inside.
+//!
+//! Asked anew in every run: address and published ports change whenever the node starts.
+
+use std::collections::BTreeMap;
+
+use bollard::Docker;
+use bollard::errors::Error;
+use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum, PortBinding};
+use engine::failure::Failure;
+
+use super::home::Home;
+use super::profile::Profile;
+use crate::world::daemon::Daemon;
+
+/// Where the daemon inside the node listens, behind TLS.
+const DAEMON_PORT: u16 = 2376;
+
+/// How the container is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// The host's daemon knows no such container.
+    Missing,
+    /// It is there but does not run.
+    Stopped,
+    /// Its processes are frozen.
+    Paused,
+    /// It runs.
+    Running,
+}
+
+/// The node's container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// How it is.
+    pub state: State,
+    /// Where each of its TCP ports answers on this machine. Of a node that does not run: where it will.
+    pub published: BTreeMap<u16, Vec<String>>,
+}
+
+impl Node {
+    /// Looks at the node of `profile` in the host's daemon.
+    ///
+    /// # Errors
+    /// When that daemon does not answer.
+    pub async fn look(host: &Daemon, profile: &str) -> Result<Self, Failure> {
+        let docker = host.connect().await?;
+        match docker.inspect_container(profile, None).await {
+            Ok(container) => Ok(Self::from_container(container)),
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) => {
+                Ok(Self { state: State::Missing, published: BTreeMap::new() })
+            }
+            Err(error) => Err(host.unreachable(&error)),
+        }
+    }
+
+    fn from_container(container: ContainerInspectResponse) -> Self {
+        let status = container.state.and_then(|state| state.status);
+        let state = match status {
+            Some(ContainerStateStatusEnum::RUNNING) => State::Running,
+            Some(ContainerStateStatusEnum::PAUSED) => State::Paused,
+            _ => State::Stopped,
+        };
+        let asked = container.host_config.and_then(|config| config.port_bindings);
+        let actual = container.network_settings.and_then(|settings| settings.ports);
+        let ports = if state == State::Stopped { asked } else { actual };
+        let published = ports.unwrap_or_default().into_iter().filter_map(|(port, bindings)| {
+            let port = port.strip_suffix("/tcp")?.parse().ok()?;
+            Some((port, bindings.unwrap_or_default().iter().filter_map(address).collect()))
+        });
+        Self { state, published: published.collect() }
+    }
+
+    /// The daemon inside: through the port that the host's daemon publishes for it, or where there is none at the
+    /// node's own address, which Linux hosts reach.
+    ///
+    /// # Errors
+    /// When there is neither.
+    pub fn daemon(&self, home: &Home, profile: &Profile) -> Result<Daemon, Failure> {
+        let published = self.published.get(&DAEMON_PORT).and_then(|addresses| addresses.first().cloned());
+        let own = || profile.nodes.first().filter(|ip| !ip.is_empty()).map(|ip| format!("{ip}:{DAEMON_PORT}"));
+        match published.or_else(own) {
+            Some(address) => Ok(Daemon::Tls { address, certificates: home.certificates() }),
+            None => {
+                Err(Failure::environment(format!("the node of the minikube profile `{}` has no address", profile.name)))
+            }
+        }
+    }
+}
+
+/// `127.0.0.1:32771`: where a client on this machine gets through to a binding.
+fn address(binding: &PortBinding) -> Option<String> {
+    // Port 0, or none, means "any": it is not known before the container runs.
+    let port = binding.host_port.as_deref().filter(|port| !port.is_empty() && *port != "0")?;
+    Some(match binding.host_ip.as_deref() {
+        None | Some("" | "0.0.0.0") => format!("127.0.0.1:{port}"),
+        Some("::") => format!("[::1]:{port}"),
+        Some(ip) if ip.contains(':') => format!("[{ip}]:{port}"),
+        Some(ip) => format!("{ip}:{port}"),
+    })
+}
+
+/// Lets a node go on whose processes were frozen with `docker pause`.
+///
+/// # Errors
+/// When the host's daemon does not do it.
+pub async fn unpause(host: &Daemon, profile: &str) -> Result<(), Failure> {
+    let docker: Docker = host.connect().await?;
+    docker.unpause_container(profile).await.map_err(|error| {
+        Failure::environment(format!("could not let the paused container {profile} go on")).because_of(&error)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ContainerInspectResponse, Daemon, Home, Node, State};
+    use crate::world::minikube::Profile;
+
+    fn node(status: &str, ports: &str) -> Node {
+        let json = format!(
+            r#"{{"State": {{"Status": "{status}"}}, "NetworkSettings": {{"Ports": {ports}}},
+                 "HostConfig": {{"PortBindings": {{"2376/tcp": [{{"HostIp": "127.0.0.1", "HostPort": "0"}}],
+                                                  "30080/tcp": [{{"HostIp": "127.0.0.1", "HostPort": "30080"}}]}}}}}}"#
+        );
+        Node::from_container(serde_json::from_str::<ContainerInspectResponse>(&json).unwrap())
+    }
+
+    #[test]
+    fn the_inner_daemon_is_reached_through_its_published_port_or_the_nodes_address() {
+        let home = Home::in_folder("/h".as_ref());
+        let text = r#"{"Driver": "docker", "Nodes": [{"IP": "192.168.49.2"}],
+            "KubernetesConfig": {"KubernetesVersion": "v1.34.4", "ContainerRuntime": "docker"}}"#;
+        let profile: Profile = Profile::parse(text, "p", "/h/config.json".into()).unwrap();
+        let rows = [
+            (r#"{"2376/tcp": [{"HostIp": "127.0.0.1", "HostPort": "32771"}]}"#, "127.0.0.1:32771"),
+            (r#"{"2376/tcp": [{"HostIp": "0.0.0.0", "HostPort": "32771"}]}"#, "127.0.0.1:32771"),
+            (r#"{"2376/tcp": [{"HostIp": "::", "HostPort": "32771"}]}"#, "[::1]:32771"),
+            (r#"{"2376/tcp": null, "8443/tcp": [{"HostIp": "127.0.0.1", "HostPort": "1"}]}"#, "192.168.49.2:2376"),
+            ("{}", "192.168.49.2:2376"),
+            ("null", "192.168.49.2:2376"),
+        ];
+        for (ports, expected) in rows {
+            let daemon = node("running", ports).daemon(&home, &profile);
+            let certificates = "/h/.minikube/certs".into();
+            assert_eq!(daemon, Ok(Daemon::Tls { address: expected.into(), certificates }), "{ports}");
+        }
+    }
+
+    #[test]
+    fn a_stopped_node_tells_which_ports_it_will_want() {
+        let rows = [("exited", State::Stopped), ("created", State::Stopped), ("dead", State::Stopped)];
+        for (status, state) in rows {
+            let node = node(status, "{}");
+            assert_eq!((node.state, &node.published[&30080]), (state, &vec!["127.0.0.1:30080".to_owned()]));
+            assert!(node.published[&2376].is_empty());
+        }
+        assert_eq!(node("paused", "{}").state, State::Paused);
+    }
+}
