@@ -6,4 +6,5 @@
 pub mod config;
 pub mod digest;
 pub mod failure;
+pub mod graph;
 pub mod step;
