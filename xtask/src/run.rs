@@ -11,10 +11,11 @@ use engine::digest::Digest;
 use engine::event::{Event, Tally};
 use engine::failure::Failure;
 use engine::lock::{Held, Locks};
-use engine::receipt::{Receipts, choose};
+use engine::manifest::Manifest;
+use engine::receipt::{Receipt, Receipts, choose};
 use engine::run::{Effect, End, Job, Judgement, Limits, Outcome, Performed, Planned, Run, State, Transition};
 use engine::step::StepId;
-use engine::verdict::Verdict;
+use engine::verdict::{Reason, Verdict, judge};
 use tokio::task::JoinSet;
 
 use crate::context::Context;
@@ -51,7 +52,7 @@ impl Summary {
 
 /// Runs `plan` to its end.
 pub async fn execute(cx: &Context, steps: &Steps, plan: Vec<Planned>, locks: &Locks) -> Summary {
-    let hands = Hands { cx: cx.clone(), receipts: cx.workspace.receipts(), locks: locks.clone(), held: Arc::default() };
+    let hands = Hands::new(cx, locks);
     let mut run = Run::new(plan, Limits::default());
     let mut tasks = JoinSet::new();
     let mut steps_of_tasks = BTreeMap::new();
@@ -107,30 +108,64 @@ pub async fn execute(cx: &Context, steps: &Steps, plan: Vec<Planned>, locks: &Lo
     Summary { states, failures }
 }
 
-/// Judges `plan` without running anything: steps behind a stale one are judged by what that one made last.
-pub async fn judge(
-    cx: &Context,
-    steps: &Steps,
-    plan: &[Planned],
-    locks: &Locks,
-) -> Vec<(StepId, Result<Verdict, Failure>)> {
-    let hands = Hands { cx: cx.clone(), receipts: cx.workspace.receipts(), locks: locks.clone(), held: Arc::default() };
-    let mut verdicts = Vec::new();
+/// What a run would do with a step.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outlook {
+    /// Nothing.
+    Fresh,
+    /// Run it, for these reasons.
+    Stale(Vec<Reason>),
+    /// Judge it once these have run: it is fresh if they make the same as last time.
+    Behind(Vec<StepId>),
+    /// It cannot be judged.
+    Unknown(Failure),
+}
+
+/// A step with what a run would do with it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forecast {
+    /// Which step.
+    pub step: StepId,
+    /// What a run would do.
+    pub outlook: Outlook,
+    /// Its receipt, if it has one.
+    pub receipt: Option<Receipt>,
+    /// Its inputs now, where they could be read.
+    pub manifest: Option<Manifest>,
+}
+
+/// Judges the steps of `plan` without changing anything, each against what the steps before it made last.
+pub async fn forecast(cx: &Context, steps: &Steps, plan: &[Planned], locks: &Locks) -> Vec<Forecast> {
+    let hands = Hands::new(cx, locks);
+    let mut forecasts: Vec<Forecast> = Vec::new();
     for planned in plan {
         let Some(step) = steps.get(&planned.step) else { continue };
-        let verdict = match hands.judge(&**step).await {
-            Ok(judgement) => {
-                let Judgement { manifest, stored, observation, .. } = judgement;
-                if let Some(output) = stored.receipt().and_then(|receipt| receipt.output.clone()) {
+        let not_fresh = |need: &&StepId| {
+            forecasts.iter().any(|forecast| forecast.step == **need && forecast.outlook != Outlook::Fresh)
+        };
+        let behind: Vec<StepId> = planned.needs.iter().filter(not_fresh).cloned().collect();
+        let forecast = match hands.judge(&**step).await {
+            Ok(Judgement { manifest, stored, observation, .. }) => {
+                let receipt = stored.receipt().cloned();
+                if let Some(output) = receipt.as_ref().and_then(|receipt| receipt.output.clone()) {
                     cx.set_output(&planned.step, output);
                 }
-                Ok(engine::verdict::judge(&manifest, &stored, observation.as_ref(), planned.forced))
+                let outlook = match judge(&manifest, &stored, observation.as_ref(), planned.forced) {
+                    Verdict::Stale(reasons) => Outlook::Stale(reasons),
+                    Verdict::Fresh if behind.is_empty() => Outlook::Fresh,
+                    Verdict::Fresh => Outlook::Behind(behind),
+                };
+                Forecast { step: planned.step.clone(), outlook, receipt, manifest: Some(manifest) }
             }
-            Err(failure) => Err(failure),
+            Err(failure) => {
+                // What a step needs to be judged may be made only by a step before it.
+                let outlook = if behind.is_empty() { Outlook::Unknown(failure) } else { Outlook::Behind(behind) };
+                Forecast { step: planned.step.clone(), outlook, receipt: None, manifest: None }
+            }
         };
-        verdicts.push((planned.step.clone(), verdict));
+        forecasts.push(forecast);
     }
-    verdicts
+    forecasts
 }
 
 fn tell(cx: &Context, step: StepId, transition: Transition, failures: &mut Vec<Failure>) {
@@ -177,6 +212,10 @@ struct Grip {
 }
 
 impl Hands {
+    fn new(cx: &Context, locks: &Locks) -> Self {
+        Self { cx: cx.clone(), receipts: cx.workspace.receipts(), locks: locks.clone(), held: Arc::default() }
+    }
+
     async fn carry_out(&self, step: &dyn Step, effect: Effect) -> Outcome {
         let outcome = match effect {
             Effect::Judge => self.judge(step).await.map(|judgement| Outcome::Judged(Box::new(judgement))),
@@ -244,7 +283,7 @@ impl Hands {
         Ok(Outcome::Locked { changed_hands })
     }
 
-    fn store(&self, step: &dyn Step, receipt: &engine::receipt::Receipt) -> Result<Outcome, Failure> {
+    fn store(&self, step: &dyn Step, receipt: &Receipt) -> Result<Outcome, Failure> {
         let mut shared = Ok(());
         self.grip(step, |grip| {
             if let Some(held) = &grip.held {
@@ -256,7 +295,7 @@ impl Hands {
         Ok(Outcome::Done)
     }
 
-    fn refresh(&self, step: &dyn Step, receipt: &engine::receipt::Receipt) -> Result<Outcome, Failure> {
+    fn refresh(&self, step: &dyn Step, receipt: &Receipt) -> Result<Outcome, Failure> {
         let lock = self.locks.named(&step.lock_name(&self.cx)?);
         if let Some(held) = lock.try_acquire("a look at what is there")? {
             held.share(receipt)?;

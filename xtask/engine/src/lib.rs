@@ -8,6 +8,7 @@ pub mod digest;
 pub mod event;
 pub mod failure;
 pub mod files;
+pub mod graph;
 pub mod lock;
 pub mod manifest;
 pub mod receipt;

@@ -39,7 +39,8 @@ pub enum Source {
 }
 
 impl Source {
-    const fn word(self) -> &'static str {
+    /// The word for people.
+    pub const fn word(self) -> &'static str {
         match self {
             Self::Definition => "definition",
             Self::File => "file",

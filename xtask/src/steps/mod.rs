@@ -3,6 +3,8 @@
 //! A step says what it reads, what it looks at in the world and how it changes the world; the engine decides when.
 //! A step prints nothing and never asks for another step's internals: it sees their outputs.
 
+mod of_graph_file;
+
 use async_trait::async_trait;
 use engine::failure::Failure;
 use engine::manifest::Manifest;
@@ -12,6 +14,8 @@ use engine::step::StepId;
 use engine::verdict::Observation;
 
 use crate::context::Context;
+
+pub use of_graph_file::of_graph_file;
 
 /// What a step made.
 #[derive(Debug, Clone, PartialEq)]

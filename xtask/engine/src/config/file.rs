@@ -16,7 +16,7 @@ use super::command::Command;
 use super::diagnostic::{Diagnostic, Source};
 use super::image::Image;
 use super::manifests::Manifests;
-use super::mention::Mention;
+use super::mention::{Mention, Target, Why};
 use super::names::{ProjectName, StepName, VariableName};
 use super::reader::{Reading, Table, Value};
 use super::release::Release;
@@ -180,6 +180,39 @@ impl GraphFile {
     pub fn namespaces_of_secrets(&self, name: &str) -> BTreeSet<&str> {
         let uses = |release: &&Release| release.secrets.iter().any(|secrets| secrets == name);
         self.releases.values().filter(uses).map(|release| release.namespace.as_str()).collect()
+    }
+
+    /// Where steps need each other: who, whom, why. Names of images are followed to the steps that make them.
+    pub(crate) fn edges(&self) -> impl Iterator<Item = (StepId, StepId, Why)> {
+        let edge = |mention: &Mention| Some((mention.by.clone(), self.target(mention)?, mention.why.clone()));
+        self.mentions.iter().filter_map(edge)
+    }
+
+    fn target(&self, mention: &Mention) -> Option<StepId> {
+        match &mention.target {
+            Target::Step(step) => Some(step.clone()),
+            Target::Image(name) => self.maker_of_image(name),
+        }
+    }
+
+    /// A mistake that several edges make together: it points at the first place of each.
+    pub(crate) fn problem_at_edges(
+        &self,
+        message: String,
+        edges: impl Iterator<Item = (StepId, StepId)>,
+    ) -> Diagnostic {
+        let place = |(by, on): (StepId, StepId)| {
+            let mentions = self.mentions.iter().filter(|mention| mention.by == by);
+            let mentions = mentions.filter(|mention| self.target(mention).as_ref() == Some(&on));
+            let first = mentions.map(|mention| mention.span.clone()).min_by_key(|span| span.start);
+            (first.unwrap_or_default(), format!("{by} needs {on}"))
+        };
+        let mut places: Vec<_> = edges.map(place).collect();
+        places.sort_by_key(|(span, _)| span.start);
+        let mut places = places.into_iter();
+        let (span, label) = places.next().unwrap_or_default();
+        let problem = Diagnostic::at(&self.source, span, message).label(label);
+        places.fold(problem, |problem, (span, label)| problem.remark(span, label))
     }
 
     fn read(table: &Table<'_>, path: PathBuf, root: PathBuf, source: Arc<Source>) -> Self {

@@ -3,10 +3,13 @@
 use std::fmt;
 use std::ops::Range;
 
+use serde::Serialize;
+
 use crate::step::StepId;
 
 /// Why a step needs another.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(tag = "reason", content = "detail", rename_all = "kebab-case")]
 pub enum Why {
     /// A release or manifests run the image; the value path or the literal reference that it is put into.
     Image(String),

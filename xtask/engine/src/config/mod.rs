@@ -45,3 +45,6 @@ pub use schema::json_schema;
 pub use secrets::{As, Generator, Secrets};
 pub use template::{Reference, Template};
 pub use units::ByteSize;
+
+pub(crate) use file::{Outcome, read_file, read_text};
+pub(crate) use nearest::{listed, nearest};

@@ -30,8 +30,6 @@ pub(crate) struct Reading<'f> {
     expected: RefCell<Vec<Expected>>,
     env: RefCell<Vec<String>>,
     step: RefCell<StepId>,
-    /// The keys of the last table that was read; how the tests compare them with the JSON schema.
-    pub(crate) last_keys: RefCell<Vec<&'static str>>,
 }
 
 /// All that was gathered.
@@ -49,7 +47,6 @@ impl<'f> Reading<'f> {
             expected: RefCell::default(),
             env: RefCell::default(),
             step: RefCell::new(StepId::cluster()),
-            last_keys: RefCell::default(),
         }
     }
 
@@ -248,7 +245,6 @@ impl<'a> Table<'a> {
             let problem = problem.label(format!("`{name}` is missing")).help(format!("add a line: {name} = {example}"));
             self.reading.report::<()>(problem);
         }
-        self.reading.last_keys.replace(asked.clone());
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::path::Path;
+use std::path::PathBuf;
 
-use globset::GlobBuilder;
+use globset::{GlobBuilder, GlobMatcher};
 use toml::de::{DeTable, DeValue};
 
 use super::command::Output;
 use super::file::GraphFile;
+use super::globs::is_pattern;
 use super::mention::{Mention, Target, Why};
 use super::nearest::{listed, nearest};
 use super::paths::{Expected, Shape};
@@ -25,8 +26,9 @@ pub(crate) fn check(reading: &Reading<'_>, file: &GraphFile, raw: &DeTable<'_>) 
         mentioned(reading, &names, &mention);
     }
     taken_twice(reading, file, &document);
+    let made = Made::of(file);
     for expected in reading.take_expected() {
-        there(reading, file, &expected);
+        there(reading, file, &made, &expected);
     }
 }
 
@@ -184,8 +186,8 @@ fn taken_twice(reading: &Reading<'_>, file: &GraphFile, document: &Document<'_>)
 }
 
 /// Reports a path where nothing is, unless a step puts it there.
-fn there(reading: &Reading<'_>, file: &GraphFile, expected: &Expected) {
-    if let Some(maker) = maker_of_file(file, expected) {
+fn there(reading: &Reading<'_>, file: &GraphFile, made: &Made, expected: &Expected) {
+    if let Some(maker) = made.by_whom(expected) {
         let path = expected.path.display().to_string();
         let (by, span) = (expected.by.clone(), expected.span.clone());
         reading.add_mention(Mention { by, target: Target::Step(maker), why: Why::Output(path), span });
@@ -202,19 +204,38 @@ fn there(reading: &Reading<'_>, file: &GraphFile, expected: &Expected) {
     }
 }
 
-/// The command that has a file among its outputs.
-fn maker_of_file(file: &GraphFile, expected: &Expected) -> Option<StepId> {
-    if !matches!(expected.shape, Shape::File | Shape::Dockerfile) {
-        return None;
-    }
-    let makes = |output: &Output| match output {
-        Output::Files(glob) => matches(glob, &expected.path),
-        Output::Image(_) => false,
-    };
-    let maker = file.commands.iter().find(|(_, command)| command.outputs.iter().any(makes));
-    maker.map(|(name, _)| StepId::new(Kind::Command, name.as_str())).filter(|step| *step != expected.by)
+/// The files that commands make.
+struct Made {
+    files: BTreeMap<PathBuf, StepId>,
+    patterns: Vec<(GlobMatcher, StepId)>,
 }
 
-fn matches(glob: &str, path: &Path) -> bool {
-    GlobBuilder::new(glob).literal_separator(true).build().is_ok_and(|glob| glob.compile_matcher().is_match(path))
+impl Made {
+    fn of(file: &GraphFile) -> Self {
+        let mut made = Self { files: BTreeMap::new(), patterns: Vec::new() };
+        for (name, command) in &file.commands {
+            let step = StepId::new(Kind::Command, name.as_str());
+            for output in &command.outputs {
+                match output {
+                    Output::Files(path) if is_pattern(path) => {
+                        let glob = GlobBuilder::new(path).literal_separator(true).build();
+                        made.patterns.extend(glob.ok().map(|glob| (glob.compile_matcher(), step.clone())));
+                    }
+                    Output::Files(path) => drop(made.files.insert(PathBuf::from(path), step.clone())),
+                    Output::Image(_) => {}
+                }
+            }
+        }
+        made
+    }
+
+    /// The step that makes a file which another step names.
+    fn by_whom(&self, expected: &Expected) -> Option<StepId> {
+        if !matches!(expected.shape, Shape::File | Shape::Dockerfile) {
+            return None;
+        }
+        let by_pattern = || self.patterns.iter().find(|(pattern, _)| pattern.is_match(&expected.path));
+        let maker = self.files.get(&expected.path).or_else(|| by_pattern().map(|(_, step)| step))?;
+        (*maker != expected.by).then(|| maker.clone())
+    }
 }

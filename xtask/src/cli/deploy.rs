@@ -1,0 +1,86 @@
+//! `deploy`: judges every step and runs those that are stale.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+use engine::failure::Class;
+use engine::step::{Kind, StepId};
+
+use super::forecast;
+use super::problem::Problem;
+use super::session::{Record, Session};
+use super::{Format, Global};
+use crate::report::{failure, words};
+use crate::run;
+
+/// What is to be deployed.
+#[derive(Debug, Clone, Args)]
+pub struct Request {
+    /// Only these steps and what they need: `image:backend`, or just `backend` where that is unambiguous
+    #[arg(value_name = "STEP")]
+    pub steps: Vec<String>,
+    /// Say what would run, and why, without changing anything
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Run the steps even when they are fresh
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Deploys.
+///
+/// # Errors
+/// When nothing could be begun; failures of steps are told as events and in the exit code.
+pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem> {
+    let record = if request.dry_run { Record::Nothing } else { Record::Run };
+    let session = Session::begin(global, "deploy", record)?;
+    let selected = session.project.graph.find(&request.steps)?;
+    if request.dry_run {
+        return dry_run(global, &session, &selected, request.force).await;
+    }
+    let plan = session.plan(&selected, request.force);
+    let summary = run::execute(&session.cx, &session.steps, plan, &session.locks).await;
+    let (tally, headline) = (summary.tally(), headline(&session));
+    let interrupted = session.cx.cancel.is_cancelled();
+    session.finish(tally, headline).await;
+    if global.format == Format::Human {
+        for failure in &summary.failures {
+            // Standard error may be closed; the exit code still tells.
+            let _ = write!(anstream::stderr(), "\n{}", failure::render(failure));
+        }
+    }
+    Ok(ExitCode::from(match engine::run::worst(&summary.failures) {
+        _ if interrupted => Class::Interrupted.exit_code(),
+        Some(failure) => failure.class.exit_code(),
+        None => 0,
+    }))
+}
+
+/// What a person wants to see at the end: where it answers, which revision, when it was checked.
+fn headline(session: &Session) -> Option<String> {
+    let mut parts = Vec::new();
+    for (name, release) in &session.project.file.releases {
+        let output = session.cx.output(&StepId::new(Kind::Release, name.as_str()));
+        if let Some(revision) = output.and_then(|output| output.facts.get("revision").and_then(|value| value.as_u64())) {
+            parts.push(format!("{} revision {revision}", release.name));
+        }
+    }
+    let receipts = session.cx.workspace.receipts();
+    let checks = session.project.file.checks.keys().map(|name| StepId::new(Kind::Check, name.as_str()));
+    let oldest = checks.filter_map(|check| Some(receipts.load(&check).receipt()?.finished_ms)).min();
+    if let (Some(at), Ok(now)) = (oldest, SystemTime::now().duration_since(UNIX_EPOCH)) {
+        parts.push(format!("checked {}", words::ago(now.saturating_sub(Duration::from_millis(at)))));
+    }
+    let ports = session.project.file.cluster.iter().flat_map(|cluster| &cluster.ports);
+    parts.extend(ports.map(|port| format!("http://localhost:{}", port.host)));
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+async fn dry_run(global: &Global, session: &Session, selected: &[StepId], force: bool) -> Result<ExitCode, Problem> {
+    let plan = session.plan(selected, force);
+    let forecasts = run::forecast(&session.cx, &session.steps, &plan, &session.locks).await;
+    forecast::print(global, &forecasts);
+    Ok(ExitCode::from(forecast::exit_code(&forecasts)))
+}

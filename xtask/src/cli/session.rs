@@ -1,0 +1,209 @@
+//! What every command that looks at steps begins with: the graph file read, the steps made, events flowing to their
+//! reporters, signals heard.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use engine::config::{FILE_NAME, GraphFile};
+use engine::event::{Event, Tally};
+use engine::failure::Failure;
+use engine::files::Gatherer;
+use engine::graph::{self, Graph};
+use engine::lock::Locks;
+use engine::run::Planned;
+use engine::step::StepId;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::problem::Problem;
+use super::{Format, Global};
+use crate::context::Context;
+use crate::report::journal::Journal;
+use crate::report::json::Json;
+use crate::report::terminal::{Terminal, Verbosity};
+use crate::report::{Reporter, pump};
+use crate::run::Steps;
+use crate::steps;
+use crate::workspace::Workspace;
+use crate::world::World;
+
+/// How many runs are kept in `.xtask/runs`.
+const RUNS_KEPT: usize = 20;
+
+/// The graph file with the graph that it declares.
+pub struct Project {
+    /// As written.
+    pub file: GraphFile,
+    /// What needs what.
+    pub graph: Graph,
+}
+
+impl Project {
+    /// Reads the graph file that the flags name, or the nearest one from the current folder upwards.
+    ///
+    /// # Errors
+    /// When there is none, or it has mistakes.
+    pub fn load(global: &Global) -> Result<Self, Problem> {
+        let path = match &global.graph_file {
+            Some(path) => path.clone(),
+            None => nearest()?,
+        };
+        let (file, graph) = graph::load(&path)?;
+        Ok(Self { file, graph })
+    }
+}
+
+fn nearest() -> Result<PathBuf, Failure> {
+    let here = std::env::current_dir()
+        .map_err(|error| Failure::environment("could not find out the current folder").because(error))?;
+    let found = here.ancestors().map(|folder| folder.join(FILE_NAME)).find(|path| path.is_file());
+    found.ok_or_else(|| {
+        Failure::usage(format!("there is no {FILE_NAME} in {} or in any folder above it", here.display()))
+            .help(format!("run this inside a workspace that has one, or name it with --graph-file PATH/{FILE_NAME}"))
+    })
+}
+
+/// Whether a command leaves a journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Record {
+    /// It changes things: a folder in `.xtask/runs`.
+    Run,
+    /// It only looks: nothing is written.
+    Nothing,
+}
+
+/// A command at work.
+pub struct Session {
+    /// The graph file and the graph.
+    pub project: Project,
+    /// The steps.
+    pub steps: Steps,
+    /// What steps are given.
+    pub cx: Context,
+    /// Where locks are.
+    pub locks: Locks,
+    /// When it began.
+    pub begun: Instant,
+    pump: JoinHandle<()>,
+    record: Record,
+}
+
+impl Session {
+    /// Begins the command `name`.
+    ///
+    /// # Errors
+    /// When the graph file has mistakes, or `.xtask` cannot be written by a command that records its run.
+    pub fn begin(global: &Global, name: &str, record: Record) -> Result<Self, Problem> {
+        let begun = Instant::now();
+        let project = Project::load(global)?;
+        let workspace = Workspace::at(project.file.root.clone());
+        let run = match record {
+            Record::Run => workspace.begin_run(RUNS_KEPT)?,
+            Record::Nothing => 0,
+        };
+        let mut reporters: Vec<Box<dyn Reporter>> = Vec::new();
+        match global.format {
+            Format::Human => reporters.push(Box::new(Terminal::new(verbosity(global)))),
+            Format::Json if record == Record::Run => reporters.push(Box::new(Json::new(std::io::stdout()))),
+            Format::Json => {}
+        }
+        if record == Record::Run {
+            reporters.push(Box::new(Journal::create(&workspace.run_folder(run))?));
+        }
+        let (events, receiver) = mpsc::unbounded_channel();
+        let pump = tokio::spawn(pump(receiver, reporters));
+        let context = project.file.cluster.as_ref().map_or("", |cluster| cluster.kube_context());
+        let world = Arc::new(World::of_context(context));
+        let gatherer = Arc::new(Gatherer::new(workspace.state().join("stat-cache")));
+        let mut cx = Context::new(workspace, project.file.project.clone(), world, gatherer, run, events);
+        cx.interactive = std::io::IsTerminal::is_terminal(&std::io::stdin()) && std::env::var_os("CI").is_none();
+        let steps = steps::of_graph_file(&project.file);
+        listen(cx.cancel.clone())?;
+        cx.tell(Event::RunStarted { run, command: name.to_owned(), steps: steps.len() });
+        Ok(Self { project, steps, cx, locks: Locks::of_this_user()?, begun, pump, record })
+    }
+
+    /// The plan for `selected` steps with all that they need; for all steps when none is named.
+    pub fn plan(&self, selected: &[StepId], force: bool) -> Vec<Planned> {
+        let graph = match selected {
+            [] => self.project.graph.clone(),
+            steps => self.project.graph.select(steps),
+        };
+        let receipts = self.cx.workspace.receipts();
+        let took: BTreeMap<StepId, Duration> = graph
+            .order()
+            .iter()
+            .filter_map(|step| Some((step.clone(), receipts.load(step).receipt()?.took)))
+            .collect();
+        let priorities = graph.priorities(&|step| took.get(step).copied().unwrap_or(Duration::from_secs(1)));
+        let forced = |step: &StepId| force && (selected.is_empty() || selected.contains(step));
+        let plan = graph.order().iter().filter_map(|step| {
+            Some(Planned {
+                step: step.clone(),
+                needs: graph.dependencies(step).iter().map(|dependency| dependency.step.clone()).collect(),
+                pool: self.steps.get(step)?.pool(),
+                priority: priorities.get(step).copied().unwrap_or_default(),
+                forced: forced(step),
+            })
+        });
+        plan.collect()
+    }
+
+    /// Tells the end of the run and waits until everything has been reported.
+    pub async fn finish(self, tally: Tally, headline: Option<String>) {
+        self.cx.tell(Event::RunFinished { tally, took: self.begun.elapsed(), headline });
+        // The reporters end at that event; one that panicked has nothing left to tell.
+        let _ = self.pump.await;
+        let nothing_happened = tally.ran + tally.failed + tally.skipped + tally.cancelled == 0;
+        if self.record == Record::Run && nothing_happened {
+            // Runs without any news would push out those that people want to look at again.
+            let _ = std::fs::remove_dir_all(self.cx.workspace.run_folder(self.cx.run));
+        }
+    }
+}
+
+const fn verbosity(global: &Global) -> Verbosity {
+    match (global.quiet, global.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Verbose,
+        _ => Verbosity::Normal,
+    }
+}
+
+/// Signals that ask a program to stop.
+const STOP: [SignalKind; 3] = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+
+/// Cancels the run at the first signal.
+///
+/// # Errors
+/// When the process cannot listen for signals.
+pub fn listen(cancel: CancellationToken) -> Result<(), Failure> {
+    for kind in STOP {
+        let mut stream = signal(kind)
+            .map_err(|error| Failure::environment("could not listen for signals").because(error))?;
+        let cancel = cancel.clone();
+        tokio::spawn(async move {
+            stream.recv().await;
+            cancel.cancel();
+        });
+    }
+    Ok(())
+}
+
+/// Ends at the second signal: whoever presses Ctrl-C twice does not want to wait.
+pub async fn told_twice_to_stop() {
+    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = STOP.map(signal) else {
+        return std::future::pending().await;
+    };
+    for _ in 0..2 {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! `teardown`: removes what was deployed, and nothing that was not.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Args;
+use engine::event::{Event, Tally};
+use engine::failure::Class;
+use engine::step::StepId;
+
+use super::problem::Problem;
+use super::session::{Record, Session};
+use super::{Format, Global};
+use crate::report::failure;
+use crate::report::style::{DOING, FAINT, paint, verb};
+use crate::steps::Scope;
+
+/// What is to be removed.
+#[derive(Debug, Clone, Args)]
+pub struct Request {
+    /// Only list what would go and what would stay
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Remove volumes, their data and the secrets that belong to it, too
+    #[arg(long)]
+    pub data: bool,
+    /// Remove the cluster itself, too, if it was made by this tool
+    #[arg(long)]
+    pub cluster: bool,
+}
+
+/// Lists what there is, then removes it, last step first.
+///
+/// # Errors
+/// When nothing could be begun; what could not be removed is told and decides the exit code.
+pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem> {
+    let record = if request.dry_run { Record::Nothing } else { Record::Run };
+    let session = Session::begin(global, "teardown", record)?;
+    let scope = Scope { data: request.data || request.cluster, cluster: request.cluster };
+    let order: Vec<StepId> = session.project.graph.order().iter().rev().cloned().collect();
+    let mut failures = Vec::new();
+    let mut concerned = Vec::new();
+    for id in &order {
+        let Some(step) = session.steps.get(id) else { continue };
+        match step.belongings(&session.cx, scope).await {
+            Ok(belongings) => {
+                for belonging in &belongings {
+                    list(global, belonging.what.as_str(), belonging.kept.as_deref());
+                }
+                if belongings.iter().any(|belonging| belonging.kept.is_none()) {
+                    concerned.push(id.clone());
+                }
+            }
+            Err(failure) => failures.push(failure),
+        }
+    }
+    let mut tally = Tally::default();
+    if !request.dry_run && failures.is_empty() {
+        let receipts = session.cx.workspace.receipts();
+        for id in &order {
+            let Some(step) = session.steps.get(id) else { continue };
+            if session.cx.cancel.is_cancelled() {
+                tally.cancelled += 1;
+                continue;
+            }
+            if concerned.contains(id) {
+                let begun = Instant::now();
+                session.cx.tell(Event::Started { step: id.clone() });
+                match step.remove(&session.cx, scope).await {
+                    Ok(()) => {
+                        tally.ran += 1;
+                        session.cx.tell(Event::Done { step: id.clone(), summary: "removed".into(), took: begun.elapsed() });
+                    }
+                    Err(failure) => {
+                        tally.failed += 1;
+                        session.cx.tell(Event::Failed { step: id.clone(), failure: failure.clone() });
+                        failures.push(failure);
+                        // What is left is needed to remove the rest another time.
+                        continue;
+                    }
+                }
+            }
+            receipts.remove(id)?;
+        }
+    }
+    let interrupted = session.cx.cancel.is_cancelled();
+    let headline = concerned.is_empty().then(|| "nothing of this project is deployed".to_owned());
+    if !request.dry_run {
+        session.finish(tally, headline).await;
+    }
+    if global.format == Format::Human {
+        for failure in &failures {
+            // Standard error may be closed; the exit code still tells.
+            let _ = write!(anstream::stderr(), "\n{}", failure::render(failure));
+        }
+    }
+    Ok(ExitCode::from(match engine::run::worst(&failures) {
+        _ if interrupted => Class::Interrupted.exit_code(),
+        Some(failure) => failure.class.exit_code(),
+        None => 0,
+    }))
+}
+
+/// One line for something that goes or stays.
+fn list(global: &Global, what: &str, kept: Option<&str>) {
+    let line = match (global.format, kept) {
+        (Format::Human, None) => format!("{}{what}", verb(DOING, "Removing")),
+        (Format::Human, Some(why)) => format!("{}{what} {}", verb(FAINT, "Keeping"), paint(FAINT, &format!("({why})"))),
+        (Format::Json, _) => serde_json::json!({"what": what, "kept": kept}).to_string(),
+    };
+    // A closed pipe ends the listing, not the teardown.
+    let _ = writeln!(anstream::stdout(), "{line}");
+}
