@@ -3,6 +3,8 @@
 //! A step says what it reads, what it looks at in the world and how it changes the world; the engine decides when.
 //! A step prints nothing and never asks for another step's internals: it sees their outputs.
 
+pub mod cluster;
+
 use async_trait::async_trait;
 use engine::failure::Failure;
 use engine::manifest::Manifest;
