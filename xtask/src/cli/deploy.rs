@@ -63,7 +63,8 @@ fn headline(session: &Session) -> Option<String> {
     let mut parts = Vec::new();
     for (name, release) in &session.project.file.releases {
         let output = session.cx.output(&StepId::new(Kind::Release, name.as_str()));
-        if let Some(revision) = output.and_then(|output| output.facts.get("revision").and_then(|value| value.as_u64())) {
+        if let Some(revision) = output.and_then(|output| output.facts.get("revision").and_then(|value| value.as_u64()))
+        {
             parts.push(format!("{} revision {revision}", release.name));
         }
     }

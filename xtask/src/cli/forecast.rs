@@ -60,7 +60,8 @@ pub fn json(forecast: &Forecast) -> serde_json::Value {
     let (outlook, key, detail) = match &forecast.outlook {
         Outlook::Fresh => ("fresh", None, json!(null)),
         Outlook::Stale(reasons) => {
-            let texts: Vec<_> = reasons.iter().map(|reason| json!({"text": reason.to_string(), "detail": reason})).collect();
+            let texts: Vec<_> =
+                reasons.iter().map(|reason| json!({"text": reason.to_string(), "detail": reason})).collect();
             ("stale", Some("reasons"), json!(texts))
         }
         Outlook::Behind(steps) => ("behind", Some("behind"), json!(steps)),

@@ -134,11 +134,8 @@ impl Session {
             steps => self.project.graph.select(steps),
         };
         let receipts = self.cx.workspace.receipts();
-        let took: BTreeMap<StepId, Duration> = graph
-            .order()
-            .iter()
-            .filter_map(|step| Some((step.clone(), receipts.load(step).receipt()?.took)))
-            .collect();
+        let took: BTreeMap<StepId, Duration> =
+            graph.order().iter().filter_map(|step| Some((step.clone(), receipts.load(step).receipt()?.took))).collect();
         let priorities = graph.priorities(&|step| took.get(step).copied().unwrap_or(Duration::from_secs(1)));
         let forced = |step: &StepId| force && (selected.is_empty() || selected.contains(step));
         let plan = graph.order().iter().filter_map(|step| {
@@ -183,8 +180,8 @@ const STOP: [SignalKind; 3] = [SignalKind::interrupt(), SignalKind::terminate(),
 /// When the process cannot listen for signals.
 pub fn listen(cancel: CancellationToken) -> Result<(), Failure> {
     for kind in STOP {
-        let mut stream = signal(kind)
-            .map_err(|error| Failure::environment("could not listen for signals").because(error))?;
+        let mut stream =
+            signal(kind).map_err(|error| Failure::environment("could not listen for signals").because(error))?;
         let cancel = cancel.clone();
         tokio::spawn(async move {
             stream.recv().await;

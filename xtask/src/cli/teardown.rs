@@ -70,7 +70,11 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
                 match step.remove(&session.cx, scope).await {
                     Ok(()) => {
                         tally.ran += 1;
-                        session.cx.tell(Event::Done { step: id.clone(), summary: "removed".into(), took: begun.elapsed() });
+                        session.cx.tell(Event::Done {
+                            step: id.clone(),
+                            summary: "removed".into(),
+                            took: begun.elapsed(),
+                        });
                     }
                     Err(failure) => {
                         tally.failed += 1;

@@ -146,7 +146,10 @@ fn table(global: &Global, ended: &[Ended]) {
         let verb = if suite.ok { verb(GOOD, "Passed") } else { verb(BAD, "Failed") };
         let over = if suite.over { format!("  {}", verb_over()) } else { String::new() };
         let took = words::duration(suite.took);
-        print(&format!("{verb}{:<16} {:>5} passed {:>3} failed  {took:>8}{over}", suite.name, suite.passed, suite.failed));
+        print(&format!(
+            "{verb}{:<16} {:>5} passed {:>3} failed  {took:>8}{over}",
+            suite.name, suite.passed, suite.failed
+        ));
     }
     print(&format!("{passed} passed, {failed} failed"));
 }

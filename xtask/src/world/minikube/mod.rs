@@ -5,11 +5,13 @@
 //! images are built in that inner daemon. Nothing in here knows of steps or of Kubernetes objects.
 
 pub mod home;
+pub mod look;
 pub mod node;
 pub mod profile;
 pub mod progress;
 pub mod start;
 
 pub use home::Home;
+pub use look::{Look, Ready};
 pub use node::Node;
 pub use profile::Profile;

@@ -9,7 +9,6 @@ use bollard::errors::Error;
 use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum, PortBinding};
 use engine::failure::Failure;
 
-use super::home::Home;
 use super::profile::Profile;
 use crate::world::daemon::Daemon;
 
@@ -71,20 +70,23 @@ impl Node {
         Self { state, published: published.collect() }
     }
 
-    /// The daemon inside: through the port that the host's daemon publishes for it, or where there is none at the
-    /// node's own address, which Linux hosts reach.
-    ///
-    /// # Errors
-    /// When there is neither.
-    pub fn daemon(&self, home: &Home, profile: &Profile) -> Result<Daemon, Failure> {
+    /// Where the daemon inside answers: at the port that the host's daemon publishes for it, or where there is none at
+    /// the node's own address, which Linux hosts reach. `None` where there is neither.
+    pub fn daemon_address(&self, profile: &Profile) -> Option<String> {
         let published = self.published.get(&DAEMON_PORT).and_then(|addresses| addresses.first().cloned());
-        let own = || profile.nodes.first().filter(|ip| !ip.is_empty()).map(|ip| format!("{ip}:{DAEMON_PORT}"));
-        match published.or_else(own) {
-            Some(address) => Ok(Daemon::Tls { address, certificates: home.certificates() }),
-            None => {
-                Err(Failure::environment(format!("the node of the minikube profile `{}` has no address", profile.name)))
-            }
-        }
+        let own = || profile.nodes.first().filter(|node| !node.ip.is_empty());
+        published.or_else(|| own().map(|node| format!("{}:{DAEMON_PORT}", node.ip)))
+    }
+
+    /// Whether `server`, an address in a kubeconfig, leads to this node's API server.
+    pub fn is_served_at(&self, profile: &Profile, server: &str) -> bool {
+        let Some(node) = profile.nodes.first() else { return false };
+        let at = server.trim_start_matches("https://").trim_end_matches('/');
+        let Some((host, port)) = at.rsplit_once(':') else { return false };
+        let same_port = |address: &String| address.rsplit_once(':').is_some_and(|(_, published)| published == port);
+        // A published port may be written with any of this machine's names.
+        (host == node.ip && port == node.port.to_string())
+            || self.published.get(&node.port).is_some_and(|addresses| addresses.iter().any(same_port))
     }
 }
 
@@ -113,7 +115,7 @@ pub async fn unpause(host: &Daemon, profile: &str) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ContainerInspectResponse, Daemon, Home, Node, State};
+    use super::{ContainerInspectResponse, Node, State};
     use crate::world::minikube::Profile;
 
     fn node(status: &str, ports: &str) -> Node {
@@ -125,12 +127,31 @@ mod tests {
         Node::from_container(serde_json::from_str::<ContainerInspectResponse>(&json).unwrap())
     }
 
+    fn profile() -> Profile {
+        let text = r#"{"Driver": "docker", "Nodes": [{"IP": "192.168.49.2", "Port": 8443}],
+            "KubernetesConfig": {"KubernetesVersion": "v1.34.4", "ContainerRuntime": "docker"}}"#;
+        Profile::parse(text, "p", "/h/config.json".into()).unwrap()
+    }
+
+    #[test]
+    fn a_context_that_leads_elsewhere_is_not_taken_for_this_node() {
+        let node = node("running", r#"{"8443/tcp": [{"HostIp": "127.0.0.1", "HostPort": "32769"}]}"#);
+        let rows = [
+            ("https://192.168.49.2:8443", true),
+            ("https://127.0.0.1:32769/", true),
+            ("https://localhost:32769", true),
+            ("https://192.168.49.3:8443", false),
+            ("https://127.0.0.1:8443", false),
+            ("https://prod.example", false),
+        ];
+        for (server, expected) in rows {
+            assert_eq!(node.is_served_at(&profile(), server), expected, "{server}");
+        }
+    }
+
     #[test]
     fn the_inner_daemon_is_reached_through_its_published_port_or_the_nodes_address() {
-        let home = Home::in_folder("/h".as_ref());
-        let text = r#"{"Driver": "docker", "Nodes": [{"IP": "192.168.49.2"}],
-            "KubernetesConfig": {"KubernetesVersion": "v1.34.4", "ContainerRuntime": "docker"}}"#;
-        let profile: Profile = Profile::parse(text, "p", "/h/config.json".into()).unwrap();
+        let profile = profile();
         let rows = [
             (r#"{"2376/tcp": [{"HostIp": "127.0.0.1", "HostPort": "32771"}]}"#, "127.0.0.1:32771"),
             (r#"{"2376/tcp": [{"HostIp": "0.0.0.0", "HostPort": "32771"}]}"#, "127.0.0.1:32771"),
@@ -140,9 +161,8 @@ mod tests {
             ("null", "192.168.49.2:2376"),
         ];
         for (ports, expected) in rows {
-            let daemon = node("running", ports).daemon(&home, &profile);
-            let certificates = "/h/.minikube/certs".into();
-            assert_eq!(daemon, Ok(Daemon::Tls { address: expected.into(), certificates }), "{ports}");
+            let address = node("running", ports).daemon_address(&profile);
+            assert_eq!(address.as_deref(), Some(expected), "{ports}");
         }
     }
 

@@ -23,11 +23,22 @@ pub struct Profile {
     pub cpus: u32,
     /// Memory of the node in MiB.
     pub memory: u64,
-    /// The addresses of its nodes.
-    pub nodes: Vec<String>,
+    /// Its nodes.
+    pub nodes: Vec<Address>,
     /// Options that its daemon was made with.
     docker_options: Vec<String>,
     path: PathBuf,
+}
+
+/// Where a node is in the network of the host's daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Address {
+    /// `192.168.49.2`; empty while the node is being made.
+    #[serde(rename = "IP")]
+    pub ip: String,
+    /// The port of its API server.
+    pub port: u16,
 }
 
 impl Profile {
@@ -46,7 +57,7 @@ impl Profile {
     }
 
     /// Reads what the file at `path` contains.
-    pub(super) fn parse(text: &str, name: &str, path: PathBuf) -> Result<Self, Failure> {
+    pub(crate) fn parse(text: &str, name: &str, path: PathBuf) -> Result<Self, Failure> {
         match serde_json::from_str::<File>(text) {
             Ok(file) => Ok(file.profile(name, path)),
             Err(error) => Err(Failure::environment(format!("minikube's profile {} is damaged", path.display()))
@@ -105,7 +116,7 @@ struct File {
     docker_opt: Option<Vec<String>>,
     kubernetes_config: Kubernetes,
     #[serde(default)]
-    nodes: Option<Vec<NodeEntry>>,
+    nodes: Option<Vec<Address>>,
 }
 
 #[derive(Deserialize)]
@@ -113,12 +124,6 @@ struct File {
 struct Kubernetes {
     kubernetes_version: String,
     container_runtime: String,
-}
-
-#[derive(Deserialize)]
-struct NodeEntry {
-    #[serde(rename = "IP")]
-    ip: String,
 }
 
 impl File {
@@ -130,7 +135,7 @@ impl File {
             kubernetes: self.kubernetes_config.kubernetes_version,
             cpus: self.cpus,
             memory: self.memory,
-            nodes: self.nodes.unwrap_or_default().into_iter().map(|node| node.ip).collect(),
+            nodes: self.nodes.unwrap_or_default(),
             docker_options: self.docker_opt.unwrap_or_default(),
             path,
         }
@@ -161,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_profile_is_refused_when_images_could_not_be_built_in_it() {
-        let two = r#"[{"IP": "192.168.49.2"}, {"IP": "192.168.49.3"}]"#;
+        let two = r#"[{"IP": "192.168.49.2", "Port": 8443}, {"IP": "192.168.49.3", "Port": 8443}]"#;
         let rows = [
             ("docker", "docker", NODE, None),
             ("docker", "docker", "null", None),

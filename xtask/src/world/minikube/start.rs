@@ -59,6 +59,11 @@ impl Minikube {
         Self { program: program.into(), profile: profile.into() }
     }
 
+    /// The profile's name.
+    pub fn profile(&self) -> &str {
+        &self.profile
+    }
+
     /// Makes the node, and marks it as made for `project`. Takes about half a minute; longer when images have to be
     /// fetched. The current kubeconfig context stays what it is.
     ///

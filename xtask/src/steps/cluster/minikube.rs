@@ -1,0 +1,350 @@
+//! A minikube profile of our own: made when there is none, brought back from whatever state it is in.
+//!
+//! Bringing it back is a loop of looking and acting on what is seen, so it comes to the same end from whatever state
+//! an earlier run, a person or a reboot has left.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::net::SocketAddr;
+
+use engine::event::Level;
+use engine::failure::{Class, Failure};
+use engine::manifest::{Manifest, Source};
+use engine::step::StepId;
+use engine::verdict::Difference;
+use k8s_openapi::api::core::v1::PersistentVolume;
+use kube::Api;
+use kube::api::ListParams;
+
+use super::{Facts, Found, Observed};
+use crate::context::Context;
+use crate::steps::{Belonging, Scope};
+use crate::world::daemon::Daemon;
+use crate::world::machine::Machine;
+use crate::world::minikube::node::{self, Node};
+use crate::world::minikube::start::{Minikube, Told, Wanted, Work};
+use crate::world::minikube::{Home, Look, Profile, Ready};
+use crate::world::tool::{Kind, Tools, Version};
+use crate::world::{kube_client, port_holder};
+
+/// How often something is done about what is wrong before giving up.
+const ATTEMPTS: usize = 3;
+
+/// The lock of a profile: the same for all checkouts, and not for profiles of another minikube home.
+pub(super) fn lock_name(profile: &str) -> String {
+    format!("minikube {profile} in {}", Home::find().path().display())
+}
+
+/// Adds what the node is made from.
+pub(super) async fn gather(cx: &Context, wanted: &Wanted, manifest: &mut Manifest) -> Result<(), Failure> {
+    let shown = |value: Option<String>| value.unwrap_or_else(|| "minikube's default".to_owned());
+    manifest.value(Source::Definition, "kubernetes", shown(wanted.kubernetes.clone()));
+    manifest.value(Source::Definition, "cpus", shown(wanted.cpus.map(|cpus| cpus.to_string())));
+    manifest.value(Source::Definition, "memory", shown(wanted.memory.map(|memory| format!("{memory} MiB"))));
+    manifest.value(Source::Definition, "ports", wanted.ports.join(" "));
+    manifest.value(Source::Definition, "start-args", wanted.start_args.join(" "));
+    let tool = Tools::in_folder(&cx.workspace.state()).find(Kind::Minikube, &cx.cancel).await?;
+    manifest.value(Source::Tool, "minikube", tool.version);
+    Ok(())
+}
+
+/// The cluster as it is, or what is to be put right.
+pub(super) async fn look(profile: &str, wanted: &Wanted) -> Result<Result<Found, Difference>, Failure> {
+    let look = Look::at(&Daemon::of_host()?, &Home::find(), profile).await?;
+    Ok(match look {
+        Look::Ready(ready) => match older_than(wanted, &ready.profile)? {
+            None => Ok(found(*ready)),
+            Some(version) => {
+                let now = &ready.profile.kubernetes;
+                Err(Difference::Altered(format!("{profile} runs Kubernetes {now}; declared is {version}")))
+            }
+        },
+        Look::NoProfile => Err(Difference::Missing(format!("there is no minikube profile {profile}"))),
+        look => {
+            let trouble = look.trouble().unwrap_or_default();
+            Err(Difference::Unhealthy(format!("{profile} {trouble}")))
+        }
+    })
+}
+
+fn found(ready: Ready) -> Found {
+    let Ready { identity, daemon, profile, .. } = ready;
+    let version = profile.kubernetes.trim_start_matches('v');
+    let summary = format!("{}: minikube, Kubernetes {version}, docker API {}, ready", profile.name, daemon.api);
+    let facts = Facts {
+        context: profile.name.clone(),
+        profile: Some(profile.name.clone()),
+        uid: identity.uid.clone(),
+        kubernetes: Some(profile.kubernetes.clone()),
+        daemon_api: Some(daemon.api),
+    };
+    let observed = Observed { context: profile.name, identity, kubernetes: Some(profile.kubernetes) };
+    Found { facts, observed, summary }
+}
+
+/// The declared version, if the node's is older: minikube raises it. It cannot lower it, and says so itself only
+/// after it has begun.
+fn older_than<'a>(wanted: &'a Wanted, profile: &Profile) -> Result<Option<&'a str>, Failure> {
+    let Some(declared) = wanted.kubernetes.as_deref() else { return Ok(None) };
+    let is = profile.kubernetes.trim_start_matches('v');
+    let admitted = is.strip_prefix(declared).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-', '+']));
+    if admitted {
+        return Ok(None);
+    }
+    if Version::parse(is) < Version::parse(declared) {
+        return Ok(Some(declared));
+    }
+    let name = &profile.name;
+    Err(Failure::new(
+        Class::Cluster,
+        format!("the minikube profile `{name}` runs Kubernetes {is}; declared is {declared}"),
+    )
+    .because("minikube cannot go back to an older version")
+    .help(format!("write kubernetes = \"{is}\" in the table [cluster] of xtask.toml"))
+    .help(format!("or make the cluster anew, without its data: `minikube delete -p {name}`, then deploy")))
+}
+
+/// What is needed to act on a profile.
+struct Hands<'a> {
+    cx: &'a Context,
+    step: &'a StepId,
+    host: Daemon,
+    minikube: Minikube,
+    wanted: Wanted,
+    log: File,
+}
+
+/// Makes the cluster what is declared.
+pub(super) async fn perform(cx: &Context, step: &StepId, profile: &str, wanted: &Wanted) -> Result<Found, Failure> {
+    let mut hands = Hands::new(cx, step, profile, wanted).await?;
+    let mut done: Vec<&'static str> = Vec::new();
+    loop {
+        let look = Look::at(&hands.host, &Home::find(), profile).await?;
+        let trouble = match &look {
+            Look::Ready(ready) if older_than(&hands.wanted, &ready.profile)?.is_some() => "runs an older Kubernetes",
+            Look::Ready(ready) => {
+                hands.tell_what_cannot_change(ready);
+                return Ok(found((**ready).clone()));
+            }
+            look => look.trouble().unwrap_or_default(),
+        };
+        if done.len() == ATTEMPTS {
+            let failure =
+                Failure::step(format!("the minikube cluster `{profile}` {trouble}, whatever was done about it"));
+            let failure = look.cause().map(|cause| cause.to_string()).into_iter().fold(failure, Failure::because);
+            return Err(failure
+                .help(format!("`minikube logs -p {profile}` shows what the node says"))
+                .help(format!("make it anew, without its data: `minikube delete -p {profile}`, then deploy")));
+        }
+        cx.progress(step, format!("{profile} {trouble}"));
+        let again = done.contains(&trouble);
+        done.push(trouble);
+        hands.act(&look, again).await?;
+    }
+}
+
+impl<'a> Hands<'a> {
+    async fn new(cx: &'a Context, step: &'a StepId, profile: &str, wanted: &Wanted) -> Result<Self, Failure> {
+        let tool = Tools::in_folder(&cx.workspace.state()).find(Kind::Minikube, &cx.cancel).await?;
+        let mut wanted = wanted.clone();
+        // What this machine needs comes first, so that the project may say otherwise.
+        let of_machine = Machine::read()?.minikube.start_args;
+        wanted.start_args = of_machine.into_iter().chain(wanted.start_args).collect();
+        let path = cx.log_path(step)?;
+        let log = File::create(&path).map_err(|error| Failure::io("write the log", &path, &error))?;
+        Ok(Self { cx, step, host: Daemon::of_host()?, minikube: Minikube::new(tool.path, profile), wanted, log })
+    }
+
+    /// Does about `look` what has a chance to help; `again` when the same has been done before and did not.
+    async fn act(&mut self, look: &Look, again: bool) -> Result<(), Failure> {
+        match look {
+            Look::NoProfile => {
+                let ports: Vec<_> = self.wanted.ports.iter().filter_map(|port| Some(mapping(port)?.0)).collect();
+                self.require_free(&ports).await?;
+                self.call(Verb::Create).await
+            }
+            Look::NodePaused => node::unpause(&self.host, self.minikube.profile()).await,
+            Look::ContextMissing(_) if !again => self.call(Verb::UpdateContext).await,
+            Look::NodeStopped(node) => {
+                let ports =
+                    node.published.values().flatten().filter_map(|address| address.parse().ok()).collect::<Vec<_>>();
+                self.require_free(&ports).await?;
+                self.call(Verb::BringBack).await
+            }
+            // What a start does not mend may be mended by one from the ground up.
+            Look::DaemonSilent(_) | Look::ApiSilent(_) | Look::ContextMissing(_) if again => {
+                self.call(Verb::Stop).await?;
+                self.call(Verb::BringBack).await
+            }
+            _ => self.call(Verb::BringBack).await,
+        }
+    }
+
+    async fn call(&mut self, verb: Verb) -> Result<(), Failure> {
+        let (cx, step, log) = (self.cx, self.step, &mut self.log);
+        let mut told = |told: Told<'_>| match told {
+            // A log that cannot be written (a full disk) must not end what it tells of.
+            Told::Line(line) => drop(writeln!(log, "{}", cx.redactor.redact(line))),
+            Told::Step(text) => cx.progress(step, text),
+            Told::Warning(text) => cx.line(step, text),
+        };
+        let work = &mut Work { told: &mut told, cancel: &cx.cancel };
+        let called = match verb {
+            Verb::Create => self.minikube.create(&self.wanted, &cx.project, work).await,
+            Verb::BringBack => self.minikube.bring_back(&self.wanted, work).await,
+            Verb::UpdateContext => self.minikube.update_context(work).await,
+            Verb::Stop => self.minikube.stop(work).await,
+            Verb::Delete => self.minikube.delete(work).await,
+        };
+        called.map_err(|failure| match cx.log_path(step) {
+            Ok(path) if failure.class != Class::Interrupted => {
+                failure.help(format!("the whole log is in {}", path.display()))
+            }
+            _ => failure,
+        })
+    }
+
+    /// The ports that the node will take on this machine have to be free: minikube finds out only after minutes.
+    async fn require_free(&self, ports: &[SocketAddr]) -> Result<(), Failure> {
+        match ports.iter().find(|at| !port_holder::is_free(at.ip(), at.port())) {
+            Some(at) => Err(port_holder::in_use(&self.host, at.ip(), at.port())
+                .await
+                .because(format!("the node of the minikube profile `{}` needs it", self.minikube.profile()))
+                .help("or choose another one: `ports` in the table [cluster] of xtask.toml")),
+            None => Ok(()),
+        }
+    }
+
+    /// What the declaration says of the node's making and the node is not.
+    fn tell_what_cannot_change(&self, ready: &Ready) {
+        let Ready { profile, node, .. } = ready;
+        let mut differences = Vec::new();
+        if let Some(cpus) = self.wanted.cpus.filter(|cpus| *cpus != profile.cpus) {
+            differences.push(format!("{} CPUs instead of {cpus}", profile.cpus));
+        }
+        if let Some(memory) = self.wanted.memory.filter(|memory| *memory != profile.memory) {
+            differences.push(format!("{} MiB of memory instead of {memory}", profile.memory));
+        }
+        differences.extend(unpublished(&self.wanted.ports, node).map(|port| format!("no port {port}")));
+        if !differences.is_empty() {
+            let what = differences.join(", ");
+            let name = &profile.name;
+            let text = format!(
+                "the node {name} has {what}: that is settled when a node is made (`minikube delete -p {name}`, then deploy)"
+            );
+            self.cx.note(self.step, Level::Warning, text);
+        }
+    }
+}
+
+/// What minikube is told to do.
+#[derive(Clone, Copy)]
+enum Verb {
+    Create,
+    BringBack,
+    UpdateContext,
+    Stop,
+    Delete,
+}
+
+/// The two sides of `127.0.0.1:30080:30080`.
+fn mapping(port: &str) -> Option<(SocketAddr, u16)> {
+    let (host, node) = port.rsplit_once(':')?;
+    Some((host.parse().ok()?, node.parse().ok()?))
+}
+
+/// The declared ports that do not lead into the node.
+fn unpublished<'a>(declared: &'a [String], node: &Node) -> impl Iterator<Item = &'a String> {
+    declared.iter().filter(|port| {
+        mapping(port).is_some_and(|(at, inner)| {
+            let leads_here =
+                |address: &String| address.parse::<SocketAddr>().is_ok_and(|other| other.port() == at.port());
+            !node.published.get(&inner).is_some_and(|addresses| addresses.iter().any(leads_here))
+        })
+    })
+}
+
+/// Whether teardown takes the cluster away, and if not, why.
+async fn fate(project: &str, profile: &Profile, scope: Scope) -> Option<String> {
+    match profile.made_for() {
+        None => return Some("it was not made by this tool".to_owned()),
+        Some(other) if other != project => return Some(format!("it was made for the project {other}")),
+        Some(_) => {}
+    }
+    if !scope.cluster {
+        return Some("--cluster removes it".to_owned());
+    }
+    if scope.data {
+        return None;
+    }
+    match volumes(&profile.name).await {
+        Some(0) => None,
+        Some(_) => Some("there are volumes in it: --cluster --data removes both".to_owned()),
+        None => Some("it does not answer, and there may be volumes in it: --cluster --data removes both".to_owned()),
+    }
+}
+
+/// How many volumes there are; `None` when the cluster does not answer.
+async fn volumes(context: &str) -> Option<usize> {
+    let client = kube_client::client(context).await.ok()?;
+    let volumes: Api<PersistentVolume> = Api::all(client);
+    Some(volumes.list_metadata(&ListParams::default()).await.ok()?.items.len())
+}
+
+pub(super) async fn belongings(project: &str, name: &str, scope: Scope) -> Result<Vec<Belonging>, Failure> {
+    let Some(profile) = Profile::read(&Home::find(), name)? else { return Ok(Vec::new()) };
+    let what = format!("minikube cluster {name} with all that is in it");
+    Ok(vec![Belonging { what, kept: fate(project, &profile, scope).await }])
+}
+
+pub(super) async fn remove(cx: &Context, step: &StepId, name: &str, scope: Scope) -> Result<(), Failure> {
+    match Profile::read(&Home::find(), name)? {
+        Some(profile) if fate(&cx.project, &profile, scope).await.is_none() => {
+            Hands::new(cx, step, name, &Wanted::default()).await?.call(Verb::Delete).await
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::failure::Class;
+
+    use super::{Node, Profile, Wanted, older_than, unpublished};
+
+    fn profile(kubernetes: &str) -> Profile {
+        let text = format!(
+            r#"{{"Driver": "docker", "KubernetesConfig": {{"KubernetesVersion": "{kubernetes}", "ContainerRuntime": "docker"}}}}"#
+        );
+        Profile::parse(&text, "todo", "config.json".into()).unwrap()
+    }
+
+    #[test]
+    fn kubernetes_is_raised_but_never_lowered() {
+        let rows = [
+            (None, "v1.34.4", Ok(None)),
+            (Some("1.34"), "v1.34.4", Ok(None)),
+            (Some("1.34.4"), "v1.34.4", Ok(None)),
+            (Some("1.34.4"), "v1.34.3", Ok(Some("1.34.4"))),
+            (Some("1.3"), "v1.34.4", Err(Class::Cluster)),
+            (Some("1.35"), "v1.34.4", Ok(Some("1.35"))),
+            (Some("1.33"), "v1.34.4", Err(Class::Cluster)),
+            (Some("1.34.1"), "v1.34.4", Err(Class::Cluster)),
+        ];
+        for (declared, is, expected) in rows {
+            let wanted = Wanted { kubernetes: declared.map(str::to_owned), ..Wanted::default() };
+            let found = older_than(&wanted, &profile(is)).map_err(|failure| failure.class);
+            assert_eq!(found, expected, "{declared:?} {is}");
+        }
+    }
+
+    #[test]
+    fn declared_ports_that_lead_nowhere_are_found() {
+        let published =
+            [(30080, vec!["127.0.0.1:30080".to_owned()]), (30443, vec!["127.0.0.1:8443".to_owned()])].into();
+        let node = Node { state: crate::world::minikube::node::State::Running, published };
+        let declared = ["127.0.0.1:30080:30080", "127.0.0.1:9443:30443", "127.0.0.1:1:2"].map(str::to_owned);
+        let found: Vec<_> = unpublished(&declared, &node).collect();
+        assert_eq!(found, ["127.0.0.1:9443:30443", "127.0.0.1:1:2"]);
+    }
+}

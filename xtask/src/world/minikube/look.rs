@@ -1,0 +1,123 @@
+//! How a minikube cluster is: from its profile's file, the host's daemon, the daemon inside the node and the API
+//! server. Nothing is changed and nothing is spawned.
+
+use std::path::PathBuf;
+
+use engine::failure::Failure;
+use serde::{Deserialize, Serialize};
+
+use super::home::Home;
+use super::node::{Node, State};
+use super::profile::Profile;
+use crate::world::daemon::Daemon;
+use crate::world::kube_client::{self, Identity, Unknown};
+
+/// A cluster that answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ready {
+    /// Which cluster it is.
+    pub identity: Identity,
+    /// The daemon inside the node.
+    pub daemon: DaemonFacts,
+    /// What its node was made like.
+    pub profile: Profile,
+    /// The node's container.
+    pub node: Node,
+}
+
+/// Where the daemon inside the node answers, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DaemonFacts {
+    /// `127.0.0.1:32771`.
+    pub address: String,
+    /// The folder with `ca.pem`, `cert.pem` and `key.pem`.
+    pub certificates: PathBuf,
+    /// The newest API version that both sides speak: `1.41`.
+    pub api: String,
+}
+
+/// How a cluster is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Look {
+    /// minikube knows no such profile.
+    NoProfile,
+    /// There is a profile, but its node's container is gone.
+    NodeMissing,
+    /// The container is there but does not run.
+    NodeStopped(Node),
+    /// Its processes are frozen.
+    NodePaused,
+    /// The container runs, but the daemon inside does not answer.
+    DaemonSilent(Failure),
+    /// The node is well, but the kubeconfig does not lead there.
+    ContextMissing(Failure),
+    /// The daemon answers, the API server does not.
+    ApiSilent(Failure),
+    /// All is well.
+    Ready(Box<Ready>),
+}
+
+impl Look {
+    /// Looks at the cluster of the profile `name`. `host` is the daemon of this machine.
+    ///
+    /// # Errors
+    /// When the host's daemon does not answer, or the profile is of a kind that is not handled
+    /// (see [`Profile::require_usable`]), or the API server refuses this user.
+    pub async fn at(host: &Daemon, home: &Home, name: &str) -> Result<Self, Failure> {
+        let Some(profile) = Profile::read(home, name)? else { return Ok(Self::NoProfile) };
+        profile.require_usable()?;
+        let node = Node::look(host, name).await?;
+        match node.state {
+            State::Missing => return Ok(Self::NodeMissing),
+            State::Stopped => return Ok(Self::NodeStopped(node)),
+            State::Paused => return Ok(Self::NodePaused),
+            State::Running => {}
+        }
+        let Some(address) = node.daemon_address(&profile) else {
+            let failure = Failure::environment(format!("the node of the minikube profile `{name}` has no address"));
+            return Ok(Self::DaemonSilent(failure));
+        };
+        let certificates = home.certificates();
+        let daemon = Daemon::Tls { address: address.clone(), certificates: certificates.clone() };
+        let (docker, identity) = tokio::join!(daemon.connect(), kube_client::identity(name));
+        let docker = match docker {
+            Ok(docker) => docker,
+            Err(failure) => return Ok(Self::DaemonSilent(failure)),
+        };
+        let daemon = DaemonFacts { address, certificates, api: docker.client_version().to_string() };
+        match identity {
+            Ok(identity) if node.is_served_at(&profile, &identity.server) => {
+                Ok(Self::Ready(Box::new(Ready { identity, daemon, profile, node })))
+            }
+            Ok(identity) => Ok(Self::ContextMissing(Failure::environment(format!(
+                "the kubeconfig context `{name}` leads to {}, not to minikube's node",
+                identity.server
+            )))),
+            Err(Unknown::NoContext(failure)) => Ok(Self::ContextMissing(failure)),
+            Err(Unknown::Silent(failure)) => Ok(Self::ApiSilent(failure)),
+            Err(Unknown::Refused(failure)) => Err(failure),
+        }
+    }
+
+    /// What is wrong, in a few words; `None` when all is well.
+    pub fn trouble(&self) -> Option<&'static str> {
+        match self {
+            Self::NoProfile => Some("is not there"),
+            Self::NodeMissing => Some("has lost its node"),
+            Self::NodeStopped(_) => Some("is stopped"),
+            Self::NodePaused => Some("is paused"),
+            Self::DaemonSilent(_) => Some("runs, but its docker daemon does not answer"),
+            Self::ContextMissing(_) => Some("has no usable kubeconfig context"),
+            Self::ApiSilent(_) => Some("runs, but its API server does not answer"),
+            Self::Ready(_) => None,
+        }
+    }
+
+    /// Why, where somebody has said so.
+    pub fn cause(self) -> Option<Failure> {
+        match self {
+            Self::DaemonSilent(failure) | Self::ContextMissing(failure) | Self::ApiSilent(failure) => Some(failure),
+            Self::NoProfile | Self::NodeMissing | Self::NodeStopped(_) | Self::NodePaused | Self::Ready(_) => None,
+        }
+    }
+}
