@@ -12,7 +12,7 @@ use engine::event::{Event, Tally};
 use engine::failure::Failure;
 use engine::lock::{Held, Locks};
 use engine::manifest::Manifest;
-use engine::receipt::{Receipt, Receipts, choose};
+use engine::receipt::{Receipt, Receipts, Stored, choose};
 use engine::run::{Effect, End, Job, Judgement, Limits, Outcome, Performed, Planned, Run, State, Transition};
 use engine::step::StepId;
 use engine::verdict::{Reason, Verdict, judge};
@@ -239,7 +239,10 @@ impl Hands {
             let shared = lock.shared(step.id());
             self.grip(step, |grip| grip.mark = Some(shared.mark));
             let manifest = step.gather(&self.cx).await?;
-            let (stored, adopted) = choose(&manifest.key(), self.receipts.load(step.id()), shared.stored);
+            let (mut stored, adopted) = choose(&manifest.key(), self.receipts.load(step.id()), shared.stored);
+            if let Stored::Receipt(receipt) = &mut stored {
+                self.receipts.attach_listings(&mut receipt.manifest, &manifest);
+            }
             let observation = match stored.receipt() {
                 Some(receipt) if receipt.output.is_some() => Some(step.observe(&self.cx, receipt).await?),
                 _ => None,

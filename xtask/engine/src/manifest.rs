@@ -9,6 +9,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{Digest, Hasher};
+use crate::files::FileSet;
+use crate::files::change::summary;
 use crate::step::StepId;
 
 /// Part of every key: raised when the meaning of an entry changes, so that no old receipt is believed.
@@ -70,19 +72,33 @@ pub struct Entry {
 }
 
 /// All inputs of a step, in the order in which they were read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// Two of them are equal when step and inputs are; stamps and listings only accompany them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Manifest {
     step: StepId,
     entries: Vec<Entry>,
     /// See [`Manifest::stamp`]. Means nothing to a later run, so it is not kept.
     #[serde(skip)]
     stamps: Vec<Digest>,
+    /// What is in each set of files, by the entry's name. Kept beside the receipt and read only when a set differs:
+    /// a listing may be larger than everything else together.
+    #[serde(skip)]
+    listings: BTreeMap<String, FileSet>,
 }
+
+impl PartialEq for Manifest {
+    fn eq(&self, other: &Self) -> bool {
+        self.step == other.step && self.entries == other.entries
+    }
+}
+
+impl Eq for Manifest {}
 
 impl Manifest {
     /// No inputs yet.
     pub fn new(step: StepId) -> Self {
-        Self { step, entries: Vec::new(), stamps: Vec::new() }
+        Self { step, entries: Vec::new(), stamps: Vec::new(), listings: BTreeMap::new() }
     }
 
     /// The step whose inputs these are.
@@ -105,6 +121,45 @@ impl Manifest {
     /// Adds an input by its digest alone.
     pub fn digest(&mut self, source: Source, name: impl Into<String>, digest: Digest) {
         self.entries.push(Entry { source, name: name.into(), digest, shown: None });
+    }
+
+    /// Adds a set of files.
+    pub fn files(&mut self, name: impl Into<String>, files: &FileSet) {
+        let name = name.into();
+        self.digest(Source::Files, name.clone(), files.digest());
+        self.listings.insert(name, files.clone());
+    }
+
+    /// The listings of the sets of files that are at hand.
+    pub fn listings(&self) -> impl Iterator<Item = (&str, &FileSet)> {
+        self.listings.iter().map(|(name, files)| (name.as_str(), files))
+    }
+
+    /// The sets of files that differ from those of `old`, with the digest that they had then: what has to be read for
+    /// [`Self::changes_since`] to name files.
+    pub fn differing_files<'a>(&'a self, old: &'a Self) -> impl Iterator<Item = (&'a str, Digest)> {
+        let differs = |now: &&Entry, was: &&Entry| {
+            now.source == Source::Files
+                && was.source == Source::Files
+                && now.name == was.name
+                && now.digest != was.digest
+        };
+        self.entries.iter().filter_map(move |now| {
+            let was = old.entries.iter().find(|was| differs(&now, was))?;
+            Some((was.name.as_str(), was.digest))
+        })
+    }
+
+    /// Adds a listing that was kept elsewhere; one that is not the entry's is left out.
+    pub fn attach(&mut self, name: &str, files: FileSet) {
+        let digest = files.digest();
+        if self
+            .entries
+            .iter()
+            .any(|entry| entry.source == Source::Files && entry.name == name && entry.digest == digest)
+        {
+            self.listings.insert(name.to_owned(), files);
+        }
     }
 
     /// Adds a mark that moves whenever the inputs are written, even when they end as they were (files' inodes and
@@ -141,8 +196,11 @@ impl Manifest {
             match before.get(&(entry.source, entry.name.clone())) {
                 None => changes.push(Change::new(entry, What::Added { to: entry.shown.clone() })),
                 Some(was) if was.digest != entry.digest => {
-                    changes
-                        .push(Change::new(entry, What::Changed { from: was.shown.clone(), to: entry.shown.clone() }));
+                    let what = match self.files_changed(old, entry) {
+                        Some(summary) => What::Files(summary),
+                        None => What::Changed { from: was.shown.clone(), to: entry.shown.clone() },
+                    };
+                    changes.push(Change::new(entry, what));
                 }
                 Some(_) => {}
             }
@@ -157,6 +215,12 @@ impl Manifest {
             changes.push(Change { source: Source::Definition, name: "order of inputs".into(), what: What::Removed });
         }
         changes
+    }
+
+    /// Which files of a set differ, in one line, when both listings are at hand.
+    fn files_changed(&self, old: &Self, entry: &Entry) -> Option<String> {
+        let (before, after) = (old.listings.get(&entry.name)?, self.listings.get(&entry.name)?);
+        summary(&after.changes_since(before), after.counts().files).filter(|_| entry.source == Source::Files)
     }
 }
 
@@ -189,6 +253,8 @@ pub enum What {
         /// The present value, when people may read it.
         to: Option<String>,
     },
+    /// Files of a set were different: which, in one line.
+    Files(String),
 }
 
 impl Change {
@@ -199,6 +265,9 @@ impl Change {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let What::Files(summary) = &self.what {
+            return f.write_str(summary);
+        }
         // A path says that it is a file and a step's name that it is a step; the others need the word.
         match self.source {
             Source::File | Source::Files | Source::Upstream => f.write_str(&self.name)?,
@@ -209,7 +278,7 @@ impl fmt::Display for Change {
             What::Added { to: None } => f.write_str(" added"),
             What::Removed => f.write_str(" removed"),
             What::Changed { from: Some(from), to: Some(to) } => write!(f, " {} → {}", brief(from), brief(to)),
-            What::Changed { .. } => f.write_str(" changed"),
+            What::Changed { .. } | What::Files(_) => f.write_str(" changed"),
         }
     }
 }
@@ -230,6 +299,8 @@ fn brief(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Manifest, Source};
+    use crate::digest::Digest;
+    use crate::files::{EntryKind, FileSet, file_set};
     use crate::step::{Kind, StepId};
 
     fn manifest(values: &[(&str, &str)]) -> Manifest {
@@ -256,6 +327,30 @@ mod tests {
             assert_eq!(changes, *expected);
             assert_eq!(changes.is_empty(), old.key() == new.key(), "a difference of keys always has a reason");
         }
+    }
+
+    #[test]
+    fn files_are_named_when_both_listings_are_at_hand() {
+        let files = |contents: &[u8]| {
+            let kind = EntryKind::File { executable: false, size: 1, digest: Digest::of_bytes(contents) };
+            FileSet::new(vec![file_set::Entry { path: "app/chat.py".into(), kind }])
+        };
+        let manifest = |contents: &[u8]| {
+            let mut manifest = Manifest::new(StepId::new(Kind::Image, "backend"));
+            manifest.files("backend", &files(contents));
+            manifest
+        };
+        let (old, new) = (manifest(b"1"), manifest(b"2"));
+        let text = |old: &Manifest| new.changes_since(old).iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(text(&old), ["app/chat.py changed, 1 of 1 file"]);
+
+        let json = serde_json::to_string(&old).unwrap();
+        let mut stored: Manifest = serde_json::from_str(&json).unwrap();
+        assert_eq!(text(&stored), ["backend changed"]);
+        stored.attach("backend", files(b"of another time"));
+        assert_eq!(text(&stored), ["backend changed"], "a listing of another time is left out");
+        stored.attach("backend", files(b"1"));
+        assert_eq!(text(&stored), ["app/chat.py changed, 1 of 1 file"]);
     }
 
     #[test]

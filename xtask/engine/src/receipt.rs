@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::failure::Failure;
+use crate::files::FileSet;
 use crate::manifest::Manifest;
 use crate::step::StepId;
 
@@ -85,8 +86,34 @@ impl Receipts {
     }
 
     /// Writes a receipt so that a crash at any moment leaves either the old one or the new one.
+    ///
+    /// # Errors
+    /// When it cannot be written: a full disk, a read-only checkout.
     pub fn store(&self, receipt: &Receipt) -> Result<(), Failure> {
-        write_atomically(&self.path(receipt.manifest.step()), &encode(receipt)?)
+        let step = receipt.manifest.step();
+        for (name, files) in receipt.manifest.listings() {
+            // Only good for saying which file changed: a listing that is missing or of another time is no harm.
+            if let Ok(bytes) = postcard::to_stdvec(files) {
+                write_atomically(&self.listing_path(step, name), &bytes)?;
+            }
+        }
+        write_atomically(&self.path(step), &encode(receipt)?)
+    }
+
+    /// Gives `old`, a manifest of this folder, the listings that are needed to say which files differ in `new`.
+    pub fn attach_listings(&self, old: &mut Manifest, new: &Manifest) {
+        let names: Vec<String> = new.differing_files(old).map(|(name, _)| name.to_owned()).collect();
+        for name in names {
+            let bytes = fs::read(self.listing_path(new.step(), &name)).ok();
+            if let Some(files) = bytes.and_then(|bytes| postcard::from_bytes::<FileSet>(&bytes).ok()) {
+                old.attach(&name, files);
+            }
+        }
+    }
+
+    fn listing_path(&self, step: &StepId, name: &str) -> PathBuf {
+        let digest = Digest::of_bytes(name.as_bytes()).short();
+        self.folder.join("listings").join(format!("{}-{digest}", step.file_stem()))
     }
 
     /// Forgets a step.
