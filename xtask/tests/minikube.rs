@@ -4,11 +4,14 @@
 //! The profile is `xtask-cluster-test`; it is made and deleted here. Flags that minikube needs on this machine come
 //! from the user's settings, as in every run.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it has to be")]
+
 use std::process::Command;
 use std::sync::Arc;
 
 use engine::event::Event;
 use engine::failure::{Class, Failure};
+use engine::files::Gatherer;
 use engine::receipt::Receipt;
 use engine::run::Job;
 use engine::verdict::{Observation, Reason, Verdict};
@@ -44,7 +47,9 @@ fn fixture(project: &str) -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let (sender, events) = unbounded_channel();
     let world = Arc::new(World::of_context(PROFILE));
-    let cx = Context::new(Workspace::at(folder.path()), project.into(), world, 1, sender);
+    let workspace = Workspace::at(folder.path());
+    let gatherer = Arc::new(Gatherer::new(workspace.state().join("files")));
+    let cx = Context::new(workspace, project.into(), world, gatherer, 1, sender);
     Fixture { cx, events, _folder: folder }
 }
 
@@ -84,7 +89,10 @@ async fn a_profile_comes_back_from_whatever_has_happened_to_it() {
     let taken = std::net::TcpListener::bind(("127.0.0.1", PORT)).unwrap();
     let failure = perform(&cx, None).await.unwrap_err();
     assert_eq!(failure.class, Class::Environment);
-    assert_eq!(failure.message, format!("port 127.0.0.1:{PORT} is in use by `{}`, process {}", comm(), std::process::id()));
+    assert_eq!(
+        failure.message,
+        format!("port 127.0.0.1:{PORT} is in use by `{}`, process {}", comm(), std::process::id())
+    );
     drop(taken);
 
     let (made, mut receipt) = perform(&cx, None).await.unwrap();
@@ -96,7 +104,10 @@ async fn a_profile_comes_back_from_whatever_has_happened_to_it() {
     while let Ok(event) = events.try_recv() {
         told.push(event);
     }
-    assert!(told.iter().any(|event| matches!(event, Event::Progress { text, .. } if text.starts_with("Booting up"))), "{told:?}");
+    assert!(
+        told.iter().any(|event| matches!(event, Event::Progress { text, .. } if text.starts_with("Booting up"))),
+        "{told:?}"
+    );
     assert!(!told.iter().any(|event| matches!(event, Event::Note { .. })), "{told:?}");
 
     let inside = |command: &str| format!("docker exec {PROFILE} {command}");
@@ -106,14 +117,11 @@ async fn a_profile_comes_back_from_whatever_has_happened_to_it() {
         (vec![format!("docker pause {PROFILE}")], "is paused"),
         (vec![inside("systemctl stop docker.socket docker")], "its docker daemon does not answer"),
         (vec![format!("minikube pause -p {PROFILE}")], "its API server does not answer"),
-        (
-            vec![inside("systemctl stop kubelet"), inside("pkill -9 kube-apiserver")],
-            "its API server does not answer",
-        ),
+        (vec![inside("systemctl stop kubelet"), inside("pkill -9 kube-apiserver")], "its API server does not answer"),
         (vec![format!("kubectl config delete-context {PROFILE}")], "has no usable kubeconfig context"),
         (
             vec![format!("kubectl config set-cluster {PROFILE} --server=https://127.0.0.1:1")],
-            "its API server does not answer",
+            "has no usable kubeconfig context",
         ),
         (vec![format!("docker rm -f {PROFILE}")], "has lost its node"),
     ];
@@ -124,7 +132,8 @@ async fn a_profile_comes_back_from_whatever_has_happened_to_it() {
         let observation = step().observe(&cx, &receipt).await.unwrap();
         assert!(what(&observation).iter().any(|text| text.contains(expected)), "{breaking:?}: {observation:?}");
         let begun = std::time::Instant::now();
-        let (again, new) = perform(&cx, Some(receipt)).await.unwrap_or_else(|failure| panic!("{breaking:?}: {failure:#?}"));
+        let (again, new) =
+            perform(&cx, Some(receipt)).await.unwrap_or_else(|failure| panic!("{breaking:?}: {failure:#?}"));
         println!("{expected} after {breaking:?}: back in {:?}", begun.elapsed());
         assert_eq!(again.output.digest, made.output.digest, "{breaking:?}: it is the same cluster with its data");
         receipt = new;
@@ -140,7 +149,8 @@ async fn a_profile_comes_back_from_whatever_has_happened_to_it() {
     assert!(what(&observation)[0].contains("was made anew"), "{observation:?}");
     assert_eq!(step().observe(&cx, &new).await.unwrap(), Observation::as_recorded());
 
-    let kept = |scope| async move { step().belongings(&fixture("cluster-test").cx, scope).await.unwrap().remove(0).kept };
+    let kept =
+        |scope| async move { step().belongings(&fixture("cluster-test").cx, scope).await.unwrap().remove(0).kept };
     assert_eq!(kept(Scope::default()).await.as_deref(), Some("--cluster removes it"));
     assert_eq!(kept(Scope { cluster: true, data: false }).await, None);
     assert_eq!(kept(everything).await, None);

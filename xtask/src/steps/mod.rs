@@ -4,6 +4,8 @@
 //! A step prints nothing and never asks for another step's internals: it sees their outputs.
 
 pub mod cluster;
+pub mod command;
+pub mod variables;
 
 use async_trait::async_trait;
 use engine::failure::Failure;
