@@ -7,6 +7,7 @@ mod context;
 mod minikube;
 
 use async_trait::async_trait;
+use engine::config::{ByteSize, Cluster, Driver};
 use engine::failure::Failure;
 use engine::manifest::{Manifest, Source};
 use engine::receipt::{Output, Receipt};
@@ -37,6 +38,26 @@ pub enum Definition {
         /// The uid of its namespace `kube-system`, where the graph file vouches for it.
         identity: Option<String>,
     },
+}
+
+impl From<&Cluster> for Definition {
+    fn from(cluster: &Cluster) -> Self {
+        match cluster.driver {
+            Driver::Minikube => Self::Minikube {
+                profile: cluster.profile.clone(),
+                wanted: Wanted {
+                    kubernetes: cluster.kubernetes.as_ref().map(ToString::to_string),
+                    cpus: cluster.cpus,
+                    memory: cluster.memory.map(ByteSize::mebibytes),
+                    ports: cluster.ports.iter().map(ToString::to_string).collect(),
+                    start_args: cluster.start_args.clone(),
+                },
+            },
+            Driver::Context => {
+                Self::Context { context: cluster.kube_context().to_owned(), identity: cluster.identity.clone() }
+            }
+        }
+    }
 }
 
 /// What later steps see of the cluster.

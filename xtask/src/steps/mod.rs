@@ -5,6 +5,8 @@
 
 pub mod cluster;
 mod of_graph_file;
+pub mod command;
+pub mod variables;
 
 use async_trait::async_trait;
 use engine::failure::Failure;

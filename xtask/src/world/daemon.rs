@@ -151,21 +151,28 @@ impl Daemon {
         }
     }
 
-    /// The variables that make docker clients use this daemon, with the minikube profile whose node it belongs to.
-    /// Those that have to be absent are `None`.
-    pub fn variables(&self, profile: &str) -> BTreeMap<&'static str, Option<String>> {
+    /// The variables that make docker clients use this daemon; `profile` is the minikube profile whose node it belongs
+    /// to. Those of [`VARIABLES`] that are not among them have to be absent.
+    pub fn variables(&self, profile: Option<&str>) -> BTreeMap<&'static str, String> {
         let [host, verify, certificates, active] = VARIABLES;
-        let (at, tls) = match self {
-            Self::Socket(path) => (format!("unix://{}", path.display()), None),
-            Self::Tls { address, certificates } => (format!("tcp://{address}"), Some(certificates)),
-            Self::Plain(address) => (format!("tcp://{address}"), None),
-        };
-        BTreeMap::from([
-            (host, Some(at)),
-            (verify, tls.map(|_| "1".to_owned())),
-            (certificates, tls.map(|folder| folder.display().to_string())),
-            (active, Some(profile.to_owned())),
-        ])
+        let mut variables = BTreeMap::new();
+        match self {
+            Self::Socket(path) => {
+                variables.insert(host, format!("unix://{}", path.display()));
+            }
+            Self::Tls { address, certificates: folder } => {
+                variables.insert(host, format!("tcp://{address}"));
+                variables.insert(verify, "1".to_owned());
+                variables.insert(certificates, folder.display().to_string());
+            }
+            Self::Plain(address) => {
+                variables.insert(host, format!("tcp://{address}"));
+            }
+        }
+        if let Some(profile) = profile {
+            variables.insert(active, profile.to_owned());
+        }
+        variables
     }
 }
 

@@ -46,8 +46,6 @@ impl Identity {
 /// Why a cluster did not say who it is.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Unknown {
-    /// The kubeconfig has no such context, or what it says cannot be used.
-    NoContext(Failure),
     /// Nobody answers there, or somebody with another certificate.
     Silent(Failure),
     /// It answers, but not to this user.
@@ -58,7 +56,7 @@ impl Unknown {
     /// The failure, for whom it makes no difference.
     pub fn failure(self) -> Failure {
         match self {
-            Self::NoContext(failure) | Self::Silent(failure) | Self::Refused(failure) => failure,
+            Self::Silent(failure) | Self::Refused(failure) => failure,
         }
     }
 }
@@ -71,21 +69,44 @@ pub async fn client(context: &str) -> Result<Client, Failure> {
     client_of(config(context).await?, context)
 }
 
-/// Asks the cluster that `context` names who it is. One request.
-///
-/// # Errors
-/// See [`Unknown`].
-pub async fn identity(context: &str) -> Result<Identity, Unknown> {
-    let config = config(context).await.map_err(Unknown::NoContext)?;
-    let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
-    let ca = config.root_cert.as_ref().map(|certificates| {
-        let mut hasher = Hasher::new("ca/1");
-        certificates.iter().for_each(|certificate| {
-            hasher.field(certificate);
+/// Where a context leads, by the kubeconfig alone.
+pub struct Target {
+    context: String,
+    config: Config,
+    /// The API server: `https://192.168.49.2:8443`.
+    pub server: String,
+}
+
+impl Target {
+    /// Reads the kubeconfig. No request is made.
+    ///
+    /// # Errors
+    /// When there is no such context, or its certificates cannot be read.
+    pub async fn of(context: &str) -> Result<Self, Failure> {
+        let config = config(context).await?;
+        let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        Ok(Self { context: context.to_owned(), config, server })
+    }
+
+    /// Asks the cluster who it is. One request.
+    ///
+    /// # Errors
+    /// See [`Unknown`].
+    pub async fn identity(self) -> Result<Identity, Unknown> {
+        let ca = self.config.root_cert.as_ref().map(|certificates| {
+            let mut hasher = Hasher::new("ca/1");
+            certificates.iter().for_each(|certificate| {
+                hasher.field(certificate);
+            });
+            hasher.finish()
         });
-        hasher.finish()
-    });
-    let client = client_of(config, context).map_err(Unknown::NoContext)?;
+        let client = client_of(self.config, &self.context).map_err(Unknown::Silent)?;
+        let uid = uid(client, &self.context, &self.server).await?;
+        Ok(Identity { uid, ca, server: self.server })
+    }
+}
+
+async fn uid(client: Client, context: &str, server: &str) -> Result<String, Unknown> {
     let namespaces: Api<Namespace> = Api::all(client);
     let what = || format!("the API server of the context `{context}` at {server}");
     let answer = tokio::time::timeout(HELLO, namespaces.get_metadata("kube-system")).await.map_err(|_| {
@@ -95,7 +116,7 @@ pub async fn identity(context: &str) -> Result<Identity, Unknown> {
     })?;
     match answer {
         Ok(namespace) => match namespace.metadata.uid {
-            Some(uid) => Ok(Identity { uid, ca, server }),
+            Some(uid) => Ok(uid),
             None => Err(Unknown::Silent(Failure::environment(format!("{} gives no uid to kube-system", what())))),
         },
         Err(kube::Error::Api(status)) if status.code == 401 || status.code == 403 => {

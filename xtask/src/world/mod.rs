@@ -3,6 +3,7 @@
 //! Nothing in here knows of steps, receipts or verdicts.
 
 pub mod daemon;
+pub mod git;
 pub mod kube_client;
 pub mod lines;
 pub mod machine;
@@ -12,6 +13,7 @@ pub mod process;
 pub mod tls;
 pub mod tool;
 
+use daemon::Daemon;
 use engine::failure::Failure;
 use tokio::sync::Mutex;
 
@@ -19,13 +21,14 @@ use tokio::sync::Mutex;
 pub struct World {
     context: String,
     kube: Mutex<Option<kube::Client>>,
+    node: Mutex<Option<Daemon>>,
 }
 
 impl World {
     /// The cluster that the kubeconfig context `context` names. It is named in every call: whatever the current
     /// context is, nothing here looks at it.
     pub fn of_context(context: impl Into<String>) -> Self {
-        Self { context: context.into(), kube: Mutex::new(None) }
+        Self { context: context.into(), kube: Mutex::new(None), node: Mutex::new(None) }
     }
 
     /// The kubeconfig context.
@@ -45,9 +48,23 @@ impl World {
         }
     }
 
+    /// The docker daemon that the pods' images come from: the one inside the node of the minikube profile by the
+    /// context's name. Looked up once in a run, because its address changes whenever the node starts.
+    ///
+    /// # Errors
+    /// When this is no minikube cluster that we can build in, or its node does not run.
+    pub async fn node_daemon(&self) -> Result<Daemon, Failure> {
+        let mut node = self.node.lock().await;
+        match &*node {
+            Some(daemon) => Ok(daemon.clone()),
+            None => Ok(node.insert(minikube::node::daemon(&self.context).await?).clone()),
+        }
+    }
+
     /// Drops all connections: the cluster was started, repaired or made anew, and answers elsewhere now.
     pub async fn forget_connections(&self) {
         *self.kube.lock().await = None;
+        *self.node.lock().await = None;
     }
 }
 

@@ -6,11 +6,11 @@
 use engine::failure::{Class, Failure};
 
 use super::{Facts, Found, Observed};
-use crate::world::kube_client::{self, Identity};
+use crate::world::kube_client::{Identity, Target, Unknown};
 
 /// Asks the cluster who it is.
 pub(super) async fn identity(context: &str) -> Result<Identity, Failure> {
-    kube_client::identity(context).await.map_err(kube_client::Unknown::failure)
+    Target::of(context).await?.identity().await.map_err(Unknown::failure)
 }
 
 /// The cluster behind `context`, if it is the one that is meant.

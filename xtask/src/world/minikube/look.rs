@@ -10,7 +10,7 @@ use super::home::Home;
 use super::node::{Node, State};
 use super::profile::Profile;
 use crate::world::daemon::Daemon;
-use crate::world::kube_client::{self, Identity, Unknown};
+use crate::world::kube_client::{Identity, Target, Unknown};
 
 /// A cluster that answers.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,23 +79,31 @@ impl Look {
         };
         let certificates = home.certificates();
         let daemon = Daemon::Tls { address: address.clone(), certificates: certificates.clone() };
-        let (docker, identity) = tokio::join!(daemon.connect(), kube_client::identity(name));
+        let target = match Target::of(name).await {
+            Ok(target) if node.is_served_at(&profile, &target.server) => Ok(target),
+            Ok(target) => Err(Failure::environment(format!(
+                "the kubeconfig context `{name}` leads to {}, not to minikube's node",
+                target.server
+            ))),
+            Err(failure) => Err(failure),
+        };
+        let identity = async {
+            match target {
+                Ok(target) => Ok(target.identity().await),
+                Err(failure) => Err(failure),
+            }
+        };
+        let (docker, identity) = tokio::join!(daemon.connect(), identity);
         let docker = match docker {
             Ok(docker) => docker,
             Err(failure) => return Ok(Self::DaemonSilent(failure)),
         };
         let daemon = DaemonFacts { address, certificates, api: docker.client_version().to_string() };
         match identity {
-            Ok(identity) if node.is_served_at(&profile, &identity.server) => {
-                Ok(Self::Ready(Box::new(Ready { identity, daemon, profile, node })))
-            }
-            Ok(identity) => Ok(Self::ContextMissing(Failure::environment(format!(
-                "the kubeconfig context `{name}` leads to {}, not to minikube's node",
-                identity.server
-            )))),
-            Err(Unknown::NoContext(failure)) => Ok(Self::ContextMissing(failure)),
-            Err(Unknown::Silent(failure)) => Ok(Self::ApiSilent(failure)),
-            Err(Unknown::Refused(failure)) => Err(failure),
+            Err(failure) => Ok(Self::ContextMissing(failure)),
+            Ok(Err(Unknown::Silent(failure))) => Ok(Self::ApiSilent(failure)),
+            Ok(Err(Unknown::Refused(failure))) => Err(failure),
+            Ok(Ok(identity)) => Ok(Self::Ready(Box::new(Ready { identity, daemon, profile, node }))),
         }
     }
 

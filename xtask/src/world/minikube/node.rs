@@ -9,6 +9,7 @@ use bollard::errors::Error;
 use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum, PortBinding};
 use engine::failure::Failure;
 
+use super::home::Home;
 use super::profile::Profile;
 use crate::world::daemon::Daemon;
 
@@ -100,6 +101,28 @@ fn address(binding: &PortBinding) -> Option<String> {
         Some(ip) if ip.contains(':') => format!("[{ip}]:{port}"),
         Some(ip) => format!("{ip}:{port}"),
     })
+}
+
+/// The daemon inside the node of the profile `name`, confirmed by nobody yet.
+///
+/// # Errors
+/// When there is no such profile, it is of a kind that is not handled, or its node does not run.
+pub async fn daemon(name: &str) -> Result<Daemon, Failure> {
+    let home = Home::find();
+    let Some(profile) = Profile::read(&home, name)? else {
+        return Err(Failure::environment(format!("there is no minikube profile `{name}`"))
+            .because("images for pods are built in the docker daemon of minikube's node")
+            .help("`cargo xtask deploy cluster` makes it, where the graph file says driver = \"minikube\"")
+            .help("for a cluster of another kind, say daemon = \"host\" and push the images"));
+    };
+    profile.require_usable()?;
+    let node = Node::look(&Daemon::of_host()?, name).await?;
+    let address = node.daemon_address(&profile).filter(|_| node.state == State::Running);
+    match address {
+        Some(address) => Ok(Daemon::Tls { address, certificates: home.certificates() }),
+        None => Err(Failure::environment(format!("the node of the minikube profile `{name}` does not run"))
+            .help("start it: `cargo xtask deploy cluster`")),
+    }
 }
 
 /// Lets a node go on whose processes were frozen with `docker pause`.

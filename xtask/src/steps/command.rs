@@ -1,0 +1,288 @@
+//! A command of the project's own, run when what it reads has changed or what it makes is not there as it made it.
+//!
+//! It is a list of arguments, never a shell's text. What it reads and makes is declared; a command without outputs
+//! (a linter) is fresh as long as its inputs are.
+
+mod made;
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use engine::config::{self, Daemon as Where};
+use engine::digest::{Digest, Hasher};
+use engine::event::Level;
+use engine::failure::{Class, Failure};
+use engine::files::glob::Globs;
+use engine::files::{FileSet, Gathering, Query, Rules};
+use engine::manifest::{Manifest, Source};
+use engine::receipt::{Output, Receipt};
+use engine::run::{Job, Pool};
+use engine::step::{Kind, StepId};
+use engine::verdict::{Difference, Observation};
+use secrecy::ExposeSecret as _;
+
+use crate::context::Context;
+use crate::steps::variables::{SecretValues, Variables};
+use crate::steps::{Belonging, Made, Scope, Step};
+use crate::world::daemon::{Daemon, VARIABLES};
+use crate::world::process::{self, Command};
+use crate::world::tool::Stamp;
+use made::Products;
+
+/// The step `command:NAME`.
+pub struct CommandStep {
+    id: StepId,
+    definition: config::Command,
+    secrets: Arc<dyn SecretValues>,
+}
+
+impl CommandStep {
+    /// The command `name` of the graph file.
+    pub fn new(name: &str, definition: config::Command, secrets: Arc<dyn SecretValues>) -> Self {
+        Self { id: StepId::new(Kind::Command, name), definition, secrets }
+    }
+
+    fn variables(&self, cx: &Context) -> Result<Variables, Failure> {
+        Variables::look_up(cx, &*self.secrets, self.definition.run.iter().chain(self.definition.env.values()))
+    }
+
+    fn folder(&self, cx: &Context) -> PathBuf {
+        cx.workspace.root().join(&self.definition.cwd)
+    }
+
+    /// The program and its arguments.
+    fn words(&self, variables: &Variables) -> Result<Vec<String>, Failure> {
+        self.definition.run.iter().map(|word| variables.expand(word)).collect()
+    }
+
+    /// The file that is run.
+    fn program(&self, cx: &Context, word: &str) -> Result<PathBuf, Failure> {
+        process::resolve(OsStr::new(word), Some(&self.folder(cx))).ok_or_else(|| {
+            let failure = Failure::environment(format!("no `{word}` found, which {} runs", self.id));
+            if word.contains('/') {
+                failure.help(format!(
+                    "make it executable, or correct the path: it is relative to {}",
+                    self.folder(cx).display()
+                ))
+            } else {
+                failure.help("install it, or add its folder to PATH")
+            }
+        })
+    }
+
+    /// The files that `patterns` match, relative to the workspace.
+    async fn files(&self, cx: &Context, purpose: &str, patterns: &[&str]) -> Result<Gathering, Failure> {
+        let query = Query {
+            name: format!("{}.{purpose}", self.id.file_stem()),
+            root: cx.workspace.root().to_owned(),
+            rules: Rules::Globs { globs: Globs::new(patterns)? },
+        };
+        let gatherer = cx.gatherer.clone();
+        // Reading many files takes a while, and would keep other steps from being looked at.
+        tokio::task::spawn_blocking(move || gatherer.gather(&query))
+            .await
+            .map_err(|error| Failure::step("could not read files").because(error))?
+    }
+
+    async fn inputs(&self, cx: &Context) -> Result<Gathering, Failure> {
+        let patterns: Vec<_> = self.definition.inputs.iter().map(String::as_str).collect();
+        self.files(cx, "inputs", &patterns).await
+    }
+
+    /// The daemon in which its images are.
+    async fn daemon(&self, cx: &Context) -> Result<Daemon, Failure> {
+        match self.definition.daemon {
+            Where::Cluster => cx.world.node_daemon().await,
+            Where::Host => Daemon::of_host(),
+        }
+    }
+
+    /// What there is of what it makes.
+    async fn products(&self, cx: &Context) -> Result<(Products, Vec<String>), Failure> {
+        let patterns: Vec<_> = self.definition.outputs.iter().filter_map(pattern).collect();
+        let (files, mut missing) = match patterns.as_slice() {
+            [] => (FileSet::new(Vec::new()), Vec::new()),
+            patterns => {
+                let Gathering { files, unmatched, .. } = self.files(cx, "outputs", patterns).await?;
+                (files, unmatched)
+            }
+        };
+        let mut products = Products::of_files(&files);
+        let images: Vec<_> = self.definition.images().collect();
+        if !images.is_empty() {
+            let docker = self.daemon(cx).await?.connect().await?;
+            for name in images {
+                match made::image_id(&docker, name).await? {
+                    Some(id) => products.add_image(name, id),
+                    None => missing.push(format!("image:{name}")),
+                }
+            }
+        }
+        Ok((products, missing))
+    }
+
+    async fn command(&self, cx: &Context, variables: &Variables) -> Result<Command, Failure> {
+        let words = self.words(variables)?;
+        let program = self.program(cx, words.first().map_or("", String::as_str))?;
+        let redactor = cx.redactor.clone();
+        let mut command = Command::new(program)
+            .args(words.into_iter().skip(1))
+            .cwd(self.folder(cx))
+            .redact(Arc::new(move |line| redactor.redact(line)));
+        if self.definition.images().next().is_some() {
+            command = self.pointed_at_daemon(cx, command).await?;
+        }
+        for (name, template) in &self.definition.env {
+            command = command.env(name, variables.expand_secret(template)?.expose_secret());
+        }
+        Ok(command)
+    }
+
+    /// Sets the variables by which docker clients find their daemon: all of them, or none.
+    async fn pointed_at_daemon(&self, cx: &Context, command: Command) -> Result<Command, Failure> {
+        let daemon = self.daemon(cx).await?;
+        let variables = match self.definition.daemon {
+            Where::Cluster => daemon.variables(Some(cx.world.context())),
+            Where::Host => daemon.variables(None),
+        };
+        Ok(VARIABLES.into_iter().fold(command, |command, name| match variables.get(name) {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        }))
+    }
+
+    async fn run(&self, cx: &Context, command: Command) -> Result<(), Failure> {
+        let path = cx.log_path(&self.id)?;
+        let mut log = File::create(&path).map_err(|error| Failure::io("write the log", &path, &error))?;
+        let heard = |_: process::Stream, line: &str| {
+            // A log that cannot be written (a full disk) must not end what it tells of.
+            drop(writeln!(log, "{line}"));
+            cx.line(&self.id, line);
+            cx.progress(&self.id, line);
+        };
+        let finished = command.run(&cx.cancel, heard).await?;
+        let finished = finished.success(Class::Step);
+        finished.map(drop).map_err(|failure| failure.help(format!("the whole log is in {}", path.display())))
+    }
+}
+
+fn pattern(output: &config::Output) -> Option<&str> {
+    match output {
+        config::Output::Files(pattern) => Some(pattern),
+        config::Output::Image(_) => None,
+    }
+}
+
+#[async_trait]
+impl Step for CommandStep {
+    fn id(&self) -> &StepId {
+        &self.id
+    }
+
+    fn pool(&self) -> Pool {
+        Pool::Builds
+    }
+
+    fn lock_name(&self, cx: &Context) -> Result<String, Failure> {
+        // What it makes lies in the checkout, so another checkout's is another command.
+        Ok(format!("{} in {}", self.id, cx.workspace.root().display()))
+    }
+
+    async fn gather(&self, cx: &Context) -> Result<Manifest, Failure> {
+        let mut manifest = Manifest::new(self.id.clone());
+        let config::Command { run, cwd, env, inputs, outputs, needs_cluster, daemon, after } = &self.definition;
+        let list = |items: Vec<String>| items.join("\n");
+        manifest.value(Source::Definition, "run", list(run.iter().map(ToString::to_string).collect()));
+        manifest.value(Source::Definition, "cwd", cwd.display());
+        for (name, template) in env {
+            manifest.value(Source::Definition, format!("env.{name}"), template);
+        }
+        manifest.value(Source::Definition, "inputs", list(inputs.clone()));
+        manifest.value(Source::Definition, "outputs", list(outputs.iter().map(ToString::to_string).collect()));
+        if self.definition.images().next().is_some() {
+            manifest.value(Source::Definition, "daemon", if *daemon == Where::Host { "host" } else { "cluster" });
+        }
+        let variables = self.variables(cx)?;
+        variables.add_to(&mut manifest);
+        let words = self.words(&variables)?;
+        let program = self.program(cx, words.first().map_or("", String::as_str))?;
+        add_program(cx.workspace.root(), &program, &mut manifest)?;
+        if !inputs.is_empty() {
+            manifest.digest(Source::Files, "inputs", self.inputs(cx).await?.files.digest());
+        }
+        let cluster = StepId::cluster();
+        for step in needs_cluster.then_some(&cluster).into_iter().chain(after) {
+            let output = cx.output(step).ok_or_else(|| Failure::step(format!("{step} has made nothing yet")))?;
+            manifest.digest(Source::Upstream, step.to_string(), output.digest);
+        }
+        Ok(manifest)
+    }
+
+    async fn observe(&self, cx: &Context, receipt: &Receipt) -> Result<Observation, Failure> {
+        let (products, missing) = self.products(cx).await?;
+        if !missing.is_empty() {
+            let missing = missing.into_iter().map(|what| Difference::Missing(format!("{what} is missing")));
+            return Ok(Observation { differences: missing.collect(), refreshed: None });
+        }
+        Ok(match serde_json::from_value::<Products>(receipt.observed.clone()) {
+            Ok(recorded) => Observation { differences: products.differences_since(&recorded), refreshed: None },
+            Err(_) => Observation::differs(Difference::Altered("what it made is not known".to_owned())),
+        })
+    }
+
+    async fn perform(&self, cx: &Context, _: &Job) -> Result<Made, Failure> {
+        for pattern in self.inputs(cx).await?.unmatched {
+            cx.note(&self.id, Level::Warning, format!("the input `{pattern}` matches no file"));
+        }
+        let variables = self.variables(cx)?;
+        let command = self.command(cx, &variables).await?;
+        self.run(cx, command).await?;
+        let (products, missing) = self.products(cx).await?;
+        if !missing.is_empty() {
+            let missing = missing.join(", ");
+            return Err(Failure::step(format!("{} ended well, but did not make {missing}", self.id))
+                .help("correct its `outputs` in the graph file, or the command"));
+        }
+        let json = |error| Failure::step(format!("could not write down what {} made", self.id)).because(error);
+        let observed = serde_json::to_value(&products).map_err(json)?;
+        let output = Output { facts: observed.clone(), digest: products.digest() };
+        Ok(Made { output, observed, summary: products.summary() })
+    }
+
+    /// What it makes is the project's own: files of the checkout and images that others may use.
+    async fn belongings(&self, _: &Context, _: Scope) -> Result<Vec<Belonging>, Failure> {
+        Ok(Vec::new())
+    }
+
+    async fn remove(&self, _: &Context, _: Scope) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// Adds the program: by its contents when it lies in the workspace, like any input; by its stamp when it is a tool of
+/// the machine, which may be large.
+fn add_program(root: &Path, program: &Path, manifest: &mut Manifest) -> Result<(), Failure> {
+    if let Ok(path) = program.strip_prefix(root) {
+        let bytes = fs::read(program).map_err(|error| Failure::io("read", program, &error))?;
+        manifest.digest(Source::File, path.display().to_string(), Digest::of_bytes(&bytes));
+        return Ok(());
+    }
+    let Stamp { inode, size, modified } =
+        Stamp::of(program).map_err(|error| Failure::io("look at", program, &error))?;
+    let mut hasher = Hasher::new("tool/1");
+    hasher
+        .text(&program.display().to_string())
+        .number(inode.0)
+        .number(inode.1)
+        .number(size)
+        .text(&modified.to_string());
+    manifest.digest(Source::Tool, program.display().to_string(), hasher.finish());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
