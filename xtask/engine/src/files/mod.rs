@@ -6,6 +6,7 @@
 //!
 //! Nothing in here knows what a step is, talks to git, or prints.
 
+mod automaton;
 pub mod change;
 mod content;
 pub mod dockerignore;
