@@ -1,11 +1,13 @@
 //! What differs between two file sets: the "why" of a stale step.
 
 use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::file_set::{Entry, EntryKind, FileSet, compare};
+use crate::digest::Digest;
 
 /// One path that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,22 +66,37 @@ impl FileSet {
             }
         }
         let removed = without_filled_directories(&removed);
-        let mut removed: Vec<Option<&Entry>> = removed.into_iter().map(Some).collect();
+        let mut sources: BTreeMap<(Digest, bool), VecDeque<&str>> = BTreeMap::new();
+        for entry in &removed {
+            if let Some(contents) = telling_contents(entry) {
+                sources.entry(contents).or_default().push_back(&entry.path);
+            }
+        }
+        let mut moved = BTreeSet::new();
         for entry in without_filled_directories(&added) {
-            let source = removed.iter_mut().find(|old| old.is_some_and(|old| moved(old, entry))).and_then(Option::take);
-            let what = source.map_or(Difference::Added, |old| Difference::MovedFrom(old.path.clone()));
+            let sources = telling_contents(entry).and_then(|contents| sources.get_mut(&contents));
+            let what = match sources.and_then(VecDeque::pop_front) {
+                Some(source) => {
+                    moved.insert(source);
+                    Difference::MovedFrom(source.to_owned())
+                }
+                None => Difference::Added,
+            };
             changes.push(Change { path: entry.path.clone(), what });
         }
-        let gone = removed.into_iter().flatten();
+        let gone = removed.iter().filter(|entry| !moved.contains(&*entry.path));
         changes.extend(gone.map(|entry| Change { path: entry.path.clone(), what: Difference::Removed }));
         changes.sort_by(|a, b| compare(&a.path, &b.path));
         changes
     }
 }
 
-/// Whether `old` and `new` are the same file at two paths; empty files are alike without being the same.
-fn moved(old: &Entry, new: &Entry) -> bool {
-    matches!(&new.kind, EntryKind::File { size: 1.., .. }) && old.kind == new.kind
+/// The contents by which a file is recognised at another path. Empty files are alike without being the same.
+fn telling_contents(entry: &Entry) -> Option<(Digest, bool)> {
+    match entry.kind {
+        EntryKind::File { digest, executable, size: 1.. } => Some((digest, executable)),
+        _ => None,
+    }
 }
 
 fn without_filled_directories<'a>(entries: &[&'a Entry]) -> Vec<&'a Entry> {

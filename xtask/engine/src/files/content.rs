@@ -2,15 +2,14 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
-use super::WORKERS;
 use super::tree::{Content, Stamp, Tree, join};
 use super::walk::{Trouble, Walk};
+use super::workers::{WORKERS, share};
 use crate::digest::Digest;
 
 /// Bytes read at a time.
@@ -51,16 +50,7 @@ pub(super) fn read_unread(walk: &Walk<'_>, tree: &mut Tree) -> Result<(), Troubl
         Ok(done)
     };
     let workers = if jobs.len() > 1 { WORKERS } else { 1 };
-    let results = thread::scope(|scope| {
-        let others: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
-        let mut results = vec![work()];
-        results.extend(others.into_iter().map(|other| match other.join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
-        }));
-        results
-    });
-    for result in results {
+    for result in share(workers, work) {
         for (directory, file, digest) in result? {
             tree.directories[directory].files[file].content = Content::File(digest);
         }

@@ -1,76 +1,105 @@
-//! The small part of Go's regular expressions that a `.dockerignore` pattern can turn into.
+//! The small part of Go's regular expressions that a `.dockerignore` pattern can turn into, read as Go reads it.
 //!
-//! Rust's syntax is near enough to look the same and differs inside classes (`[a[b]`, `[a&&b]`), so the text is read
-//! here and only the matching is left to the regex engine. It knows nothing of patterns or paths.
+//! It knows nothing of patterns or paths; matching is the business of [`super::automaton`].
 
 use std::iter::Peekable;
 use std::str::Chars;
 
-use regex_automata::meta::Regex;
-use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Hir, Look, Repetition};
+use super::automaton::{Automaton, Node, Set};
 
 /// Compiles `text`; `None` when Go would refuse it, or when it uses an escape that has no place in a path
 /// (`\Q`, `\p`, `\x`, octal numbers, word boundaries).
-pub fn compile(text: &str) -> Option<Regex> {
+pub(super) fn compile(text: &str) -> Option<Automaton> {
     let mut chars = text.chars().peekable();
-    let expression = sequence(&mut chars)?;
-    // A `)` that nothing opened ends the sequence early.
-    if chars.next().is_some() {
-        return None;
-    }
-    Regex::builder().build_from_hir(&expression).ok()
+    let expression = alternatives(&mut chars)?;
+    // A `)` that nothing opened ends the alternatives early.
+    chars.next().is_none().then(|| Automaton::new(&expression))
 }
 
-fn sequence(chars: &mut Peekable<Chars<'_>>) -> Option<Hir> {
+/// Sequences with `|` between them, up to the end or to a `)`.
+fn alternatives(chars: &mut Peekable<Chars<'_>>) -> Option<Node> {
+    let mut all = vec![sequence(chars)?];
+    while chars.next_if_eq(&'|').is_some() {
+        all.push(sequence(chars)?);
+    }
+    Some(Node::Alternatives(all))
+}
+
+fn sequence(chars: &mut Peekable<Chars<'_>>) -> Option<Node> {
     let mut parts = Vec::new();
-    while let Some(c) = chars.next_if(|c| *c != ')') {
-        let atom = match c {
-            '^' => Hir::look(Look::Start),
-            '$' => Hir::look(Look::End),
-            '.' => negated(&[('\n', '\n')]),
+    // A repetition of a repetition is an error, and so is one of nothing.
+    let mut repeatable = false;
+    while let Some(c) = chars.next_if(|c| !matches!(c, ')' | '|')) {
+        let times = match c {
+            '*' => Some((0, None)),
+            '?' => Some((0, Some(1))),
+            '{' => times(chars)?,
+            _ => None,
+        };
+        if let Some((min, max)) = times {
+            let node = Box::new(parts.pop().filter(|_| repeatable)?);
+            parts.push(Node::Repeat { node, min, max });
+            repeatable = false;
+            continue;
+        }
+        repeatable = true;
+        parts.push(match c {
+            '^' => Node::Start,
+            '$' => Node::End,
+            '.' => Node::Set(Set::new(&[('\n', '\n')]).complement()),
             '(' => {
-                let inner = sequence(chars)?;
+                let inner = alternatives(chars)?;
                 chars.next_if_eq(&')')?;
                 inner
             }
             '[' => class(chars)?,
             '\\' => match escape(chars.next()?)? {
                 Escape::Char(c) => literal(c),
-                Escape::Set(set) => Hir::class(Class::Unicode(set)),
+                Escape::Set(set) => Node::Set(set),
             },
             c => literal(c),
-        };
-        let max = match chars.peek() {
-            Some('*') => None,
-            Some('?') => Some(1),
-            _ => {
-                parts.push(atom);
-                continue;
-            }
-        };
-        chars.next();
-        parts.push(Hir::repetition(Repetition { min: 0, max, greedy: true, sub: Box::new(atom) }));
+        });
     }
-    Some(Hir::concat(parts))
+    Some(Node::Sequence(parts))
 }
 
-fn literal(c: char) -> Hir {
-    Hir::literal(c.encode_utf8(&mut [0; 4]).as_bytes())
+/// A least and a greatest number of times; no greatest is any number.
+type Times = (u32, Option<u32>);
+
+/// The `2}`, `2,}` or `2,5}` behind a `{`. `Some(None)`: it is none of them, and the `{` is itself.
+/// `None`: more than 1000 times, or a range that ends before it begins.
+fn times(chars: &mut Peekable<Chars<'_>>) -> Option<Option<Times>> {
+    fn number(chars: &mut Peekable<Chars<'_>>) -> Option<u32> {
+        let mut digits = String::new();
+        while let Some(digit) = chars.next_if(char::is_ascii_digit) {
+            digits.push(digit);
+        }
+        let plain = !digits.is_empty() && (digits == "0" || !digits.starts_with('0'));
+        plain.then(|| digits.parse().unwrap_or(u32::MAX))
+    }
+    fn read(chars: &mut Peekable<Chars<'_>>) -> Option<Times> {
+        let min = number(chars)?;
+        let max = match chars.next_if_eq(&',') {
+            None => Some(min),
+            Some(_) if chars.peek() == Some(&'}') => None,
+            Some(_) => Some(number(chars)?),
+        };
+        chars.next_if_eq(&'}').map(|_| (min, max))
+    }
+    let mut ahead = chars.clone();
+    let Some((min, max)) = read(&mut ahead) else { return Some(None) };
+    *chars = ahead;
+    let allowed = min <= 1000 && max.is_none_or(|max| min <= max && max <= 1000);
+    allowed.then_some(Some((min, max)))
 }
 
-fn set(ranges: &[(char, char)]) -> ClassUnicode {
-    ClassUnicode::new(ranges.iter().map(|(low, high)| ClassUnicodeRange::new(*low, *high)))
-}
-
-fn negated(ranges: &[(char, char)]) -> Hir {
-    let mut set = set(ranges);
-    set.negate();
-    Hir::class(Class::Unicode(set))
+fn literal(c: char) -> Node {
+    Node::Set(Set::new(&[(c, c)]))
 }
 
 enum Escape {
     Char(char),
-    Set(ClassUnicode),
+    Set(Set),
 }
 
 /// What `\c` stands for.
@@ -79,11 +108,8 @@ fn escape(c: char) -> Option<Escape> {
     const SPACE: &[(char, char)] = &[('\t', '\n'), ('\u{c}', '\r'), (' ', ' ')];
     const WORD: &[(char, char)] = &[('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')];
     let of = |ranges, negated: bool| {
-        let mut set = set(ranges);
-        if negated {
-            set.negate();
-        }
-        Escape::Set(set)
+        let set = Set::new(ranges);
+        Escape::Set(if negated { set.complement() } else { set })
     };
     Some(match c {
         'd' | 'D' => of(DIGIT, c == 'D'),
@@ -101,19 +127,19 @@ fn escape(c: char) -> Option<Escape> {
 }
 
 /// The class behind a `[`, up to and with its `]`.
-fn class(chars: &mut Peekable<Chars<'_>>) -> Option<Hir> {
+fn class(chars: &mut Peekable<Chars<'_>>) -> Option<Node> {
     let negated = chars.next_if_eq(&'^').is_some();
-    let mut class = ClassUnicode::empty();
+    let mut class = Set::default();
     let mut first = true;
     while first || chars.peek() != Some(&']') {
         first = false;
         if let Some(named) = named_class(chars) {
-            class.union(&named?);
+            class.add_set(named?);
             continue;
         }
         let low = match class_char(chars)? {
             Escape::Set(set) => {
-                class.union(&set);
+                class.add_set(set);
                 continue;
             }
             Escape::Char(c) => c,
@@ -127,13 +153,10 @@ fn class(chars: &mut Peekable<Chars<'_>>) -> Option<Hir> {
                 _ => return None,
             };
         }
-        class.push(ClassUnicodeRange::new(low, high));
+        class.add_range(low, high);
     }
     chars.next();
-    if negated {
-        class.negate();
-    }
-    Some(Hir::class(Class::Unicode(class)))
+    Some(Node::Set(if negated { class.complement() } else { class }))
 }
 
 fn class_char(chars: &mut Peekable<Chars<'_>>) -> Option<Escape> {
@@ -144,7 +167,7 @@ fn class_char(chars: &mut Peekable<Chars<'_>>) -> Option<Escape> {
 }
 
 /// `[:alpha:]` inside a class. `None`: no such thing here; `Some(None)`: it looks like one and is none.
-fn named_class(chars: &mut Peekable<Chars<'_>>) -> Option<Option<ClassUnicode>> {
+fn named_class(chars: &mut Peekable<Chars<'_>>) -> Option<Option<Set>> {
     let mut ahead = chars.clone();
     if ahead.next() != Some('[') || ahead.next() != Some(':') {
         return None;
@@ -173,9 +196,6 @@ fn named_class(chars: &mut Peekable<Chars<'_>>) -> Option<Option<ClassUnicode>> 
     for _ in 0..name.chars().count() + usize::from(negated) + 4 {
         chars.next();
     }
-    let mut class = set(ranges);
-    if negated {
-        class.negate();
-    }
-    Some(Some(class))
+    let class = Set::new(ranges);
+    Some(Some(if negated { class.complement() } else { class }))
 }

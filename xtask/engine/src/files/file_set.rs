@@ -113,7 +113,8 @@ impl FileSet {
 
     /// The entries in order.
     pub fn entries(&self) -> &[Entry] {
-        self.entries.get_or_init(|| self.snapshot.as_ref().map_or_else(|| Arc::from([]), |of| Arc::from(of.entries())))
+        self.entries
+            .get_or_init(|| self.snapshot.as_ref().map_or_else(|| Arc::from([]), |of| Arc::from(of.tree().entries())))
     }
 
     /// The entry at `path`.

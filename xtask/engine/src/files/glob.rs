@@ -120,3 +120,46 @@ impl OneGlob {
         tail.iter().zip(&self.then).all(|(part, glob)| glob.as_ref().is_none_or(|glob| glob.is_match(part)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{Strategy, prop};
+    use proptest::{prop_assert, proptest};
+
+    use super::Globs;
+
+    fn text(parts: &'static [&'static str], most: usize) -> impl Strategy<Value = String> {
+        prop::collection::vec(prop::sample::select(parts), 1..most).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        /// The walk goes wherever a file could match; only directories that hold what tools made need to be named.
+        #[test]
+        fn no_parent_of_a_match_is_skipped(
+            glob in text(&["a", "b", "/", "/", "*", "**/", "/**", "?", "[ab]", "[!a]", "{a,b}", "{a/b,c}", "\\*", "."], 8),
+            path in text(&["a", "b", "c", "/", "/", "*", "."], 9),
+        ) {
+            let Ok(globs) = Globs::new([&glob]) else { return Ok(()) };
+            let path = super::super::pattern::clean(path.trim_matches('/'));
+            if globs.matches(&path) {
+                for (end, _) in path.match_indices('/') {
+                    prop_assert!(globs.may_match_below(&path[..end], false), "{glob} matches {path}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn directories_that_cannot_hold_a_match_are_not_walked() {
+        let check = |glob: &str, walked: &[&str], skipped: &[&str]| {
+            let globs = Globs::new([glob]).unwrap();
+            walked.iter().for_each(|path| assert!(globs.may_match_below(path, false), "{glob} {path}"));
+            skipped.iter().for_each(|path| assert!(!globs.may_match_below(path, false), "{glob} {path}"));
+        };
+        check("app/**/*.py", &["app", "app/x", "app/x/y"], &["apps", "lib", "lib/app"]);
+        check("app/*.py", &["app"], &["app/x", "lib"]);
+        check("*.py", &[], &["app"]);
+        check("a*/b/*.py", &["ab", "ab/b"], &["b", "ab/c", "ab/b/c"]);
+        check("**/b/*.py", &["a", "a/b", "a/b/c"], &[]);
+    }
+}

@@ -6,6 +6,7 @@
 //!
 //! Nothing in here knows what a step is, talks to git, or prints.
 
+mod automaton;
 pub mod change;
 mod content;
 pub mod dockerignore;
@@ -16,9 +17,12 @@ pub mod pattern;
 pub mod rules;
 mod snapshot;
 mod stat_cache;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod verify;
 mod walk;
+mod workers;
 
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -35,9 +39,6 @@ use content::read_unread;
 use snapshot::Snapshot;
 use stat_cache::StatCache;
 use walk::{Trouble, Walk};
-
-/// Threads that look at the disk. More gain little: a file system answers about two at once.
-const WORKERS: usize = 2;
 
 /// How often a gathering starts anew because a file changed under it, before it gives up.
 const ATTEMPTS: usize = 3;

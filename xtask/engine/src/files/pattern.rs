@@ -5,8 +5,10 @@
 //! The corners where the three disagree are part of what docker does, so they are kept.
 //! Lists of patterns, negation and files are the business of [`super::dockerignore`].
 
-use regex_automata::meta::Regex;
+use std::iter::Peekable;
+use std::str::Chars;
 
+use super::automaton::Automaton;
 use super::expression;
 
 /// Why a text is no pattern.
@@ -48,7 +50,7 @@ enum Matcher {
     /// The path ends with the text less its leading `**`.
     Suffix,
     /// Everything else.
-    Expression(Box<Regex>),
+    Expression(Automaton),
 }
 
 impl Pattern {
@@ -124,48 +126,89 @@ pub fn clean(path: &str) -> String {
     }
 }
 
-/// Checks the syntax of a shell glob: classes closed and not empty, nothing missing behind a backslash.
+/// Refuses what docker refuses as a shell glob. It finds out by matching the path `.`, which looks at a pattern only
+/// as far as `.` can match it, so that a fault further on is left to the regular expression.
 fn check_glob(text: &str) -> Result<(), Fault> {
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => {
-                chars.next().ok_or(Fault::Syntax)?;
-            }
-            '[' => {
-                chars.next_if_eq(&'^');
-                check_class(&mut chars)?;
-            }
-            _ => {}
+    let mut dot_left = true;
+    let mut rest = text;
+    'chunks: while !rest.is_empty() {
+        let after_stars = rest.trim_start_matches('*');
+        let star = after_stars.len() < rest.len();
+        let (chunk, after) = after_stars.split_at(chunk_length(after_stars));
+        rest = after;
+        if star && chunk.is_empty() {
+            return Ok(());
         }
+        // A star may take the dot.
+        let starts = if star && dot_left { &[true, false][..] } else { &[dot_left] };
+        for start in starts {
+            if let Some(left) = match_chunk(chunk, *start)?.filter(|left| !left || !rest.is_empty()) {
+                dot_left = left;
+                continue 'chunks;
+            }
+        }
+        return Ok(());
     }
     Ok(())
 }
 
-fn check_class(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<(), Fault> {
-    let mut ranges = 0;
-    loop {
-        if ranges > 0 && chars.next_if_eq(&']').is_some() {
-            return Ok(());
+/// How many bytes there are before the next star outside a class.
+fn chunk_length(text: &str) -> usize {
+    let mut in_class = false;
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '\\' => {
+                chars.next();
+            }
+            '[' => in_class = true,
+            ']' => in_class = false,
+            '*' if !in_class => return at,
+            _ => {}
         }
-        check_class_char(chars)?;
-        if chars.next_if_eq(&'-').is_some() {
-            check_class_char(chars)?;
-        }
-        ranges += 1;
     }
+    text.len()
 }
 
-fn check_class_char(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<(), Fault> {
-    match chars.next() {
-        None | Some('-' | ']') => return Err(Fault::Syntax),
-        Some('\\') => {
-            chars.next().ok_or(Fault::Syntax)?;
-        }
-        Some(_) => {}
+/// Matches the beginning of `.`, or of nothing when there is no `dot`; whether the dot is left when it does.
+fn match_chunk(chunk: &str, mut dot: bool) -> Result<Option<bool>, Fault> {
+    let mut failed = false;
+    let mut chars = chunk.chars().peekable();
+    while let Some(c) = chars.next() {
+        let takes_dot = match c {
+            '[' => match_class(&mut chars)?,
+            '?' => true,
+            '\\' => chars.next().ok_or(Fault::Syntax)? == '.',
+            c => c == '.',
+        };
+        failed |= !dot || !takes_dot;
+        dot = false;
     }
-    // A class character is never the last character: the class still has to end.
-    chars.peek().map(|_| ()).ok_or(Fault::Syntax)
+    Ok((!failed).then_some(dot))
+}
+
+/// Whether the class behind a `[` holds the dot.
+fn match_class(chars: &mut Peekable<Chars<'_>>) -> Result<bool, Fault> {
+    let negated = chars.next_if_eq(&'^').is_some();
+    let mut holds = false;
+    let mut ranges = 0;
+    while ranges == 0 || chars.next_if_eq(&']').is_none() {
+        let low = class_char(chars)?;
+        let high = if chars.next_if_eq(&'-').is_some() { class_char(chars)? } else { low };
+        holds |= (low..=high).contains(&'.');
+        ranges += 1;
+    }
+    Ok(holds != negated)
+}
+
+fn class_char(chars: &mut Peekable<Chars<'_>>) -> Result<char, Fault> {
+    let c = match chars.next() {
+        None | Some('-' | ']') => return Err(Fault::Syntax),
+        Some('\\') => chars.next().ok_or(Fault::Syntax)?,
+        Some(c) => c,
+    };
+    // The class still has to end.
+    chars.peek().map(|_| c).ok_or(Fault::Syntax)
 }
 
 /// Finds the cheapest way to match `text`, building the regular expression on the way.
@@ -206,7 +249,9 @@ fn translate(text: &str) -> Result<Matcher, Fault> {
                 expression.push_str("[^/]");
                 found = Found::Expression;
             }
-            '.' | '+' | '(' | ')' | '|' | '{' | '}' | '$' => expression.extend(['\\', c]),
+            // Not `|`, `{` and `}`: docker means to escape them as well and does not, so beside a `*` they choose and
+            // count.
+            '.' | '+' | '(' | ')' | '$' => expression.extend(['\\', c]),
             '\\' => {
                 // What follows is escaped for the *regular expression*: `\d` is any digit, as it is in docker.
                 expression.push('\\');
@@ -227,7 +272,7 @@ fn translate(text: &str) -> Result<Matcher, Fault> {
         Found::Suffix => Matcher::Suffix,
         Found::Expression => {
             expression.push('$');
-            Matcher::Expression(Box::new(expression::compile(&expression).ok_or(Fault::Expression)?))
+            Matcher::Expression(expression::compile(&expression).ok_or(Fault::Expression)?)
         }
     })
 }

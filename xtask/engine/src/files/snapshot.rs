@@ -11,7 +11,7 @@
 //! | digests | 32 bytes for each file |
 //! | text | paths, names (a symlink's target behind its name), and the globs that matched nothing |
 
-use super::file_set::{Counts, Entry, FileSet};
+use super::file_set::{Counts, FileSet};
 use super::tree::{Content, Directory, File, Stamp, Tree};
 use crate::digest::Digest;
 
@@ -230,10 +230,10 @@ impl Snapshot {
         }
     }
 
-    /// The entries of the file set.
-    pub(super) fn entries(&self) -> Vec<Entry> {
+    /// All that was stored.
+    pub(super) fn tree(&self) -> Tree {
         let directories = (0..self.directories).map(|index| self.whole_directory(index)).collect();
-        Tree { directories, lists_parents: u64_at(&self.bytes, 136) != 0 }.entries()
+        Tree { directories, lists_parents: u64_at(&self.bytes, 136) != 0 }
     }
 
     fn directory_bytes(&self, index: usize) -> &[u8; DIRECTORY] {

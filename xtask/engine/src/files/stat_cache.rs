@@ -15,9 +15,9 @@ use super::tree::Stamp;
 /// written at that moment. The system's clock is another one, finer and, over a network, somebody else's.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Began {
-    device: u64,
+    pub(super) device: u64,
     /// In nanoseconds, as in a stamp.
-    at: i64,
+    pub(super) at: i64,
 }
 
 impl Began {

@@ -5,13 +5,12 @@
 
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 
-use super::WORKERS;
 use super::snapshot::Snapshot;
 use super::tree::Stamp;
+use super::workers::{WORKERS, share};
 
 /// How many files a worker takes at a time; a directory with more of them is shared by both.
 const BLOCK: usize = 256;
@@ -35,17 +34,7 @@ pub(super) fn changed_directories(root: BorrowedFd<'_>, snapshot: &Snapshot) -> 
             check_block(root, snapshot, start, &mut changed);
         }
     };
-    let found = thread::scope(|scope| {
-        let others: Vec<_> = (1..WORKERS).map(|_| scope.spawn(work)).collect();
-        let mut found = work();
-        for other in others {
-            match other.join() {
-                Ok(more) => found.extend(more),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        found
-    });
+    let found: Vec<usize> = share(WORKERS, work).into_iter().flatten().collect();
     let mut changed = Vec::new();
     if !found.is_empty() {
         changed.resize(snapshot.directories(), false);

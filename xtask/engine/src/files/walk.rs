@@ -8,18 +8,17 @@ use std::collections::BTreeMap;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode};
 use rustix::io::Errno;
 
-use super::WORKERS;
 use super::file_set::compare;
 use super::rules::{Above, Rules};
 use super::snapshot::Snapshot;
 use super::stat_cache::Began;
 use super::tree::{Content, Directory, File, Stamp, Tree, join};
 use super::verify::DIRECTORY_FLAGS;
+use super::workers::{WORKERS, share};
 use crate::failure::Failure;
 
 /// What stops a gathering.
@@ -80,12 +79,7 @@ impl Walk<'_> {
             _ => queue.tasks.push(Task { path: String::new(), wanted: false, above: Above::default() }),
         }
         let (queue, more) = (Mutex::new(queue), Condvar::new());
-        thread::scope(|scope| {
-            for _ in 1..WORKERS {
-                scope.spawn(|| self.work(&queue, &more));
-            }
-            self.work(&queue, &more);
-        });
+        share(WORKERS, || self.work(&queue, &more));
         let queue = queue.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Some(trouble) = queue.trouble {
             return Err(trouble);
