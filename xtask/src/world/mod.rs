@@ -3,12 +3,15 @@
 //! Nothing in here knows of steps, receipts or verdicts.
 
 pub mod daemon;
+pub mod forward;
 pub mod kube_client;
 pub mod lines;
 pub mod machine;
 pub mod minikube;
+pub mod pods;
 pub mod port_holder;
 pub mod process;
+pub mod settle;
 pub mod tls;
 pub mod tool;
 
