@@ -4,12 +4,15 @@
 
 pub mod daemon;
 pub mod git;
+pub mod forward;
 pub mod kube_client;
 pub mod lines;
 pub mod machine;
 pub mod minikube;
+pub mod pods;
 pub mod port_holder;
 pub mod process;
+pub mod settle;
 pub mod tls;
 pub mod tool;
 
