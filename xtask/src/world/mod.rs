@@ -3,6 +3,7 @@
 //! Nothing in here knows of steps, receipts or verdicts.
 
 pub mod daemon;
+pub mod kube;
 pub mod kube_client;
 pub mod lines;
 pub mod machine;
@@ -18,7 +19,7 @@ use tokio::sync::Mutex;
 /// The one cluster that a run works on, and the connections to it. Connections are made when first asked for.
 pub struct World {
     context: String,
-    kube: Mutex<Option<kube::Client>>,
+    kube: Mutex<Option<::kube::Client>>,
 }
 
 impl World {
@@ -37,7 +38,7 @@ impl World {
     ///
     /// # Errors
     /// When the kubeconfig has no such context, or cannot be read.
-    pub async fn kube(&self) -> Result<kube::Client, Failure> {
+    pub async fn kube(&self) -> Result<::kube::Client, Failure> {
         let mut kube = self.kube.lock().await;
         match &*kube {
             Some(client) => Ok(client.clone()),
