@@ -3,6 +3,7 @@
 //! Nothing in here knows of steps, receipts or verdicts.
 
 pub mod daemon;
+pub mod helm;
 pub mod kube;
 pub mod kube_client;
 pub mod lines;

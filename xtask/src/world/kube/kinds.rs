@@ -2,7 +2,7 @@
 //!
 //! The kinds that charts are made of are known beforehand; others are asked of the API server, once each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use engine::failure::Failure;
@@ -75,6 +75,19 @@ const KNOWN: [(&str, &str, &str, bool); 29] = [
 
 fn split(api_version: &str) -> (&str, &str) {
     api_version.split_once('/').unwrap_or(("", api_version))
+}
+
+/// The resources that manifests are mostly made of, in the versions that every cluster of today serves.
+pub fn known_everywhere() -> BTreeSet<Resource> {
+    let version = |group: &str| match group {
+        "" => "v1".to_owned(),
+        "autoscaling" => "autoscaling/v2".to_owned(),
+        group => format!("{group}/v1"),
+    };
+    // What is made by controllers for others' sake carries the others' labels now and then, and goes with them.
+    let made_by_controllers = |kind: &str| matches!(kind, "Endpoints" | "Lease");
+    let known = KNOWN.iter().filter(|(_, kind, _, _)| !made_by_controllers(kind));
+    known.filter_map(|(group, kind, _, _)| self::known(&version(group), kind)).collect()
 }
 
 /// The resource of a kind that charts are made of; `None` when only the API server knows.

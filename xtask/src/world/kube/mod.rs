@@ -3,18 +3,18 @@
 //! Everything here is given a `kube::Client` for a named cluster; nothing in here knows which one is current, what a
 //! step is, or how anything is shown.
 
-//pub mod apply;
+pub mod apply;
 pub mod canonical;
 pub mod compare;
 pub mod drift;
 pub mod error;
 pub mod identity;
 pub mod kinds;
-//pub mod lease;
-//pub mod namespaces;
+pub mod lease;
+pub mod namespaces;
 pub mod put_back;
 pub mod rendered;
-//pub mod secret;
+pub mod secret;
 
 /// The field manager of everything that we write, and the owner named in our labels.
 pub const MANAGER: &str = "xtask";
