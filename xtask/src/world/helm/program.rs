@@ -10,9 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::world::helm::complaint;
 use crate::world::process::{Command, Exit, Finished, Redact, Stream};
-
-/// The oldest helm that is known to work.
-const LEAST: (u32, u32) = (3, 12);
+use crate::world::tool::Tool;
 
 /// How many revisions helm keeps of a release.
 const HISTORY: u32 = 10;
@@ -69,20 +67,9 @@ pub struct Upgrade<'a> {
 }
 
 impl Helm {
-    /// The helm at `program`, which says that it is `version` (`v3.18.4`, `v4.1.4+g05fa379`).
-    ///
-    /// # Errors
-    /// When the version is older than what is known to work, or is none.
-    pub fn new(program: impl Into<PathBuf>, version: &str) -> Result<Self, Failure> {
-        let program = program.into();
-        let mut numbers = version.trim_start_matches('v').split(|c: char| !c.is_ascii_digit());
-        let mut number = || numbers.next().and_then(|digits| digits.parse::<u32>().ok());
-        match (number(), number()) {
-            (Some(major), Some(minor)) if (major, minor) >= LEAST => Ok(Self { program, major }),
-            _ => Err(Failure::environment(format!("{} is helm {version}, which is too old", program.display()))
-                .because(format!("helm {}.{} or later is needed", LEAST.0, LEAST.1))
-                .help("install a later helm: https://helm.sh/docs/intro/install")),
-        }
+    /// The helm that was found.
+    pub fn new(tool: &Tool) -> Self {
+        Self { program: tool.path.clone(), major: tool.version.major }
     }
 
     /// Installs or upgrades, hooks included; does not wait for anything else to become ready.
@@ -202,23 +189,5 @@ fn succeeded(finished: &Finished, place: &Place, chart: &Path) -> Result<(), Fai
         Exit::Code(0) => Ok(()),
         Exit::Code(_) => Err(complaint::failure(&place.release, chart, &finished.text(Stream::Err))),
         Exit::Signal(_) => Err(finished.failure(Class::Step)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Helm;
-
-    #[test]
-    fn versions_are_known_from_3_12_on() {
-        let check = |version: &str, expected: Option<u32>| {
-            assert_eq!(Helm::new("helm", version).ok().map(|helm| helm.major), expected, "{version}");
-        };
-        check("v3.12.3", Some(3));
-        check("v3.18.4+gd80839c", Some(3));
-        check("v4.1.4+g05fa379", Some(4));
-        check("v3.11.9", None);
-        check("v2.17.0", None);
-        check("", None);
     }
 }

@@ -1,7 +1,9 @@
 //! The values that a chart is given: layers of maps, laid over each other as helm does it. Pure.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use engine::config::{ImagePaths, Part};
 use serde_json::{Map, Value};
 
 /// Lays `over` on `base`: maps are merged, everything else replaces what was there. A null stays, because to helm
@@ -22,21 +24,16 @@ pub fn lay_over(base: &mut Value, over: Value) {
     }
 }
 
-/// Sets the value at a dotted path (`backend.image.tag`), making the maps on the way.
-pub fn set(values: &mut Value, path: &str, value: Value) {
-    let mut layer = value;
-    for name in path.rsplit('.') {
-        layer = Value::Object(Map::from_iter([(name.to_owned(), layer)]));
-    }
+/// Sets the value below `keys`, making the maps on the way.
+pub fn set(values: &mut Value, keys: &[String], value: Value) {
+    let layer = keys.iter().rev().fold(value, |layer, key| Value::Object(Map::from_iter([(key.clone(), layer)])));
     lay_over(values, layer);
 }
 
-/// Takes the value at a dotted path away.
-pub fn take(values: &mut Value, path: &str) -> Option<Value> {
-    let (parent, name) = match path.rsplit_once('.') {
-        Some((parent, name)) => (parent.split('.').try_fold(&mut *values, |value, name| value.get_mut(name))?, name),
-        None => (values, path),
-    };
+/// Takes the value below `keys` away.
+pub fn take(values: &mut Value, keys: &[String]) -> Option<Value> {
+    let (name, parents) = keys.split_last()?;
+    let parent = parents.iter().try_fold(values, |value, name| value.get_mut(name))?;
     parent.as_object_mut()?.shift_remove(name)
 }
 
@@ -62,13 +59,11 @@ fn collect<'a>(value: &'a Value, path: String, found: &mut BTreeMap<String, &'a 
     }
 }
 
-/// An image in the parts that charts ask for.
+/// A reference to an image, in the parts that charts ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageRef {
-    /// `localhost:5000`, or nothing.
-    pub registry: String,
-    /// The rest of the name.
-    pub name: String,
+    /// Everything before the tag.
+    pub repository: String,
     /// The tag.
     pub tag: String,
 }
@@ -77,61 +72,27 @@ impl ImageRef {
     /// Takes a reference such as `localhost:5000/todo/backend:3f9c` apart. `None` when it has no tag.
     pub fn parse(reference: &str) -> Option<Self> {
         let (repository, tag) = reference.rsplit_once(':').filter(|(_, tag)| !tag.contains('/'))?;
-        let (registry, name) = match repository.split_once('/') {
-            // As docker decides it: a first part that looks like a host is one.
-            Some((host, name)) if host.contains(['.', ':']) || host == "localhost" => (host, name),
-            _ => ("", repository),
+        Some(Self { repository: repository.to_owned(), tag: tag.to_owned() })
+    }
+}
+
+impl fmt::Display for ImageRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.repository, self.tag)
+    }
+}
+
+/// Sets the parts of `image` where `paths` wants them.
+pub fn set_image(values: &mut Value, paths: &ImagePaths, image: &ImageRef) {
+    for (path, part) in paths.parts() {
+        let text = match part {
+            Part::Repository => image.repository.clone(),
+            Part::Registry => image.repository.rsplit_once('/').map_or("", |(registry, _)| registry).to_owned(),
+            Part::Name => image.repository.rsplit('/').next().unwrap_or_default().to_owned(),
+            Part::Tag => image.tag.clone(),
+            Part::Reference => image.to_string(),
         };
-        Some(Self { registry: registry.to_owned(), name: name.to_owned(), tag: tag.to_owned() })
-    }
-
-    /// Registry and name.
-    pub fn repository(&self) -> String {
-        if self.registry.is_empty() { self.name.clone() } else { format!("{}/{}", self.registry, self.name) }
-    }
-
-    /// The full reference.
-    pub fn reference(&self) -> String {
-        format!("{}:{}", self.repository(), self.tag)
-    }
-}
-
-/// Which part of an image goes to which place in the values, by dotted path. A chart wants two or three of them.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ImagePaths {
-    /// Where the registry goes.
-    pub registry: Option<String>,
-    /// Where the name goes, without registry.
-    pub name: Option<String>,
-    /// Where registry and name go.
-    pub repository: Option<String>,
-    /// Where the tag goes.
-    pub tag: Option<String>,
-    /// Where the full reference goes.
-    pub reference: Option<String>,
-}
-
-impl ImagePaths {
-    /// The short form: `repository` and `tag` below one path.
-    pub fn below(path: &str) -> Self {
-        let (repository, tag) = (Some(format!("{path}.repository")), Some(format!("{path}.tag")));
-        Self { repository, tag, ..Self::default() }
-    }
-
-    /// Sets the parts of `image` in `values`.
-    pub fn fill(&self, values: &mut Value, image: &ImageRef) {
-        let parts = [
-            (&self.registry, image.registry.clone()),
-            (&self.name, image.name.clone()),
-            (&self.repository, image.repository()),
-            (&self.tag, image.tag.clone()),
-            (&self.reference, image.reference()),
-        ];
-        for (path, part) in parts {
-            if let Some(path) = path {
-                set(values, path, part.into());
-            }
-        }
+        set(values, &path.keys(), text.into());
     }
 }
 
@@ -139,7 +100,7 @@ impl ImagePaths {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{ImagePaths, ImageRef, lay_over, leaves, set, take};
+    use super::{ImageRef, lay_over, leaves, set, take};
 
     #[test]
     fn later_layers_win_key_by_key() {
@@ -154,46 +115,34 @@ mod tests {
         check(json!({"a": 1}), json!({"a": {"b": 1}}), json!({"a": {"b": 1}}));
     }
 
+    fn keys(path: &str) -> Vec<String> {
+        path.split('.').map(str::to_owned).collect()
+    }
+
     #[test]
     fn paths_are_set_and_taken() {
         let mut values = json!({"image": {"pullPolicy": "Never"}});
-        set(&mut values, "image.tag", "x".into());
-        set(&mut values, "a.b.c", 1.into());
+        set(&mut values, &keys("image.tag"), "x".into());
+        set(&mut values, &keys("a.b.c"), 1.into());
         assert_eq!(values, json!({"image": {"pullPolicy": "Never", "tag": "x"}, "a": {"b": {"c": 1}}}));
-        assert_eq!(take(&mut values, "a.b"), Some(json!({"c": 1})));
-        assert_eq!(take(&mut values, "no.such"), None);
-        assert_eq!(take(&mut values, "image"), Some(json!({"pullPolicy": "Never", "tag": "x"})));
+        assert_eq!(take(&mut values, &keys("a.b")), Some(json!({"c": 1})));
+        assert_eq!(take(&mut values, &keys("no.such")), None);
+        assert_eq!(take(&mut values, &keys("image")), Some(json!({"pullPolicy": "Never", "tag": "x"})));
         assert_eq!(values, json!({"a": {}}));
         let paths = json!({"a": {"b": 1, "c": {}}, "d": [1]});
         assert_eq!(leaves(&paths).into_keys().collect::<Vec<_>>(), ["a.b", "a.c", "d"]);
     }
 
     #[test]
-    fn images_reach_charts_in_the_form_that_they_want() {
-        let check = |paths: ImagePaths, expected: Value| {
-            let mut values = json!({});
-            paths.fill(&mut values, &ImageRef::parse("localhost:5000/todo/backend:3f9c").unwrap());
-            assert_eq!(values, expected);
+    fn a_reference_is_cut_at_its_tag() {
+        let check = |reference: &str, expected: Option<(&str, &str)>| {
+            let found = ImageRef::parse(reference);
+            assert_eq!(found.as_ref().map(|found| (found.repository.as_str(), found.tag.as_str())), expected);
+            assert!(found.is_none_or(|found| found.to_string() == reference));
         };
-        check(
-            ImagePaths::below("backend.image"),
-            json!({"backend": {"image": {"repository": "localhost:5000/todo/backend", "tag": "3f9c"}}}),
-        );
-        check(
-            ImagePaths {
-                registry: Some("global.registry".into()),
-                name: Some("backend.image".into()),
-                tag: Some("global.tag".into()),
-                ..ImagePaths::default()
-            },
-            json!({"global": {"registry": "localhost:5000", "tag": "3f9c"}, "backend": {"image": "todo/backend"}}),
-        );
-        check(
-            ImagePaths { reference: Some("backendImage".into()), ..ImagePaths::default() },
-            json!({"backendImage": "localhost:5000/todo/backend:3f9c"}),
-        );
-        assert_eq!(ImageRef::parse("localhost:5000/todo"), None);
-        assert_eq!(ImageRef::parse("todo-backend:1").unwrap().repository(), "todo-backend");
-        assert_eq!(ImageRef::parse("todo/backend:1").unwrap().registry, "");
+        check("localhost:5000/todo/backend:3f9c", Some(("localhost:5000/todo/backend", "3f9c")));
+        check("todo-backend:1", Some(("todo-backend", "1")));
+        check("localhost:5000/todo", None);
+        check("todo", None);
     }
 }
