@@ -5,6 +5,7 @@
 
 pub mod cluster;
 mod of_graph_file;
+pub mod secrets;
 
 use async_trait::async_trait;
 use engine::failure::Failure;

@@ -3,11 +3,13 @@
 //! Nothing in here knows of steps, receipts or verdicts.
 
 pub mod daemon;
+pub mod git_index;
 pub mod helm;
 pub mod kube;
 pub mod kube_client;
 pub mod lines;
 pub mod machine;
+pub mod machine_key;
 pub mod minikube;
 pub mod port_holder;
 pub mod process;

@@ -15,6 +15,7 @@ pub mod namespaces;
 pub mod put_back;
 pub mod rendered;
 pub mod secret;
+pub mod volumes;
 
 /// The field manager of everything that we write, and the owner named in our labels.
 pub const MANAGER: &str = "xtask";
