@@ -6,6 +6,7 @@
 
 pub mod cli;
 pub mod context;
+pub mod diagnose;
 pub mod redact;
 pub mod report;
 pub mod run;

@@ -6,13 +6,16 @@ pub mod daemon;
 pub mod git_index;
 pub mod helm;
 pub mod kube;
+pub mod forward;
 pub mod kube_client;
 pub mod lines;
 pub mod machine;
 pub mod machine_key;
 pub mod minikube;
+pub mod pods;
 pub mod port_holder;
 pub mod process;
+pub mod settle;
 pub mod tls;
 pub mod tool;
 

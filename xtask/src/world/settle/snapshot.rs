@@ -1,0 +1,145 @@
+//! What the watches have shown so far: one shelf of objects per kind.
+//!
+//! Plain data. Rules about it live in `rollout` and `diagnose`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::PartialObjectMeta;
+
+use crate::diagnose::evidence::{ContainerOf, Exit, Exits, containers, waiting};
+
+/// Objects of one kind by namespace and name.
+pub type Shelf<K> = BTreeMap<(String, String), Arc<K>>;
+
+/// Everything that was seen, as of now.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// Deployments.
+    pub deployments: Shelf<Deployment>,
+    /// ReplicaSets: only who owns them and which revision they are matters.
+    pub replica_sets: Shelf<PartialObjectMeta<ReplicaSet>>,
+    /// StatefulSets.
+    pub stateful_sets: Shelf<StatefulSet>,
+    /// DaemonSets.
+    pub daemon_sets: Shelf<DaemonSet>,
+    /// Jobs.
+    pub jobs: Shelf<Job>,
+    /// Pods.
+    pub pods: Shelf<Pod>,
+    /// Events.
+    pub events: Shelf<Event>,
+    /// The ends of containers. They outlive their pods: a Job's are removed when it has failed.
+    pub exits: BTreeMap<ContainerOf, Exits>,
+    /// What a kind's watch last failed with; gone once it works again.
+    pub troubles: BTreeMap<&'static str, String>,
+}
+
+/// A kind that is kept on a shelf.
+pub trait Kept: Sized {
+    /// The kind, as error texts name it.
+    const KIND: &'static str;
+    /// The shelf.
+    fn shelf(snapshot: &mut Snapshot) -> &mut Shelf<Self>;
+    /// The object's metadata.
+    fn meta_mut(&mut self) -> &mut ObjectMeta;
+}
+
+macro_rules! kept {
+    ($type:ty, $kind:literal, $field:ident) => {
+        impl Kept for $type {
+            const KIND: &'static str = $kind;
+            fn shelf(snapshot: &mut Snapshot) -> &mut Shelf<Self> {
+                &mut snapshot.$field
+            }
+            fn meta_mut(&mut self) -> &mut ObjectMeta {
+                &mut self.metadata
+            }
+        }
+    };
+}
+
+kept!(Deployment, "deployments", deployments);
+kept!(PartialObjectMeta<ReplicaSet>, "replicasets", replica_sets);
+kept!(StatefulSet, "statefulsets", stateful_sets);
+kept!(DaemonSet, "daemonsets", daemon_sets);
+kept!(Job, "jobs", jobs);
+kept!(Pod, "pods", pods);
+kept!(Event, "events", events);
+
+/// A container that has ended and whose log has not been fetched yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Whose end.
+    pub container: ContainerOf,
+    /// Which end.
+    pub container_id: String,
+    /// Whether the kubelet keeps its log as the previous container's.
+    pub previous: bool,
+}
+
+/// How many ends that happened before the watch began count: they are known by their number alone, and one more
+/// like them has to be seen.
+const UNSEEN: u32 = 2;
+
+/// Whether the kubelet holds the container back because it keeps ending. A restart long ago is no part of that.
+fn crashing(status: &ContainerStatus) -> bool {
+    waiting(status).is_some_and(|(reason, _)| reason == "CrashLoopBackOff")
+}
+
+impl Snapshot {
+    /// Notes the ends of containers that `pod` shows for the first time.
+    pub fn note_exits(&mut self, pod: &Pod) -> Vec<Ended> {
+        let owner = pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
+        let mut fresh = Vec::new();
+        for status in containers(pod) {
+            let now = status.state.as_ref().and_then(|state| state.terminated.as_ref());
+            let last = status.last_state.as_ref().and_then(|state| state.terminated.as_ref());
+            // The count is of restarts: what does not run now after it ran has ended once more than it was restarted.
+            let running = status.state.as_ref().is_some_and(|state| state.running.is_some());
+            let ended = now.is_some() || (!running && last.is_some());
+            let seen = u32::try_from(status.restart_count).unwrap_or_default() + u32::from(ended);
+            for (end, previous) in [(last, true), (now, false)] {
+                let Some(end) = end else { continue };
+                let Some(id) = end.container_id.clone().filter(|id| !id.is_empty()) else { continue };
+                let container = ContainerOf::new(pod, &status.name);
+                let exits = self.exits.entry(container.clone()).or_insert_with(|| Exits {
+                    owner: owner.map(|owner| owner.uid.clone()).unwrap_or_default(),
+                    ends: 0,
+                    all: Vec::new(),
+                });
+                exits.ends = exits.ends.max(seen);
+                if exits.all.iter().any(|exit| exit.container_id == id) {
+                    continue;
+                }
+                let known: u32 = exits.all.iter().map(|exit| exit.times).sum();
+                // The last but one is counted by `seen` too when both states show an end.
+                let here = seen.saturating_sub(u32::from(previous && now.is_some()));
+                let missed = if crashing(status) { here.saturating_sub(known) } else { 1 };
+                exits.all.push(Exit {
+                    container_id: id.clone(),
+                    times: missed.clamp(1, UNSEEN),
+                    started: end.started_at.as_ref().map_or(jiff::Timestamp::UNIX_EPOCH, |time| time.0),
+                    code: end.exit_code,
+                    reason: end.reason.clone().unwrap_or_default(),
+                    message: end.message.clone().unwrap_or_default(),
+                    lines: None,
+                });
+                fresh.push(Ended { container, container_id: id, previous });
+            }
+        }
+        fresh
+    }
+
+    /// Keeps the last lines of a container that ended.
+    pub fn keep_lines(&mut self, ended: &Ended, lines: Vec<String>) {
+        let exits = self.exits.get_mut(&ended.container).map(|exits| &mut exits.all);
+        if let Some(exit) = exits.into_iter().flatten().find(|exit| exit.container_id == ended.container_id) {
+            exit.lines = Some(lines);
+        }
+    }
+}

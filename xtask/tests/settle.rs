@@ -1,0 +1,383 @@
+//! The watch and its diagnoses on a real cluster: each class of failure is provoked, and what heals is let heal.
+//!
+//! The cluster comes from `XTASK_TEST_CONTEXT` (a kubeconfig context). Its nodes need the images
+//! `registry.k8s.io/pause:3.10.1` and `local/debian:bookworm`. Every test has a namespace of its own.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use engine::failure::Failure;
+use serde_json::{Value, json};
+use support::{DEBIAN, Namespace, PAUSE, deployment, shell};
+use xtask::diagnose::evidence::{Identity, Kind};
+use xtask::world::settle::scope::Scope;
+use xtask::world::settle::{Expected, Settled, Watch};
+
+/// Longer than any failure here takes to show, shorter than anybody would wait.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// What ends a wait only because time is over.
+const TIME: &str = "the time for the rollout is over";
+
+/// Applies `objects` while a watch runs, and waits until `workloads` have settled.
+async fn settle(namespace: &Namespace, objects: &[Value], workloads: &[(Kind, &str)]) -> Result<Settled, Failure> {
+    within(namespace, objects, workloads, DEADLINE).await
+}
+
+async fn within(
+    namespace: &Namespace,
+    objects: &[Value],
+    workloads: &[(Kind, &str)],
+    time: Duration,
+) -> Result<Settled, Failure> {
+    let identities = workloads.iter().map(|(kind, name)| Identity::new(*kind, namespace.name(), *name));
+    let expected: Vec<Expected> = identities.map(|identity| Expected { identity, generation: 1 }).collect();
+    let scope = Scope::of(expected.iter().map(|expected| expected.identity.clone()));
+    let watch = Watch::begin(namespace.client(), scope, support::show_all()).await?;
+    for object in objects {
+        namespace.apply(object).await;
+    }
+    watch.until_settled(&expected, Instant::now() + time).await
+}
+
+/// A Deployment that cannot start ends the wait long before the deadline, and `says` why.
+async fn breaks(case: &str, pod: Value, says: &[&str]) {
+    let namespace = Namespace::make(case).await;
+    let failure = settle(&namespace, &[deployment("app", 1, pod)], &[(Kind::Deployment, "app")])
+        .await
+        .expect_err("it cannot become ready");
+    assert_says(&failure, says);
+    assert!(!failure.causes.iter().any(|cause| cause.contains(TIME)), "it did not end early: {failure:#?}");
+    assert!(!failure.help.is_empty(), "nothing says what to do: {failure:#?}");
+    namespace.remove().await;
+}
+
+fn assert_says(failure: &Failure, says: &[&str]) {
+    let lines = failure.excerpts.iter().flat_map(|excerpt| excerpt.lines.clone());
+    let text: Vec<String> = [failure.message.clone()].into_iter().chain(failure.causes.clone()).chain(lines).collect();
+    let text = text.join("\n");
+    for phrase in says {
+        assert!(text.contains(phrase), "`{phrase}` is not in:\n{text}");
+    }
+}
+
+fn container(image: &str, more: Value) -> Value {
+    let mut container = json!({"name": "app", "image": image, "imagePullPolicy": "Never", "resources": {"requests": {"cpu": "10m"}}});
+    for (key, value) in more.as_object().into_iter().flatten() {
+        container[key] = value.clone();
+    }
+    json!({"terminationGracePeriodSeconds": 0, "containers": [container]})
+}
+
+#[tokio::test]
+async fn an_image_that_is_never_pulled() {
+    breaks("never-pull", container("local/none:1", json!({})), &["the image local/none:1 of pod app-", "is not in the cluster"]).await;
+}
+
+#[tokio::test]
+async fn an_image_name_that_is_none() {
+    breaks("image-name", container("Local//None:1", json!({})), &["`Local//None:1`", "is no valid image name"]).await;
+}
+
+#[tokio::test]
+async fn a_registry_that_cannot_be_reached() {
+    let pod = container("127.0.0.1:1/none:1", json!({"imagePullPolicy": "Always"}));
+    breaks("registry", pod, &["the image 127.0.0.1:1/none:1 of pod app-", "connection refused"]).await;
+}
+
+/// A registry that answers that it has no such image: its second answer ends the wait.
+#[tokio::test]
+async fn an_image_that_the_registry_does_not_have() {
+    let namespace = Namespace::make("no-image").await;
+    let registry = "while ($c = $s->accept) { $_ = <$c>; my $no = /manifests/; 1 while <$c> =~ /\\S/; \
+        my $b = $no ? '{\"errors\":[{\"code\":\"MANIFEST_UNKNOWN\",\"message\":\"manifest unknown\"}]}' : '{}'; \
+        printf $c \"HTTP/1.1 %s\\r\\nDocker-Distribution-Api-Version: registry/2.0\\r\\nContent-Type: application/json\\r\\nContent-Length: %d\\r\\nConnection: close\\r\\n\\r\\n%s\", \
+        $no ? '404 Not Found' : '200 OK', length $b, $no && 0 ? '' : $b; close $c }";
+    let listen = format!("use IO::Socket::INET; $s = IO::Socket::INET->new(LocalPort => 5000, Listen => 9, ReuseAddr => 1) or die; {registry}");
+    let pod = container(DEBIAN, json!({"command": ["perl", "-e", listen], "readinessProbe": {"tcpSocket": {"port": 5000}, "periodSeconds": 1}}));
+    settle(&namespace, &[deployment("registry", 1, pod)], &[(Kind::Deployment, "registry")]).await.expect("it starts");
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "registry"},
+        "spec": {"type": "NodePort", "selector": {"app": "registry"}, "ports": [{"port": 5000}]},
+    });
+    let port = namespace.apply(&service).await["spec"]["ports"][0]["nodePort"].as_i64().expect("the Service got a port");
+    let image = format!("127.0.0.1:{port}/none:1");
+    let pod = container(&image, json!({"imagePullPolicy": "Always"}));
+    let failure = settle(&namespace, &[deployment("app", 1, pod)], &[(Kind::Deployment, "app")]).await.expect_err("there is no image");
+    assert_says(&failure, &[&format!("the image {image} of pod app-"), "manifest unknown"]);
+    assert!(!failure.causes.iter().any(|cause| cause.contains(TIME)), "{failure:#?}");
+    namespace.remove().await;
+}
+
+#[tokio::test]
+async fn a_secret_that_is_missing() {
+    let variable = json!({"env": [{"name": "DATABASE_URL", "valueFrom": {"secretKeyRef": {"name": "nope", "key": "A"}}}]});
+    breaks("no-secret", container(PAUSE, variable), &["the Secret `nope` that pod app-", "does not exist", "the variable DATABASE_URL"]).await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_missing_in_a_secret() {
+    let namespace = Namespace::make("no-key").await;
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "todo-secrets"}, "stringData": {"DATABASE_URI": "no-value-is-shown"}});
+    let variable = json!({"env": [{"name": "URL", "valueFrom": {"secretKeyRef": {"name": "todo-secrets", "key": "DATABASE_URL"}}}]});
+    let objects = [secret, deployment("app", 1, container(PAUSE, variable))];
+    let failure = settle(&namespace, &objects, &[(Kind::Deployment, "app")]).await.expect_err("a key is missing");
+    assert_says(&failure, &["the Secret `todo-secrets` has no key DATABASE_URL that pod app-", "the variable URL", "its keys are DATABASE_URI"]);
+    assert!(!format!("{failure:?}").contains("no-value-is-shown"));
+    namespace.remove().await;
+}
+
+/// The kubelet says that a Secret is missing, and a controller makes it a moment later.
+#[tokio::test]
+async fn a_secret_that_comes_late_is_waited_for() {
+    let namespace = Namespace::make("late-secret").await;
+    let variable = json!({"env": [{"name": "URL", "valueFrom": {"secretKeyRef": {"name": "late", "key": "A"}}}]});
+    let expected = [Expected { identity: Identity::new(Kind::Deployment, namespace.name(), "app"), generation: 1 }];
+    let scope = Scope::of([expected[0].identity.clone()]);
+    let watch = Watch::begin(namespace.client(), scope, support::show_all()).await.expect("the cluster can be watched");
+    namespace.apply(&deployment("app", 1, container(PAUSE, variable))).await;
+    namespace.until_waiting("app", "CreateContainerConfigError").await;
+    namespace.apply(&json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "late"}, "stringData": {"A": "b"}})).await;
+    watch.until_settled(&expected, Instant::now() + DEADLINE).await.expect("the kubelet tries again");
+    namespace.remove().await;
+}
+
+#[tokio::test]
+async fn a_config_map_that_is_missing() {
+    let from = json!({"envFrom": [{"configMapRef": {"name": "nope"}}]});
+    breaks("no-map", container(PAUSE, from), &["the ConfigMap `nope` that pod app-", "does not exist"]).await;
+}
+
+fn with_volume(volume: Value) -> Value {
+    let mut pod = container(PAUSE, json!({"volumeMounts": [{"name": "v", "mountPath": "/v"}]}));
+    let mut volume = volume;
+    volume["name"] = json!("v");
+    pod["volumes"] = json!([volume]);
+    pod
+}
+
+#[tokio::test]
+async fn a_volume_of_a_secret_that_is_missing() {
+    breaks("mount-secret", with_volume(json!({"secret": {"secretName": "nope"}})), &["the Secret `nope` that pod app-", "its volume `v`"]).await;
+}
+
+#[tokio::test]
+async fn a_volume_of_a_config_map_that_is_missing() {
+    breaks("mount-map", with_volume(json!({"configMap": {"name": "nope"}})), &["the ConfigMap `nope` that pod app-", "its volume `v`"]).await;
+}
+
+#[tokio::test]
+async fn a_claim_that_is_missing() {
+    let claim = json!({"persistentVolumeClaim": {"claimName": "nope"}});
+    breaks("no-claim", with_volume(claim), &["the PersistentVolumeClaim `nope` that pod app-"]).await;
+}
+
+#[tokio::test]
+async fn a_claim_of_a_storage_class_that_is_missing() {
+    let namespace = Namespace::make("no-class").await;
+    let claim = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"},
+        "spec": {"storageClassName": "settle-fast", "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
+    });
+    let app = deployment("app", 1, with_volume(json!({"persistentVolumeClaim": {"claimName": "data"}})));
+    let failure = settle(&namespace, &[claim, app], &[(Kind::Deployment, "app")]).await.expect_err("nothing provisions it");
+    assert_says(&failure, &["StorageClass `settle-fast`, which does not exist"]);
+    namespace.remove().await;
+}
+
+#[tokio::test]
+async fn a_command_that_is_not_in_the_image() {
+    breaks("no-command", container(DEBIAN, json!({"command": ["nosuch"]})), &["cannot start `nosuch`", "executable file not found"]).await;
+}
+
+#[tokio::test]
+async fn a_job_that_has_failed() {
+    let namespace = Namespace::make("job").await;
+    let job = json!({
+        "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "migrate"},
+        "spec": {"backoffLimit": 0, "template": {"spec": {
+            "restartPolicy": "Never",
+            "containers": [{"name": "app", "image": DEBIAN, "imagePullPolicy": "Never", "command": shell("echo relation exists; exit 7")}],
+        }}},
+    });
+    let failure = settle(&namespace, &[job], &[(Kind::Job, "migrate")]).await.expect_err("it fails");
+    assert_says(&failure, &["Job migrate failed as often as its backoffLimit allows", "exit code 7", "relation exists"]);
+    namespace.remove().await;
+}
+
+#[tokio::test]
+async fn a_container_that_keeps_ending_with_the_same_words() {
+    let pod = container(DEBIAN, json!({"command": shell("echo starting; echo \"$(date): no moon\" >&2; exit 3")}));
+    breaks("crash", pod, &["container app ended with exit code 3", ": no moon"]).await;
+}
+
+#[tokio::test]
+async fn an_init_container_that_keeps_ending() {
+    let mut pod = container(PAUSE, json!({}));
+    pod["initContainers"] = json!([{"name": "migrate", "image": DEBIAN, "imagePullPolicy": "Never", "command": shell("echo no such table; exit 1")}]);
+    breaks("init", pod, &["container migrate ended with exit code 1", "no such table"]).await;
+}
+
+#[tokio::test]
+async fn a_container_that_needs_more_memory_than_its_limit() {
+    let eat = json!({"command": ["perl", "-e", "my $x = q(a) x 200000000; sleep 100"], "resources": {"limits": {"memory": "32Mi"}, "requests": {"cpu": "10m"}}});
+    breaks("memory", container(DEBIAN, eat), &["was killed for using more memory than its limit of 32Mi"]).await;
+}
+
+#[tokio::test]
+async fn a_liveness_probe_that_kills() {
+    let pod = container(DEBIAN, json!({
+        "command": shell("echo up; exec sleep infinity"),
+        "livenessProbe": {"tcpSocket": {"port": 8000}, "periodSeconds": 1, "failureThreshold": 1},
+    }));
+    breaks("liveness", pod, &["is killed again and again because its liveness probe fails", "connection refused"]).await;
+}
+
+#[tokio::test]
+async fn a_pod_that_asks_for_more_than_the_node_has() {
+    let pod = container(PAUSE, json!({"resources": {"requests": {"cpu": "64"}}}));
+    breaks("room", pod, &["no node has room for pod app-", "Insufficient cpu: pod asks 64000m, node ", " are requested"]).await;
+}
+
+#[tokio::test]
+async fn a_pod_that_no_node_fits() {
+    let mut pod = container(PAUSE, json!({}));
+    pod["nodeSelector"] = json!({"settle/disk": "ssd"});
+    breaks("selector", pod, &["no node takes pod app-", "node affinity/selector"]).await;
+}
+
+#[tokio::test]
+async fn a_quota_that_is_used_up() {
+    let namespace = Namespace::make("quota").await;
+    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"}, "spec": {"hard": {"requests.cpu": "5m"}}});
+    namespace.apply(&quota).await;
+    namespace.until_quota("small").await;
+    for (kind, object) in [
+        (Kind::Deployment, deployment("app", 1, container(PAUSE, json!({})))),
+        (Kind::StatefulSet, support::stateful_set("app", container(PAUSE, json!({})))),
+    ] {
+        let failure = settle(&namespace, &[object], &[(kind, "app")]).await.expect_err("the quota forbids it");
+        assert_says(&failure, &["the ResourceQuota `small` leaves no room for the pods of", "exceeded quota"]);
+    }
+    namespace.remove().await;
+}
+
+#[tokio::test]
+async fn a_service_account_that_is_missing() {
+    let mut pod = container(PAUSE, json!({}));
+    pod["serviceAccountName"] = json!("nobody");
+    breaks("account", pod, &["the ServiceAccount `nobody`"]).await;
+}
+
+#[tokio::test]
+async fn a_rollout_that_its_controller_gives_up() {
+    let namespace = Namespace::make("stall").await;
+    let probe = json!({"command": shell("sleep infinity"), "readinessProbe": {"httpGet": {"path": "/api/health", "port": 8000}, "periodSeconds": 1}});
+    let mut object = deployment("app", 1, container(DEBIAN, probe));
+    object["spec"]["progressDeadlineSeconds"] = json!(5);
+    let failure = settle(&namespace, &[object], &[(Kind::Deployment, "app")]).await.expect_err("nothing listens");
+    assert_says(&failure, &["its readiness probe fails", "GET /api/health on port 8000", "connection refused", "its progressDeadlineSeconds are over"]);
+    namespace.remove().await;
+}
+
+#[tokio::test]
+async fn a_probe_that_fails_until_the_deadline_is_named_with_its_answer() {
+    let namespace = Namespace::make("probe").await;
+    let probe = json!({
+        "command": shell("echo waiting for the moon; sleep infinity"),
+        "readinessProbe": {"exec": {"command": shell("echo database is locked; exit 1")}, "periodSeconds": 1},
+    });
+    let object = deployment("app", 1, container(DEBIAN, probe));
+    let failure = within(&namespace, &[object], &[(Kind::Deployment, "app")], Duration::from_secs(15)).await;
+    assert_says(
+        &failure.expect_err("it never is ready"),
+        &["its readiness probe fails", "database is locked", "waiting for the moon", TIME, "0 of 1 pods available"],
+    );
+    namespace.remove().await;
+}
+
+/// The backend ends at once for as long as the database makes its files, which takes longer than three of its lives.
+#[tokio::test]
+async fn a_backend_that_restarts_until_its_database_is_ready_passes() {
+    let namespace = Namespace::make("heals").await;
+    let listen = "sleep 25; exec perl -e 'use IO::Socket::INET; $s = IO::Socket::INET->new(LocalPort => 5432, Listen => 5, ReuseAddr => 1) or die; close $c while $c = $s->accept'";
+    let database = container(DEBIAN, json!({
+        "command": shell(listen),
+        "readinessProbe": {"tcpSocket": {"port": 5432}, "periodSeconds": 1},
+    }));
+    let connect = "if ! (exec 3<>/dev/tcp/postgres/5432); then echo 'no database'; exit 1; fi; exec sleep infinity";
+    let backend = container(DEBIAN, json!({"command": ["bash", "-c", connect], "env": []}));
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "postgres"},
+        "spec": {"selector": {"app": "postgres"}, "ports": [{"port": 5432}]},
+    });
+    let objects = [service, support::stateful_set("postgres", database), deployment("backend", 2, backend)];
+    let settled = settle(&namespace, &objects, &[(Kind::StatefulSet, "postgres"), (Kind::Deployment, "backend")]).await;
+    let settled = settled.expect("what heals is let heal");
+    let backend = &settled.workloads[&Identity::new(Kind::Deployment, namespace.name(), "backend")];
+    assert_eq!((backend.ready, backend.desired, backend.unchanged), (2, 2, false));
+    assert!(namespace.restarts("backend").await >= 3, "the backend was to crash at least three times in each pod or it proves nothing");
+    namespace.remove().await;
+}
+
+#[tokio::test]
+async fn a_changed_workload_is_told_from_an_unchanged_one() {
+    let namespace = Namespace::make("unchanged").await;
+    let both = [(Kind::Deployment, "a"), (Kind::Deployment, "b")];
+    let objects = [deployment("a", 1, container(PAUSE, json!({}))), deployment("b", 0, container(PAUSE, json!({})))];
+    settle(&namespace, &objects, &both).await.expect("both settle, also without replicas");
+    let changed = deployment("a", 1, container(PAUSE, json!({"env": [{"name": "A", "value": "b"}]})));
+    let expected = [("a", 2), ("b", 1)].map(|(name, generation)| Expected {
+        identity: Identity::new(Kind::Deployment, namespace.name(), name),
+        generation,
+    });
+    let scope = Scope::of(expected.iter().map(|expected| expected.identity.clone()));
+    let watch = Watch::begin(namespace.client(), scope, support::show_all()).await.expect("the cluster can be watched");
+    namespace.apply(&changed).await;
+    let settled = watch.until_settled(&expected, Instant::now() + DEADLINE).await.expect("the change rolls out");
+    let unchanged: Vec<bool> = expected.iter().map(|expected| settled.workloads[&expected.identity].unchanged).collect();
+    assert_eq!(unchanged, [false, true]);
+    namespace.remove().await;
+}
+
+/// Beside helm: what was broken before is not this run's failure, what this run breaks is.
+#[tokio::test]
+async fn only_what_was_changed_since_the_watch_began_fails_it() {
+    let namespace = Namespace::make("before").await;
+    let broken = |image: &str| deployment("old", 1, container(image, json!({})));
+    let failure = settle(&namespace, &[broken("local/none:1")], &[(Kind::Deployment, "old")]).await;
+    failure.expect_err("the old revision is broken");
+    let scope = Scope::release(namespace.name(), "todo").with([Identity::new(Kind::Deployment, namespace.name(), "old")]);
+    let watch = Watch::begin(namespace.client(), scope, support::show_all()).await.expect("the cluster can be watched");
+    // A hook is known by its release's label.
+    let hook = json!({
+        "apiVersion": "batch/v1", "kind": "Job",
+        "metadata": {"name": "migrate", "labels": {"app.kubernetes.io/instance": "todo"}, "annotations": {"helm.sh/hook": "pre-upgrade"}},
+        "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "app", "image": "local/hook:1", "imagePullPolicy": "Never"}]}}},
+    });
+    namespace.apply(&hook).await;
+    let failure = tokio::time::timeout(DEADLINE, watch.failure()).await.expect("the hook cannot start");
+    assert_says(&failure, &["the image local/hook:1 of pod migrate-"]);
+    namespace.remove().await;
+}
+
+#[tokio::test]
+async fn progress_is_told_while_pods_start() {
+    use futures_util::StreamExt;
+    let namespace = Namespace::make("progress").await;
+    let scope = Scope::release(namespace.name(), "todo").with([Identity::new(Kind::Deployment, namespace.name(), "todo-backend")]);
+    let watch = Watch::begin(namespace.client(), scope, support::show_all()).await.expect("the cluster can be watched");
+    let mut progress = Box::pin(watch.progress());
+    namespace.apply(&deployment("todo-backend", 2, container(PAUSE, json!({})))).await;
+    let mut lines = Vec::new();
+    while let Some(line) = tokio::time::timeout(DEADLINE, progress.next()).await.expect("it goes on") {
+        let last = line == "backend 2/2";
+        lines.push(line);
+        if last {
+            break;
+        }
+    }
+    assert_eq!(lines.first().map(String::as_str), Some("backend 0/2 ready"));
+    namespace.remove().await;
+}

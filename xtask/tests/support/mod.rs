@@ -1,0 +1,172 @@
+//! What the tests on a real cluster share: namespaces of their own, and the objects that they put into them.
+
+// Each test program uses its own part of this.
+#![allow(dead_code, reason = "every test program compiles this module, and none uses all of it")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{
+    Namespace as NamespaceObject, PersistentVolumeClaim, Pod, ResourceQuota, Secret, Service,
+};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::runtime::wait::await_condition;
+use kube::{Api, Client, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use xtask::world::settle::Redactor;
+
+pub const PAUSE: &str = "registry.k8s.io/pause:3.10.1";
+pub const DEBIAN: &str = "local/debian:bookworm";
+
+/// The context of the cluster under test.
+pub fn context() -> String {
+    std::env::var("XTASK_TEST_CONTEXT").unwrap_or_else(|_| {
+        panic!("these tests need a cluster: set XTASK_TEST_CONTEXT to the kubeconfig context of one that is for tests")
+    })
+}
+
+pub fn show_all() -> Redactor {
+    Arc::new(str::to_owned)
+}
+
+/// A namespace of a test's own.
+pub struct Namespace {
+    client: Client,
+    name: String,
+}
+
+impl Namespace {
+    /// Makes `settle-CASE-PID`, with its service account.
+    pub async fn make(case: &str) -> Self {
+        let client = xtask::world::kube_client::client(&context()).await.expect("the context can be used");
+        let name = format!("settle-{case}-{}", std::process::id());
+        let object: NamespaceObject = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
+        let namespaces: Api<NamespaceObject> = Api::all(client.clone());
+        namespaces.create(&PostParams::default(), &object).await.expect("the namespace can be made");
+        let accounts: Api<k8s_openapi::api::core::v1::ServiceAccount> = Api::namespaced(client.clone(), &name);
+        let there = |account: Option<&k8s_openapi::api::core::v1::ServiceAccount>| account.is_some();
+        let made = tokio::time::timeout(Duration::from_secs(60), await_condition(accounts, "default", there)).await;
+        made.expect("the service account is made in time").expect("it can be watched");
+        Self { client, name }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// Applies an object and gives it back as the server holds it.
+    pub async fn apply(&self, object: &Value) -> Value {
+        match object["kind"].as_str().unwrap() {
+            "Deployment" => self.apply_as::<Deployment>(object).await,
+            "StatefulSet" => self.apply_as::<StatefulSet>(object).await,
+            "Job" => self.apply_as::<Job>(object).await,
+            "Secret" => self.apply_as::<Secret>(object).await,
+            "Service" => self.apply_as::<Service>(object).await,
+            "PersistentVolumeClaim" => self.apply_as::<PersistentVolumeClaim>(object).await,
+            "ResourceQuota" => self.apply_as::<ResourceQuota>(object).await,
+            other => panic!("no test applies a {other} yet"),
+        }
+    }
+
+    async fn apply_as<K>(&self, object: &Value) -> Value
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Serialize,
+    {
+        let api: Api<K> = Api::namespaced(self.client.clone(), &self.name);
+        let name = object["metadata"]["name"].as_str().unwrap();
+        let params = PatchParams::apply("settle-test").force();
+        let applied = api.patch(name, &params, &Patch::Apply(object)).await.expect("the object is accepted");
+        serde_json::to_value(applied).unwrap()
+    }
+
+    /// The pods of `app`.
+    pub async fn pods(&self, app: &str) -> Vec<Pod> {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.name);
+        pods.list(&ListParams::default().labels(&format!("app={app}"))).await.expect("pods are listed").items
+    }
+
+    /// How often the containers of `app`'s pods were restarted, in the pod where that was least.
+    pub async fn restarts(&self, app: &str) -> i32 {
+        let counts = self.pods(app).await.into_iter().map(|pod| {
+            let status = pod.status.unwrap();
+            status.container_statuses.unwrap_or_default().iter().map(|container| container.restart_count).sum::<i32>()
+        });
+        counts.min().unwrap_or_default()
+    }
+
+    /// Deletes the pods of `app`.
+    pub async fn delete_pods(&self, app: &str) {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.name);
+        let selected = ListParams::default().labels(&format!("app={app}"));
+        pods.delete_collection(&DeleteParams::default(), &selected).await.expect("pods are deleted");
+    }
+
+    /// Returns once a container of a pod of `app` waits for `reason`.
+    pub async fn until_waiting(&self, app: &str, reason: &str) {
+        use futures_util::TryStreamExt;
+        use kube::runtime::{WatchStreamExt, watcher};
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.name);
+        let config = watcher::Config::default().labels(&format!("app={app}"));
+        let mut states = Box::pin(watcher(pods, config).applied_objects());
+        while let Some(pod) = states.try_next().await.expect("pods can be watched") {
+            let mut statuses = pod.status.into_iter().flat_map(|status| status.container_statuses.unwrap_or_default());
+            if statuses.any(|status| {
+                status.state.and_then(|state| state.waiting?.reason).as_deref() == Some(reason)
+            }) {
+                return;
+            }
+        }
+    }
+
+    /// Returns once the quota's controller has counted, from when on it is enforced.
+    pub async fn until_quota(&self, name: &str) {
+        let quotas: Api<ResourceQuota> = Api::namespaced(self.client.clone(), &self.name);
+        let counted = |quota: Option<&ResourceQuota>| {
+            quota.and_then(|quota| quota.status.as_ref()?.used.as_ref()).is_some_and(|used| !used.is_empty())
+        };
+        await_condition(quotas, name, counted).await.expect("quotas can be watched");
+    }
+
+    /// Removes the namespace with all that is in it, without waiting for its end.
+    pub async fn remove(self) {
+        let namespaces: Api<NamespaceObject> = Api::all(self.client.clone());
+        namespaces.delete(&self.name, &DeleteParams::default()).await.expect("the namespace can be deleted");
+    }
+}
+
+/// A Deployment whose pods are labelled `app: NAME`.
+pub fn deployment(name: &str, replicas: i32, pod: Value) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": {"labels": {"app": name}}, "spec": pod},
+        },
+    })
+}
+
+/// A StatefulSet of one pod, labelled `app: NAME`.
+pub fn stateful_set(name: &str, pod: Value) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name},
+        "spec": {
+            "serviceName": name,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": {"labels": {"app": name}}, "spec": pod},
+        },
+    })
+}
+
+pub fn shell(script: &str) -> Value {
+    json!(["sh", "-c", script])
+}
