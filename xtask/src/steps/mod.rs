@@ -7,6 +7,7 @@ pub mod cluster;
 mod of_graph_file;
 pub mod command;
 pub mod variables;
+pub mod secrets;
 
 use async_trait::async_trait;
 use engine::failure::Failure;

@@ -4,10 +4,14 @@
 
 pub mod daemon;
 pub mod git;
+pub mod git_index;
+pub mod helm;
+pub mod kube;
 pub mod forward;
 pub mod kube_client;
 pub mod lines;
 pub mod machine;
+pub mod machine_key;
 pub mod minikube;
 pub mod pods;
 pub mod port_holder;
@@ -25,6 +29,7 @@ pub struct World {
     context: String,
     kube: Mutex<Option<kube::Client>>,
     node: Mutex<Option<Daemon>>,
+    kube: Mutex<Option<::kube::Client>>,
 }
 
 impl World {
@@ -43,7 +48,7 @@ impl World {
     ///
     /// # Errors
     /// When the kubeconfig has no such context, or cannot be read.
-    pub async fn kube(&self) -> Result<kube::Client, Failure> {
+    pub async fn kube(&self) -> Result<::kube::Client, Failure> {
         let mut kube = self.kube.lock().await;
         match &*kube {
             Some(client) => Ok(client.clone()),

@@ -1,0 +1,412 @@
+//! A secrets step: values from a git-ignored file become a Secret in each namespace whose releases use them.
+//!
+//! The file is made from its example on the first run, with values made up where the graph file says so. Values that
+//! a Secret in the cluster has are taken before any is made up: they may belong to data that was kept.
+
+mod generate;
+pub mod local;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use engine::config::{As, Secrets as Definition};
+use engine::digest::{Digest, Hasher};
+use engine::event::Level;
+use engine::failure::Failure;
+use engine::manifest::{Manifest, Source};
+use engine::receipt::{Output, Receipt};
+use engine::run::{Job, Pool};
+use engine::step::{Kind, StepId};
+use engine::verdict::{Difference, Observation};
+use futures_util::future::try_join_all;
+use kube::Client;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+
+use crate::context::Context;
+use crate::steps::{Belonging, Made, Scope, Step};
+use crate::world::git_index;
+use crate::world::kube::namespaces;
+use crate::world::kube::secret::{self, Owned, Values, Versions};
+use crate::world::kube::volumes;
+use crate::world::machine_key::MachineKey;
+use local::Local;
+
+/// What later steps see of a secrets step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// The Secret's name.
+    pub object: String,
+    /// The Secret in each namespace: its uid and the version of each key. Empty for `as = "values"`.
+    pub namespaces: BTreeMap<String, Versions>,
+    /// The keys that have a value, in order.
+    pub present: Vec<String>,
+}
+
+/// Where a step's values are, and what becomes of them: what a release needs to know to leave them out of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The file, relative to the workspace root.
+    pub from: PathBuf,
+    /// The path of the map inside the file; empty when the whole file is the map.
+    pub key: Vec<String>,
+    /// Whether helm gets the values themselves.
+    pub r#as: As,
+}
+
+impl Origin {
+    /// Of a definition.
+    pub fn of(definition: &Definition) -> Self {
+        let key = definition.key.as_ref().map(engine::config::ValuePath::keys).unwrap_or_default();
+        Self { from: definition.from.clone(), key, r#as: definition.r#as }
+    }
+
+    /// The values that are not empty, each known to the redactor from here on.
+    ///
+    /// # Errors
+    /// When the file cannot be read or understood.
+    pub fn values(&self, cx: &Context) -> Result<Option<Values>, Failure> {
+        let local = Local::read(&cx.workspace.root().join(&self.from), &self.from, &self.key)?;
+        Ok(local.map(|local| filled(cx, &local)))
+    }
+}
+
+fn filled(cx: &Context, local: &Local) -> Values {
+    let filled = local.values().iter().filter(|(_, value)| !value.expose_secret().is_empty());
+    filled.inspect(|(_, value)| cx.redactor.learn(value)).map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+/// See the module.
+pub struct SecretsStep {
+    id: StepId,
+    definition: Definition,
+    origin: Origin,
+    namespaces: BTreeSet<String>,
+}
+
+impl SecretsStep {
+    /// The step `name`, for the releases in `namespaces`.
+    pub fn new(name: &str, definition: Definition, namespaces: BTreeSet<String>) -> Self {
+        let origin = Origin::of(&definition);
+        Self { id: StepId::new(Kind::Secrets, name), definition, origin, namespaces }
+    }
+
+    /// The namespaces that get a Secret.
+    fn targets(&self) -> impl Iterator<Item = &str> {
+        let objects = self.definition.r#as == As::Object;
+        self.namespaces.iter().filter(move |_| objects).map(String::as_str)
+    }
+
+    fn owned<'a>(&'a self, cx: &'a Context, namespace: &'a str) -> Owned<'a> {
+        Owned { namespace, name: &self.definition.object, project: &cx.project, step: &self.id.name }
+    }
+
+    fn path(&self, cx: &Context) -> PathBuf {
+        cx.workspace.root().join(&self.origin.from)
+    }
+
+    fn read(&self, cx: &Context) -> Result<Option<Local>, Failure> {
+        Local::read(&self.path(cx), &self.origin.from, &self.origin.key)
+    }
+
+    /// One error for all keys that have to have a value, have none, and get none by themselves.
+    fn require(&self, local: &Local) -> Result<(), Failure> {
+        let made_up = |key: &String| self.definition.generate.contains_key(key);
+        let empty = self.definition.require.iter().filter(|key| !made_up(key) && local.is_empty(key));
+        let from = self.origin.from.display();
+        let places: Vec<String> = empty
+            .map(|key| match local.line(key) {
+                Some(line) => format!("{from}:{line} leaves {key} empty"),
+                None => format!("{from} has no {key}"),
+            })
+            .collect();
+        if places.is_empty() {
+            return Ok(());
+        }
+        Err(places
+            .iter()
+            .fold(Failure::usage(format!("{} lacks values that it requires", self.id)), |failure, place| {
+                failure.because(place)
+            })
+            .help(format!("fill them in: {from} stays on this machine, git ignores it")))
+    }
+
+    fn refuse_tracked(&self, cx: &Context) -> Result<(), Failure> {
+        match git_index::untrack_command(&self.path(cx)) {
+            None => Ok(()),
+            Some(command) => {
+                Err(Failure::usage(format!("git tracks {}, which holds secrets", self.origin.from.display()))
+                    .because("whoever gets the repository gets the secrets, those of old commits too")
+                    .help(format!("untrack it: {command}"))
+                    .help("then change every value in it that was ever pushed"))
+            }
+        }
+    }
+
+    /// The file with a value for every key that gets one by itself; made when it is missing.
+    async fn complete(&self, cx: &Context, client: Option<&Client>) -> Result<Local, Failure> {
+        let path = self.path(cx);
+        let (mut local, mut write) = match self.read(cx)? {
+            Some(local) => (local, false),
+            None => (self.example(cx)?, true),
+        };
+        if write {
+            cx.note(&self.id, Level::Info, format!("made {} from its example", self.origin.from.display()));
+        }
+        let empty: Vec<&String> = self.definition.generate.keys().filter(|key| local.is_empty(key)).collect();
+        let kept = match client {
+            Some(client) if !empty.is_empty() => self.kept(client).await?,
+            _ => Values::new(),
+        };
+        for key in empty {
+            let value = match (kept.get(key), self.definition.generate.get(key)) {
+                (Some(value), _) => {
+                    let text = format!(
+                        "{key} is the one that the cluster's data was made with, in {}",
+                        self.definition.object
+                    );
+                    cx.note(&self.id, Level::Info, text);
+                    value.clone()
+                }
+                (None, Some(generator)) => generate::generate(*generator)?,
+                (None, None) => continue,
+            };
+            cx.redactor.learn(&value);
+            local = local.with(key, &value, &self.origin.from)?;
+            write = true;
+        }
+        if write {
+            local.write(&path)?;
+        } else if local::make_private(&path)? {
+            let text = format!("took the rights of others to {} away", self.origin.from.display());
+            cx.note(&self.id, Level::Warning, text);
+        }
+        Ok(local)
+    }
+
+    fn example(&self, cx: &Context) -> Result<Local, Failure> {
+        let path = cx.workspace.root().join(&self.definition.example);
+        let text = fs::read_to_string(&path).map_err(|error| {
+            let failure = Failure::io("read the example", &path, &error);
+            failure.help(format!("without one, write {} yourself", self.origin.from.display()))
+        })?;
+        Local::parse(text, &self.definition.example, &self.origin.key)
+    }
+
+    /// The values of generated keys that Secrets in the cluster have.
+    async fn kept(&self, client: &Client) -> Result<Values, Failure> {
+        let mut kept = Values::new();
+        for namespace in self.targets() {
+            if let Some(live) = secret::read(client, namespace, &self.definition.object).await? {
+                for (key, value) in secret::text_values(&live) {
+                    if !value.expose_secret().is_empty() {
+                        kept.entry(key).or_insert(value);
+                    }
+                }
+            }
+        }
+        Ok(kept)
+    }
+
+    async fn apply(&self, cx: &Context, values: &Values) -> Result<BTreeMap<String, Versions>, Failure> {
+        let mut applied = BTreeMap::new();
+        for namespace in self.targets() {
+            let client = cx.world.kube().await?;
+            namespaces::ensure(&client, namespace, &cx.project).await?;
+            let found = secret::apply(&client, &self.owned(cx, namespace), values).await?;
+            if !found.strangers.is_empty() {
+                let (object, keys) = (&self.definition.object, found.strangers.join(", "));
+                let text = format!(
+                    "removed {keys} from Secret {object} in namespace {namespace}: {} has no such key",
+                    self.id
+                );
+                cx.note(&self.id, Level::Warning, text);
+            }
+            applied.insert(namespace.to_owned(), found.versions);
+        }
+        Ok(applied)
+    }
+
+    /// How the Secret in `namespace` differs from the values in the file and from what was recorded.
+    async fn differences(
+        &self,
+        client: &Client,
+        namespace: &str,
+        recorded: Option<&Versions>,
+        values: &Values,
+    ) -> Result<Vec<Difference>, Failure> {
+        let title = format!("Secret {} in namespace {namespace}", self.definition.object);
+        let Some(live) = secret::read(client, namespace, &self.definition.object).await? else {
+            return Ok(vec![Difference::Missing(format!("{title} is gone"))]);
+        };
+        if live.metadata.uid.as_deref() != recorded.map(|recorded| recorded.uid.as_str()) {
+            return Ok(vec![Difference::Altered(format!("{title} was made anew"))]);
+        }
+        let found = secret::compare(Some(&live), values);
+        let mut texts = Vec::new();
+        texts.extend(found.different.iter().map(|key| format!("{title}: {key} changed by hand")));
+        texts.extend(found.strangers.iter().map(|key| format!("{title}: {key} added by hand")));
+        if texts.is_empty() && recorded.is_some_and(|recorded| recorded.keys != found.versions) {
+            texts.push(format!("{title}: its versions were changed by hand"));
+        }
+        Ok(texts.into_iter().map(Difference::Altered).collect())
+    }
+
+    /// The keys whose values belong to data: kept as long as there is a volume in the namespace.
+    async fn kept_keys(&self, client: &Client, namespace: &str, scope: Scope) -> Result<Vec<&str>, Failure> {
+        if scope.data || !volumes::any(client, namespace).await? {
+            return Ok(Vec::new());
+        }
+        Ok(self.definition.generate.keys().map(String::as_str).collect())
+    }
+}
+
+fn digest_of(facts: &Facts) -> Digest {
+    let mut hasher = Hasher::new("secrets-output/1");
+    hasher.text(&facts.object);
+    for (namespace, versions) in &facts.namespaces {
+        hasher.text(namespace).text(&versions.uid).number(versions.keys.len() as u64);
+        for (key, version) in &versions.keys {
+            hasher.text(key).number(*version);
+        }
+    }
+    facts.present.iter().for_each(|key| {
+        hasher.text(key);
+    });
+    hasher.finish()
+}
+
+#[async_trait]
+impl Step for SecretsStep {
+    fn id(&self) -> &StepId {
+        &self.id
+    }
+
+    fn pool(&self) -> Pool {
+        Pool::Cluster
+    }
+
+    fn lock_name(&self, cx: &Context) -> Result<String, Failure> {
+        // The file is this checkout's own, the Secrets are the cluster's.
+        let cluster = cx
+            .output(&StepId::cluster())
+            .map_or_else(|| cx.world.context().to_owned(), |output| output.digest.to_string());
+        let namespaces: Vec<&str> = self.namespaces.iter().map(String::as_str).collect();
+        Ok(format!("secrets {cluster} {} {}", namespaces.join(" "), self.definition.object))
+    }
+
+    async fn gather(&self, cx: &Context) -> Result<Manifest, Failure> {
+        self.refuse_tracked(cx)?;
+        let mut manifest = Manifest::new(self.id.clone());
+        manifest.value(Source::Definition, "object", &self.definition.object);
+        manifest.value(Source::Definition, "from", self.origin.from.display());
+        manifest.value(Source::Definition, "key", self.origin.key.join("."));
+        for namespace in self.targets() {
+            manifest.value(Source::Definition, format!("namespace {namespace}"), namespace);
+        }
+        for (key, generator) in &self.definition.generate {
+            manifest.value(Source::Definition, format!("generate {key}"), generator);
+        }
+        if let Some(cluster) = cx.output(&StepId::cluster()) {
+            manifest.digest(Source::Upstream, "cluster", cluster.digest);
+        }
+        match self.read(cx)? {
+            Some(local) => {
+                self.require(&local)?;
+                let machine = MachineKey::of_this_user()?;
+                for (key, value) in local.values() {
+                    cx.redactor.learn(value);
+                    manifest.digest(Source::Secret, key, machine.digest(key, value.expose_secret().as_bytes()));
+                }
+            }
+            None => manifest.value(Source::File, self.origin.from.display().to_string(), "not there yet"),
+        }
+        Ok(manifest)
+    }
+
+    async fn observe(&self, cx: &Context, receipt: &Receipt) -> Result<Observation, Failure> {
+        let facts: Option<Facts> =
+            receipt.output.as_ref().and_then(|output| serde_json::from_value(output.facts.clone()).ok());
+        let (Some(facts), Some(values)) = (facts, self.origin.values(cx)?) else {
+            return Ok(Observation::as_recorded());
+        };
+        if self.targets().next().is_none() {
+            return Ok(Observation::as_recorded());
+        }
+        let client = cx.world.kube().await?;
+        let found = try_join_all(
+            self.targets()
+                .map(|namespace| self.differences(&client, namespace, facts.namespaces.get(namespace), &values)),
+        )
+        .await?;
+        Ok(Observation { differences: found.into_iter().flatten().collect(), refreshed: None })
+    }
+
+    async fn perform(&self, cx: &Context, _job: &Job) -> Result<Made, Failure> {
+        self.refuse_tracked(cx)?;
+        let client = if self.targets().next().is_some() { Some(cx.world.kube().await?) } else { None };
+        let local = self.complete(cx, client.as_ref()).await?;
+        self.require(&local)?;
+        let values = filled(cx, &local);
+        let namespaces = self.apply(cx, &values).await?;
+        let facts =
+            Facts { object: self.definition.object.clone(), namespaces, present: values.keys().cloned().collect() };
+        let summary = match facts.namespaces.len() {
+            0 => format!("{} values for helm", values.len()),
+            _ => format!(
+                "{} keys in Secret {} of {}",
+                values.len(),
+                facts.object,
+                facts.namespaces.keys().cloned().collect::<Vec<_>>().join(", ")
+            ),
+        };
+        let digest = digest_of(&facts);
+        let facts = serde_json::to_value(facts)
+            .map_err(|error| Failure::step(format!("could not keep what {} made", self.id)).because(error))?;
+        Ok(Made { output: Output { facts, digest }, observed: serde_json::Value::Null, summary })
+    }
+
+    async fn belongings(&self, cx: &Context, scope: Scope) -> Result<Vec<Belonging>, Failure> {
+        let client = cx.world.kube().await?;
+        let mut belongings = Vec::new();
+        for namespace in self.targets() {
+            let owned = self.owned(cx, namespace);
+            let live = secret::read(&client, namespace, owned.name).await?.filter(|live| secret::is_ours(live, &owned));
+            if live.is_some() {
+                let kept = self.kept_keys(&client, namespace, scope).await?;
+                let kept =
+                    (!kept.is_empty()).then(|| format!("{} belong to the data; --data removes them", kept.join(", ")));
+                belongings.push(Belonging { what: format!("Secret {} in namespace {namespace}", owned.name), kept });
+            }
+        }
+        Ok(belongings)
+    }
+
+    async fn remove(&self, cx: &Context, scope: Scope) -> Result<(), Failure> {
+        let client = cx.world.kube().await?;
+        for namespace in self.targets() {
+            let kept = self.kept_keys(&client, namespace, scope).await?;
+            secret::remove(&client, &self.owned(cx, namespace), &kept).await?;
+            namespaces::remove_if_empty(&client, namespace, &cx.project).await?;
+        }
+        Ok(())
+    }
+}
+
+/// One secret value of this checkout with its keyed digest, for what is not a Secret: build secrets, commands.
+///
+/// # Errors
+/// When the file is not there yet, or has no such value.
+pub fn value(cx: &Context, origin: &Origin, key: &str) -> Result<(SecretString, Digest), Failure> {
+    let value = origin.values(cx)?.and_then(|mut values| values.remove(key));
+    let value = value.ok_or_else(|| no_value(&origin.from, key))?;
+    let digest = MachineKey::of_this_user()?.digest(key, value.expose_secret().as_bytes());
+    Ok((value, digest))
+}
+
+fn no_value(from: &Path, key: &str) -> Failure {
+    Failure::usage(format!("{} has no value for {key}", from.display()))
+        .help(format!("fill it in: {} stays on this machine, git ignores it", from.display()))
+}

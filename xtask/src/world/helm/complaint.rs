@@ -1,0 +1,217 @@
+//! What helm says when it fails, as an error with file, line and next step. Pure.
+//!
+//! Helm's text names templates by `CHART/templates/…`; people have the chart's folder in front of them.
+
+use std::path::Path;
+
+use engine::failure::Failure;
+
+/// What helm's text contains, what that means for people, and what to do about it.
+///
+/// `{release}` and `{chart}` stand for the release's name and the chart's folder. The first row that fits counts.
+const KNOWN: [(&str, &str, &str); 8] = [
+    (
+        "missing in charts/ directory",
+        "the chart {chart} lacks a chart that it depends on",
+        "fetch it with `helm dependency build {chart}`",
+    ),
+    (
+        "meet the specifications of the schema",
+        "the values of release {release} break the rules of {chart}/values.schema.json",
+        "correct the values that are named above",
+    ),
+    ("cannot load values.yaml", "{chart}/values.yaml is not valid YAML", "correct the line that is named above"),
+    (
+        "no matches for kind",
+        "the chart {chart} makes objects of a kind that the cluster does not have",
+        "install what brings this kind (its CustomResourceDefinition), or correct the apiVersion",
+    ),
+    (
+        "invalid ownership metadata",
+        "release {release} would take over an object that is not its own",
+        "rename it in the chart, remove it, or give it to the release by the labels that are named above",
+    ),
+    (
+        "another operation (install/upgrade/rollback) is in progress",
+        "helm is at work on release {release} somewhere else",
+        "wait for it, then run the same command again",
+    ),
+    (
+        "conflict",
+        "somebody else claims fields of release {release}'s objects",
+        "let go of them there, then run the same command again",
+    ),
+    (
+        "cluster unreachable",
+        "helm could not reach the cluster for release {release}",
+        "run the same command again: it starts or repairs a cluster of our own first",
+    ),
+];
+
+/// The error for helm's `text` about `release` of the chart in the folder `chart`.
+///
+/// `text` is what helm wrote to its standard error, already redacted.
+pub fn failure(release: &str, chart: &Path, text: &str) -> Failure {
+    let complaint = complaint(text);
+    if let Some(spot) = spot(&complaint) {
+        return at(&spot, chart);
+    }
+    let filled = |text: &str| text.replace("{release}", release).replace("{chart}", &chart.display().to_string());
+    match KNOWN.into_iter().find(|(part, _, _)| complaint.contains(part)) {
+        Some((_, message, help)) => Failure::step(filled(message)).because(complaint).help(filled(help)),
+        None => Failure::step(format!("helm could not deploy release {release}")).because(complaint),
+    }
+}
+
+/// The text behind the last `Error:`, in one paragraph.
+fn complaint(text: &str) -> String {
+    const ERROR: &str = "Error: ";
+    let from = text.rfind(ERROR).map_or(text, |at| &text[at + ERROR.len()..]);
+    let lines: Vec<_> = from.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let text = lines.join(" ");
+    text.trim_start_matches("UPGRADE FAILED: ").trim_start_matches("INSTALLATION FAILED: ").to_owned()
+}
+
+/// A place in a template.
+struct Spot<'a> {
+    /// `tiny/templates/cm.yaml`.
+    file: &'a str,
+    line: u32,
+    column: Option<u32>,
+    /// The line counts in the rendered text, not in the template.
+    rendered: bool,
+    /// What helm has against it.
+    reason: &'a str,
+}
+
+fn spot(complaint: &str) -> Option<Spot<'_>> {
+    if let Some(rest) = complaint.strip_prefix("YAML parse error on ") {
+        let (file, reason) = rest.split_once(": ")?;
+        let (line, _) = number(reason.split_once("line ")?.1)?;
+        let reason = reason.rsplit_once("yaml: ").map_or(reason, |(_, reason)| reason);
+        return Some(Spot { file, line, column: None, rendered: true, reason });
+    }
+    // Helm names the template that failed first, then those that include it.
+    let starts = complaint.match_indices("/templates/").filter_map(|(at, _)| {
+        let before = complaint[..at].rfind([' ', '(', '"', '<']).map_or(0, |at| at + 1);
+        let (file, rest) = complaint[before..].split_once(':')?;
+        let (line, rest) = number(rest)?;
+        let (column, rest) = rest.strip_prefix(':').and_then(number).map_or((None, rest), |(n, rest)| (Some(n), rest));
+        Some(Spot { file, line, column, rendered: false, reason: rest.trim_start_matches([':', ')', ' ']) })
+    });
+    starts.filter(|spot| !spot.file.contains(' ')).last()
+}
+
+/// The number that `text` begins with, and the rest.
+fn number(text: &str) -> Option<(u32, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    Some((text[..end].parse().ok()?, &text[end..]))
+}
+
+fn at(spot: &Spot<'_>, chart: &Path) -> Failure {
+    // `CHART/templates/x.yaml`, or `CHART/charts/SUB/templates/x.yaml`: the first part is the chart's name.
+    let inside = spot.file.split_once('/').map_or(spot.file, |(_, inside)| inside);
+    let file = chart.join(inside).display().to_string();
+    let place = match spot.column {
+        _ if spot.rendered => file.clone(),
+        Some(column) => format!("{file}:{}:{column}", spot.line),
+        None => format!("{file}:{}", spot.line),
+    };
+    let failure = Failure::step(format!("{place} does not render")).because(spot.reason);
+    if spot.rendered {
+        failure.help(format!(
+            "look at about line {} of what it renders: helm template {} --debug --show-only {inside}",
+            spot.line,
+            chart.display()
+        ))
+    } else if spot.reason.contains("nil pointer evaluating") {
+        failure.help("give the value in values.yaml, or guard it in the template with `with` or `default`")
+    } else {
+        failure.help(format!("correct {file}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::failure;
+
+    #[test]
+    fn helms_words_become_a_place_a_cause_and_a_next_step() {
+        let check = |text: &str, message: &str, cause: &str, help: &str| {
+            let failure = failure("todo", Path::new("helm/tiny"), text);
+            assert_eq!(failure.message, message, "{text}");
+            assert!(failure.causes.join(": ").contains(cause), "{failure:?}");
+            assert!(failure.help.join("\n").contains(help), "{failure:?}");
+        };
+        check(
+            "Release \"b\" does not exist. Installing it now.\nError: template: tiny/templates/cm.yaml:6:15: executing \
+             \"tiny/templates/cm.yaml\" at <.Values.no.such.key>: nil pointer evaluating interface {}.such",
+            "helm/tiny/templates/cm.yaml:6:15 does not render",
+            "nil pointer evaluating interface {}.such",
+            "guard it in the template",
+        );
+        check(
+            "Error: tiny/templates/cm.yaml:6:15\n  executing \"tiny/templates/cm.yaml\" at <.Values.no.such.key>:\n    \
+             nil pointer evaluating interface {}.such\n",
+            "helm/tiny/templates/cm.yaml:6:15 does not render",
+            "<.Values.no.such.key>: nil pointer evaluating interface {}.such",
+            "guard it in the template",
+        );
+        check(
+            "Error: UPGRADE FAILED: template: tiny/templates/a.yaml:3:4: executing \"tiny/templates/a.yaml\" at <include \
+             \"x\" .>: error calling include: template: tiny/templates/_x.tpl:9:2: executing \"x\" at <.Values.a.b>: wrong",
+            "helm/tiny/templates/_x.tpl:9:2 does not render",
+            "wrong",
+            "correct helm/tiny/templates/_x.tpl",
+        );
+        check(
+            "Error: UPGRADE FAILED: YAML parse error on tiny/templates/cm.yaml: error converting YAML to JSON: yaml: line \
+             5: mapping values are not allowed in this context",
+            "helm/tiny/templates/cm.yaml does not render",
+            "mapping values are not allowed in this context",
+            "line 5 of what it renders: helm template helm/tiny --debug --show-only templates/cm.yaml",
+        );
+        check(
+            "Error: execution error at (tiny/charts/db/templates/cm.yaml:5:9): you must set x",
+            "helm/tiny/charts/db/templates/cm.yaml:5:9 does not render",
+            "you must set x",
+            "correct helm/tiny/charts/db/templates/cm.yaml",
+        );
+        check(
+            "Error: parse error at (tiny/templates/cm.yaml:5): missing value for if",
+            "helm/tiny/templates/cm.yaml:5 does not render",
+            "missing value for if",
+            "correct helm/tiny/templates/cm.yaml",
+        );
+        check(
+            "Error: an error occurred while checking for chart dependencies. You may need to run `helm dependency build` \
+             to fetch missing dependencies: found in Chart.yaml, but missing in charts/ directory: redis",
+            "the chart helm/tiny lacks a chart that it depends on",
+            "redis",
+            "helm dependency build helm/tiny",
+        );
+        check(
+            "Error: values don't meet the specifications of the schema(s) in the following chart(s):\ntiny:\n- at \
+             '/replicas': got number, want string\n",
+            "the values of release todo break the rules of helm/tiny/values.schema.json",
+            "at '/replicas': got number, want string",
+            "correct the values",
+        );
+        check(
+            "level=WARN msg=\"upgrade failed\" name=b\nError: UPGRADE FAILED: failed to create resource: Service \"xx\" \
+             is invalid: [spec.ports[0].port: Invalid value: 99999]",
+            "helm could not deploy release todo",
+            "Service \"xx\" is invalid: [spec.ports[0].port: Invalid value: 99999]",
+            "",
+        );
+        check(
+            "Error: unable to build kubernetes objects from release manifest: resource mapping not found for name: \"x\" \
+             namespace: \"\" from \"\": no matches for kind \"Foo\" in version \"v1\"\nensure CRDs are installed first",
+            "the chart helm/tiny makes objects of a kind that the cluster does not have",
+            "no matches for kind \"Foo\"",
+            "CustomResourceDefinition",
+        );
+    }
+}

@@ -1,0 +1,283 @@
+//! The records that helm keeps of a release: one Secret per revision, labelled with name, status and version.
+//!
+//! The content is JSON, compressed by gzip, as base64 inside the Secret's own base64; helm 3 and 4 write it alike.
+
+use std::io::{Read as _, Write as _};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use engine::failure::Failure;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Client;
+use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, PostParams, Preconditions};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::world::kube::{MANAGER, error};
+
+/// What helm says about a revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// It is what the cluster should run.
+    Deployed,
+    /// A later revision took its place.
+    Superseded,
+    /// Its upgrade, installation or rollback did not succeed.
+    Failed,
+    /// It was removed, and its history kept.
+    Uninstalled,
+    /// It is being removed.
+    Uninstalling,
+    /// Its installation has begun.
+    PendingInstall,
+    /// Its upgrade has begun.
+    PendingUpgrade,
+    /// Its rollback has begun.
+    PendingRollback,
+    /// Anything else.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Status {
+    /// Helm's own word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Deployed => "deployed",
+            Self::Superseded => "superseded",
+            Self::Failed => "failed",
+            Self::Uninstalled => "uninstalled",
+            Self::Uninstalling => "uninstalling",
+            Self::PendingInstall => "pending-install",
+            Self::PendingUpgrade => "pending-upgrade",
+            Self::PendingRollback => "pending-rollback",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    fn of(word: &str) -> Self {
+        serde_json::from_value(word.into()).unwrap_or(Self::Unknown)
+    }
+
+    /// Whether helm has begun something and not ended it: it refuses to do anything else before that.
+    pub const fn is_pending(self) -> bool {
+        matches!(self, Self::PendingInstall | Self::PendingUpgrade | Self::PendingRollback | Self::Uninstalling)
+    }
+}
+
+/// What the labels of a record tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Counted from 1; every install, upgrade and rollback makes the next.
+    pub revision: u32,
+    /// What helm says about it.
+    pub status: Status,
+    /// The name of the record's Secret.
+    pub secret: String,
+    /// For writing the record only if nobody else has.
+    pub uid: String,
+}
+
+impl Head {
+    fn of(metadata: &ObjectMeta) -> Option<Self> {
+        let label = |name: &str| metadata.labels.as_ref()?.get(name);
+        Some(Self {
+            revision: label("version")?.parse().ok()?,
+            status: Status::of(label("status")?),
+            secret: metadata.name.clone()?,
+            uid: metadata.uid.clone()?,
+        })
+    }
+}
+
+/// A whole record.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Record {
+    /// The release's name.
+    pub name: String,
+    /// Counted from 1.
+    #[serde(rename = "version")]
+    pub revision: u32,
+    /// How it went.
+    pub info: Info,
+    /// The rendered objects, hooks left out.
+    #[serde(default)]
+    pub manifest: String,
+    /// Objects that helm makes at certain moments and forgets.
+    #[serde(default)]
+    pub hooks: Vec<Hook>,
+    /// The values that were given.
+    #[serde(default)]
+    pub config: Value,
+    /// The chart.
+    pub chart: Chart,
+    /// `ssa` when helm 4 applied it on the server's side; helm 3 says nothing.
+    #[serde(default)]
+    pub apply_method: Option<String>,
+}
+
+/// How a revision went.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Info {
+    /// What helm says about it.
+    pub status: Status,
+    /// In words.
+    #[serde(default)]
+    pub description: String,
+}
+
+/// A hook: an object with the moments at which helm makes it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Hook {
+    /// The object's name.
+    pub name: String,
+    /// The object's kind.
+    pub kind: String,
+    /// The rendered object.
+    #[serde(default)]
+    pub manifest: String,
+    /// `pre-upgrade` and the like.
+    #[serde(default)]
+    pub events: Vec<String>,
+}
+
+/// What a record keeps of the chart, as far as it is used here.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Chart {
+    /// `Chart.yaml`.
+    pub metadata: ChartMetadata,
+}
+
+/// Name and version of a chart.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChartMetadata {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    #[serde(default)]
+    pub version: String,
+}
+
+/// All records of a release by their labels, oldest first: one request, and none of the contents.
+pub async fn history(client: &Client, namespace: &str, release: &str) -> Result<Vec<Head>, Failure> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let params = ListParams::default().labels(&format!("owner=helm,name={release}"));
+    let list = secrets.list_metadata(&params).await.map_err(|found| {
+        error::failed(&format!("list helm's records of {release} in namespace {namespace}"), &found)
+    })?;
+    let mut heads: Vec<Head> = list.items.iter().filter_map(|item| Head::of(&item.metadata)).collect();
+    heads.sort_by_key(|head| head.revision);
+    Ok(heads)
+}
+
+/// The newest record of a release by its labels.
+pub async fn newest(client: &Client, namespace: &str, release: &str) -> Result<Option<Head>, Failure> {
+    Ok(history(client, namespace, release).await?.pop())
+}
+
+/// Reads a whole record.
+pub async fn read(client: &Client, namespace: &str, head: &Head) -> Result<Record, Failure> {
+    let (_, content) = content(client, namespace, head).await?;
+    serde_json::from_value(content).map_err(|error| unreadable(&head.secret, &error))
+}
+
+/// Rewrites a record as failed, with `description`; helm then goes on from it.
+pub async fn mark_failed(client: &Client, namespace: &str, head: &Head, description: &str) -> Result<(), Failure> {
+    let (mut secret, mut content) = content(client, namespace, head).await?;
+    content["info"]["status"] = Status::Failed.word().into();
+    content["info"]["description"] = description.into();
+    let encoded = encode(&content).map_err(|error| unreadable(&head.secret, &error))?;
+    secret.data.get_or_insert_default().insert("release".to_owned(), ByteString(encoded));
+    secret.metadata.labels.get_or_insert_default().insert("status".to_owned(), Status::Failed.word().to_owned());
+    let params = PostParams { dry_run: false, field_manager: Some(MANAGER.to_owned()) };
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let written = secrets.replace(&head.secret, &params, &secret).await;
+    written.map(drop).map_err(|found| error::failed(&format!("mark helm's record {} as failed", head.secret), &found))
+}
+
+/// Removes a record.
+pub async fn remove(client: &Client, namespace: &str, head: &Head) -> Result<(), Failure> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let this = Preconditions { uid: Some(head.uid.clone()), resource_version: None };
+    match secrets.delete(&head.secret, &DeleteParams::default().preconditions(this)).await {
+        Err(found) if !error::is_missing(&found) => {
+            Err(error::failed(&format!("remove helm's record {}", head.secret), &found))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn content(client: &Client, namespace: &str, head: &Head) -> Result<(Secret, Value), Failure> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let secret = secrets.get(&head.secret).await;
+    let secret = secret.map_err(|found| error::failed(&format!("read helm's record {}", head.secret), &found))?;
+    let data = secret.data.as_ref().and_then(|data| data.get("release"));
+    let bytes = data.map_or(&[][..], |data| data.0.as_slice());
+    let content = decode(bytes).map_err(|error| unreadable(&head.secret, &error))?;
+    Ok((secret, content))
+}
+
+fn unreadable(secret: &str, error: &dyn std::fmt::Display) -> Failure {
+    Failure::step(format!("helm's record {secret} cannot be read"))
+        .because(error)
+        .help(format!("if helm cannot read it either, remove it: kubectl delete secret {secret}"))
+}
+
+/// A record's content from its bytes in the Secret.
+fn decode(bytes: &[u8]) -> std::io::Result<Value> {
+    let mut content = STANDARD.decode(bytes).map_err(std::io::Error::other)?;
+    // Records that were converted from helm 2 may be without compression, and helm reads them too.
+    if content.starts_with(&[0x1f, 0x8b]) {
+        let mut json = Vec::new();
+        GzDecoder::new(&content[..]).read_to_end(&mut json)?;
+        content = json;
+    }
+    Ok(serde_json::from_slice(&content)?)
+}
+
+fn encode(content: &Value) -> std::io::Result<Vec<u8>> {
+    let mut compressed = GzEncoder::new(Vec::new(), flate2::Compression::best());
+    compressed.write_all(&serde_json::to_vec(content)?)?;
+    Ok(STANDARD.encode(compressed.finish()?).into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Record, Status, decode, encode};
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let content = json!({
+            "name": "todo", "version": 3, "namespace": "todo", "manifest": "---\nkind: Service\n", "config": {"a": 1},
+            "info": {"status": "pending-upgrade", "description": "Preparing upgrade"},
+            "chart": {"metadata": {"name": "tiny", "version": "0.1.0", "apiVersion": "v2"}, "templates": []},
+            "hooks": [{"name": "migrate", "kind": "Job", "manifest": "kind: Job", "events": ["pre-upgrade"]}],
+        });
+        let read = decode(&encode(&content).unwrap()).unwrap();
+        assert_eq!(read, content);
+        let record: Record = serde_json::from_value(read).unwrap();
+        assert_eq!((record.revision, record.info.status), (3, Status::PendingUpgrade));
+        assert_eq!(record.hooks[0].events, ["pre-upgrade"]);
+    }
+
+    #[test]
+    fn statuses_are_helms_words() {
+        let check = |word: &str, status: Status, pending: bool| {
+            assert_eq!((Status::of(word), Status::of(word).is_pending()), (status, pending));
+            assert_eq!(status.word(), if status == Status::Unknown { "unknown" } else { word });
+        };
+        check("deployed", Status::Deployed, false);
+        check("pending-install", Status::PendingInstall, true);
+        check("pending-rollback", Status::PendingRollback, true);
+        check("uninstalling", Status::Uninstalling, true);
+        check("failed", Status::Failed, false);
+        check("something new", Status::Unknown, false);
+    }
+}

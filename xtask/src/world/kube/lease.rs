@@ -1,0 +1,298 @@
+//! The Lease of a namespace: who is changing it, so that runs on several machines exclude each other.
+//!
+//! The holder renews it in the background. Whoever waits judges by its own clock, from the moment at which it saw the
+//! last renewal: the holder's clock may be anything. On the holder's own machine nobody waits for the dead: another
+//! boot, or a process that is no more, has stopped renewing for certain.
+
+use std::time::{Duration, Instant};
+
+use engine::failure::Failure;
+use futures_util::StreamExt as _;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::jiff::Timestamp;
+use kube::Client;
+use kube::api::{Api, DeleteParams, ObjectMeta, PostParams, Preconditions};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::world::kube::{MANAGER, error};
+use crate::world::pause;
+
+/// A holder that has not renewed for this long has lost it, in seconds.
+const DURATION: u32 = 15;
+
+/// How often it is renewed.
+const RENEWAL: Duration = Duration::from_secs(4);
+
+/// A process on a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// The machine's name, for people.
+    host: String,
+    /// The process.
+    pid: u32,
+    /// Differs from boot to boot, and from one set of processes (a container) to the next.
+    boot: String,
+    /// Tells two holders in one process apart.
+    task: String,
+}
+
+impl Holder {
+    /// This process; `task` tells apart what in it wants the Lease.
+    pub fn this(task: &str) -> Self {
+        let read = |path: &str| std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
+        let boot = read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        // Containers on one machine have one boot, and process numbers of their own.
+        let processes = std::fs::read_link("/proc/self/ns/pid").ok().map(|link| link.display().to_string());
+        let processes: String = processes.unwrap_or_default().chars().filter(char::is_ascii_digit).collect();
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Self { host, pid: std::process::id(), boot: format!("{boot}.{processes}"), task: task.to_owned() }
+    }
+
+    fn text(&self) -> String {
+        format!("{}/{}/{}/{}", self.host, self.pid, self.boot, self.task)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(4, '/').map(str::to_owned);
+        let (host, pid, boot, task) = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?, parts.next()?);
+        Some(Self { host, pid, boot, task })
+    }
+
+    /// Whether it is certain that `self` does not run any more; asked by `asker`.
+    fn is_dead(&self, asker: &Self, runs: impl Fn(u32) -> bool) -> bool {
+        // Without a boot id nothing is known about the other's machine.
+        let comparable = self.host == asker.host && !self.boot.starts_with('.') && !asker.boot.starts_with('.');
+        let (boot, processes) = self.boot.split_once('.').unwrap_or((&self.boot, ""));
+        let (own_boot, own_processes) = asker.boot.split_once('.').unwrap_or((&asker.boot, ""));
+        comparable && (boot != own_boot || (processes == own_processes && !runs(self.pid)))
+    }
+
+    /// `process 4711 on host-a`.
+    fn title(&self) -> String {
+        format!("process {} on {}", self.pid, self.host)
+    }
+}
+
+fn runs(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    // A process of somebody else answers that we may not signal it: it runs.
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+}
+
+/// A Lease that is held, and renewed until it is released or dropped.
+pub struct Held {
+    api: Api<Lease>,
+    uid: String,
+    renewing: JoinHandle<()>,
+    lost: CancellationToken,
+}
+
+impl Held {
+    /// Cancelled when somebody else has taken it, or it could not be renewed for so long that somebody may have.
+    pub fn lost(&self) -> &CancellationToken {
+        &self.lost
+    }
+
+    /// Lets go of it: whoever waits gets it at once, and nothing of it stays in the namespace.
+    pub async fn release(self) {
+        self.renewing.abort();
+        let this = Preconditions { uid: Some(self.uid.clone()), resource_version: None };
+        // One that stays, because the cluster has gone, is free when it is not renewed.
+        let _ = self.api.delete(MANAGER, &DeleteParams::default().preconditions(this)).await;
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.renewing.abort();
+    }
+}
+
+/// Takes the Lease of `namespace` for `holder`, waiting until it is free; `waiting` is told for whom, once for each.
+pub async fn acquire(
+    client: &Client,
+    namespace: &str,
+    holder: &Holder,
+    mut waiting: impl FnMut(&str),
+) -> Result<Held, Failure> {
+    let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
+    let doing = format!("take the Lease {MANAGER} in namespace {namespace}");
+    let mut seen: Option<(String, Instant)> = None;
+    let mut told = None;
+    loop {
+        let found = api.get_opt(MANAGER).await.map_err(|found| error::failed(&doing, &found))?;
+        let patience = match &found {
+            None => None,
+            Some(lease) => {
+                let renewal = lease.metadata.resource_version.clone().unwrap_or_default();
+                // A renewal that was not seen before starts the clock again.
+                let since = match &seen {
+                    Some((known, since)) if *known == renewal => *since,
+                    _ => seen.insert((renewal, Instant::now())).1,
+                };
+                patience(lease, holder, since.elapsed())
+            }
+        };
+        match (patience, found) {
+            (Some(left), Some(lease)) => {
+                let other = lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone()).unwrap_or_default();
+                if told.as_ref() != Some(&other) {
+                    waiting(&Holder::parse(&other).map_or_else(|| other.clone(), |holder| holder.title()));
+                    told = Some(other);
+                }
+                tokio::select! {
+                    () = changed(&api) => {}
+                    () = pause(left) => {}
+                }
+            }
+            (_, found) => match take(&api, found, holder).await {
+                Ok(lease) => return Ok(held(api, &lease, holder)),
+                // Somebody else was faster.
+                Err(found)
+                    if error::is_conflict(&found)
+                        || error::is_missing(&found) && namespace_is_there(client, namespace).await => {}
+                Err(found) => return Err(error::failed(&doing, &found)),
+            },
+        }
+    }
+}
+
+async fn namespace_is_there(client: &Client, namespace: &str) -> bool {
+    let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
+    namespaces.get_metadata_opt(namespace).await.is_ok_and(|found| found.is_some())
+}
+
+/// How much longer a lease has to be respected that was last renewed `since` ago; `None` when it is free.
+fn patience(lease: &Lease, asker: &Holder, since: Duration) -> Option<Duration> {
+    let spec = lease.spec.as_ref()?;
+    let other = spec.holder_identity.as_deref().filter(|other| !other.is_empty())?;
+    if Holder::parse(other).is_some_and(|other| other == *asker || other.is_dead(asker, runs)) {
+        return None;
+    }
+    let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+    let left = Duration::from_secs(seconds.unwrap_or(DURATION.into())).saturating_sub(since);
+    (!left.is_zero()).then_some(left)
+}
+
+async fn take(api: &Api<Lease>, found: Option<Lease>, holder: &Holder) -> Result<Lease, kube::Error> {
+    let params = PostParams { dry_run: false, field_manager: Some(MANAGER.to_owned()) };
+    let transitions = found.as_ref().and_then(|lease| lease.spec.as_ref()?.lease_transitions);
+    let spec = LeaseSpec {
+        holder_identity: Some(holder.text()),
+        lease_duration_seconds: i32::try_from(DURATION).ok(),
+        acquire_time: Some(MicroTime(Timestamp::now())),
+        renew_time: Some(MicroTime(Timestamp::now())),
+        lease_transitions: Some(transitions.map_or(0, |count| count + 1)),
+        ..LeaseSpec::default()
+    };
+    match found {
+        // With its resource version: refused when it was renewed or taken since.
+        Some(lease) => api.replace(MANAGER, &params, &Lease { spec: Some(spec), ..lease }).await,
+        None => {
+            let metadata = ObjectMeta { name: Some(MANAGER.to_owned()), ..ObjectMeta::default() };
+            api.create(&params, &Lease { metadata, spec: Some(spec) }).await
+        }
+    }
+}
+
+fn held(api: Api<Lease>, lease: &Lease, holder: &Holder) -> Held {
+    let lost = CancellationToken::new();
+    let renewing = tokio::spawn(renew(api.clone(), lease.clone(), holder.text(), lost.clone()));
+    Held { api, uid: lease.metadata.uid.clone().unwrap_or_default(), renewing, lost }
+}
+
+async fn renew(api: Api<Lease>, mut lease: Lease, holder: String, lost: CancellationToken) {
+    let params = PostParams { dry_run: false, field_manager: Some(MANAGER.to_owned()) };
+    let mut renewed = Instant::now();
+    loop {
+        pause(RENEWAL).await;
+        if let Some(spec) = &mut lease.spec {
+            spec.renew_time = Some(MicroTime(Timestamp::now()));
+        }
+        match api.replace(MANAGER, &params, &lease).await {
+            Ok(written) => {
+                lease = written;
+                renewed = Instant::now();
+            }
+            Err(found) if error::is_missing(&found) => break,
+            Err(found) if error::is_conflict(&found) => match api.get_opt(MANAGER).await {
+                Ok(Some(other))
+                    if other.spec.as_ref().and_then(|spec| spec.holder_identity.as_ref()) == Some(&holder) =>
+                {
+                    lease = other
+                }
+                Ok(_) => break,
+                Err(_) => {}
+            },
+            Err(_) => {}
+        }
+        if renewed.elapsed() > Duration::from_secs(DURATION.into()) {
+            break;
+        }
+    }
+    lost.cancel();
+}
+
+/// Returns when the Lease was written or removed.
+async fn changed(api: &Api<Lease>) {
+    let config = watcher::Config::default().fields(&format!("metadata.name={MANAGER}"));
+    let mut events = watcher(api.clone(), config).default_backoff().boxed();
+    while let Some(event) = events.next().await {
+        // The first listing tells what is known already.
+        if let Ok(watcher::Event::Apply(_) | watcher::Event::Delete(_)) = event {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+
+    use super::{Holder, patience};
+
+    fn holder(host: &str, pid: u32, boot: &str, task: &str) -> Holder {
+        Holder { host: host.to_owned(), pid, boot: boot.to_owned(), task: task.to_owned() }
+    }
+
+    #[test]
+    fn only_who_is_certainly_gone_is_taken_for_dead() {
+        let asker = holder("here", 1, "b.7", "t");
+        let check = |other: Holder, runs: bool, dead: bool| {
+            assert_eq!(Holder::parse(&other.text()), Some(other.clone()));
+            assert_eq!(other.is_dead(&asker, |_| runs), dead, "{other:?}");
+        };
+        check(holder("here", 9, "b.7", "t"), true, false);
+        check(holder("here", 9, "b.7", "release:todo"), false, true);
+        check(holder("here", 9, "before.7", "t"), true, true);
+        check(holder("here", 9, "b.8", "t"), false, false);
+        check(holder("there", 9, "b.7", "t"), false, false);
+        check(holder("here", 9, ".", "t"), false, false);
+    }
+
+    #[test]
+    fn a_lease_is_respected_until_it_was_not_renewed_for_its_duration() {
+        let asker = holder("here", 1, "b.7", "t");
+        let check = |identity: Option<&str>, since: u64, left: Option<u64>| {
+            let spec = LeaseSpec {
+                holder_identity: identity.map(str::to_owned),
+                lease_duration_seconds: Some(15),
+                ..LeaseSpec::default()
+            };
+            let lease = Lease { spec: Some(spec), ..Lease::default() };
+            assert_eq!(patience(&lease, &asker, Duration::from_secs(since)), left.map(Duration::from_secs));
+        };
+        check(Some("there/9/b.7/t"), 0, Some(15));
+        check(Some("there/9/b.7/t"), 10, Some(5));
+        check(Some("there/9/b.7/t"), 15, None);
+        check(Some("somebody"), 0, Some(15));
+        check(Some(""), 0, None);
+        check(None, 0, None);
+        check(Some("here/1/b.7/t"), 0, None);
+    }
+}

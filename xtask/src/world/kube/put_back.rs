@@ -1,0 +1,134 @@
+//! Gives the fields that were changed by hand the values that their manifest asks for, and leaves all others alone.
+
+use engine::failure::Failure;
+use kube::Client;
+use kube::api::{DynamicObject, PostParams};
+use serde_json::Value;
+
+use crate::world::kube::compare::{Change, Difference};
+use crate::world::kube::drift::value;
+use crate::world::kube::identity::Address;
+use crate::world::kube::{MANAGER, error};
+
+/// Puts `differences` of `live` back. The write is refused when somebody has written since `live` was read.
+pub async fn put_back(
+    client: &Client,
+    address: &Address,
+    live: &DynamicObject,
+    differences: &[Difference],
+) -> Result<(), Failure> {
+    let mut object = value(live)?;
+    repair(&mut object, differences);
+    let object: DynamicObject = serde_json::from_value(object)
+        .map_err(|error| Failure::step(format!("could not repair {}", address.title())).because(error))?;
+    let params = PostParams { dry_run: false, field_manager: Some(MANAGER.to_owned()) };
+    match address.api(client).replace(&address.name, &params, &object).await {
+        Ok(_) => Ok(()),
+        Err(found) => {
+            let paths: Vec<_> = differences.iter().map(|difference| difference.path.as_str()).collect();
+            let failure = error::failed(&address.doing("put back"), &found)
+                .because(format!("changed by hand: {}", paths.join(", ")));
+            Err(if error::is_conflict(&found) {
+                failure.help("somebody writes to it right now: run the same command again")
+            } else {
+                failure.help(format!(
+                    "remove it, and the next deploy makes it anew: kubectl{} delete {} {}",
+                    flag(address),
+                    address.resource.plural,
+                    address.name
+                ))
+            })
+        }
+    }
+}
+
+fn flag(address: &Address) -> String {
+    address.namespace.as_ref().map(|namespace| format!(" --namespace {namespace}")).unwrap_or_default()
+}
+
+/// The pure part: `object` with the differences undone.
+fn repair(object: &mut Value, differences: &[Difference]) {
+    let value = |difference: &Difference| match &difference.change {
+        Change::Changed { wanted, .. } => Some(wanted.clone()),
+        Change::Added | Change::Removed(_) => None,
+    };
+    for difference in differences {
+        if let (Some(wanted), Some(place)) = (value(difference), object.pointer_mut(&difference.pointer)) {
+            *place = wanted;
+        }
+    }
+    for difference in differences {
+        if let Change::Removed(wanted) = &difference.change {
+            add(object, &difference.pointer, wanted.clone());
+        }
+    }
+    // Last, because the pointers count items as they were, and from the back for the same reason.
+    for difference in differences.iter().rev().filter(|difference| difference.change == Change::Added) {
+        remove(object, &difference.pointer);
+    }
+}
+
+fn remove(object: &mut Value, pointer: &str) {
+    let Some((parent, name)) = pointer.rsplit_once('/') else { return };
+    match object.pointer_mut(parent) {
+        Some(Value::Object(map)) => {
+            map.shift_remove(&unescaped(name));
+        }
+        Some(Value::Array(list)) => {
+            if let Some(index) = name.parse().ok().filter(|index| *index < list.len()) {
+                list.remove(index);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn add(object: &mut Value, pointer: &str, wanted: Value) {
+    let Some((parent, name)) = pointer.rsplit_once('/') else { return };
+    match object.pointer_mut(parent) {
+        Some(Value::Object(map)) => {
+            map.insert(unescaped(name), wanted);
+        }
+        Some(Value::Array(list)) => list.push(wanted),
+        _ => {}
+    }
+}
+
+fn unescaped(name: &str) -> String {
+    name.replace("~1", "/").replace("~0", "~")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::repair;
+    use crate::world::kube::compare::{Context, differences};
+
+    #[test]
+    fn what_is_put_back_has_no_differences_left() {
+        let wanted = json!({
+            "metadata": {"name": "a", "annotations": {"example.org/a": "1"}},
+            "spec": {"replicas": 2, "template": {"spec": {"containers": [
+                {"name": "app", "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}], "args": ["x"]},
+            ]}}},
+        });
+        let check = |live: Value| {
+            let context = Context { kind: "Deployment", autoscaled: false, complete: true };
+            let found = differences(&wanted, &wanted, &live, context);
+            assert!(!found.is_empty());
+            let mut repaired = live.clone();
+            repair(&mut repaired, &found);
+            assert_eq!(differences(&wanted, &wanted, &repaired, context), [], "{live} became {repaired}");
+            assert_eq!(repaired.get("mine"), live.get("mine"), "nothing else is touched");
+        };
+        let with = |spec: Value| json!({"metadata": {"annotations": {"example.org/a": "2"}}, "spec": spec, "mine": 1});
+        check(with(json!({"replicas": 3, "template": {"spec": {"containers": [{"name": "app"}], "hostPID": true}}})));
+        check(with(json!({"replicas": 2, "template": {"spec": {"containers": [
+            {"name": "x"},
+            {"name": "app", "env": [{"name": "C"}, {"name": "B", "value": "9"}, {"name": "D"}], "args": ["x", "y"]},
+            {"name": "y"},
+        ]}}})));
+        check(with(json!({"replicas": 2})));
+    }
+}
