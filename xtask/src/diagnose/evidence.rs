@@ -273,7 +273,8 @@ impl Evidence {
 
     /// The last lines of a container: of its last end where it ended, else of what runs.
     pub fn lines(&self, container: &ContainerOf) -> Vec<String> {
-        let ended = self.exits.get(container).and_then(|exits| exits.all.iter().rev().find_map(|exit| exit.lines.clone()));
+        let ended =
+            self.exits.get(container).and_then(|exits| exits.all.iter().rev().find_map(|exit| exit.lines.clone()));
         ended.or_else(|| self.findings.logs.get(container).cloned()).unwrap_or_default()
     }
 }

@@ -14,23 +14,26 @@ pub fn find(workload: &Workload, evidence: &Evidence) -> Option<Diagnosis> {
         (_, "BackoffLimitExceeded") => "failed as often as its backoffLimit allows".to_owned(),
         (_, reason) => format!("failed: {reason}"),
     };
-    let diagnosis =
-        Diagnosis::new(CLASS, &workload.identity, format!("{} {why}", workload.identity)).because(match failed.reason.as_str() {
+    let diagnosis = Diagnosis::new(CLASS, &workload.identity, format!("{} {why}", workload.identity)).because(
+        match failed.reason.as_str() {
             // The reason has said it already.
             "DeadlineExceeded" | "BackoffLimitExceeded" => "",
             _ => failed.message.as_str(),
-        });
+        },
+    );
     let last = last_exit(workload, evidence);
-    Some(match last {
-        Some((container, exits)) => {
-            let code = exits.all.last().map_or(0, |exit| exit.code);
-            diagnosis
-                .because(format!("{container} ended with exit code {code}"))
-                .excerpt(container.to_string(), evidence.lines(container))
+    Some(
+        match last {
+            Some((container, exits)) => {
+                let code = exits.all.last().map_or(0, |exit| exit.code);
+                diagnosis
+                    .because(format!("{container} ended with exit code {code}"))
+                    .excerpt(container.to_string(), evidence.lines(container))
+            }
+            None => diagnosis,
         }
-        None => diagnosis,
-    }
-    .help(format!("correct what it runs, or its limits, in the manifest of {}", workload.identity)))
+        .help(format!("correct what it runs, or its limits, in the manifest of {}", workload.identity)),
+    )
 }
 
 /// The container of the workload that ended last without success, be its pod gone or not.

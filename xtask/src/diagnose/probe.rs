@@ -31,7 +31,11 @@ pub fn find(workload: &Workload, evidence: &Evidence) -> Option<Diagnosis> {
                     &workload.identity,
                     format!("pod {} runs but does not become ready: its {word} probe fails", name(pod)),
                 )
-                .because(format!("{}: {}", describe(probe, pod), answer.as_deref().unwrap_or("no answer was recorded yet")))
+                .because(format!(
+                    "{}: {}",
+                    describe(probe, pod),
+                    answer.as_deref().unwrap_or("no answer was recorded yet")
+                ))
                 .excerpt(of.to_string(), evidence.lines(&of))
                 .help(format!("cargo xtask logs {} shows what it does meanwhile", workload.identity.name))
                 .patience(Patience::UntilDeadline)

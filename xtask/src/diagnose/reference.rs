@@ -106,10 +106,7 @@ mod tests {
         check("configmap \"nope\" not found", Some(("ConfigMap", "nope", None)));
         check("couldn't find key A in Secret n/s", Some(("Secret", "s", Some("A"))));
         check("couldn't find key a.b in ConfigMap n/c", Some(("ConfigMap", "c", Some("a.b"))));
-        check(
-            "MountVolume.SetUp failed for volume \"v\" : secret \"nope\" not found",
-            Some(("Secret", "nope", None)),
-        );
+        check("MountVolume.SetUp failed for volume \"v\" : secret \"nope\" not found", Some(("Secret", "nope", None)));
         check(
             "MountVolume.SetUp failed for volume \"v\" : references non-existent secret key: tls.crt",
             Some(("Secret", "tls", Some("tls.crt"))),

@@ -13,8 +13,11 @@ use super::reference::between;
 const CLASS: &str = "schedule";
 
 /// Taints that a starting node bears and loses by itself.
-const STARTING: [&str; 3] =
-    ["node.kubernetes.io/not-ready", "node.kubernetes.io/network-unavailable", "node.cloudprovider.kubernetes.io/uninitialized"];
+const STARTING: [&str; 3] = [
+    "node.kubernetes.io/not-ready",
+    "node.kubernetes.io/network-unavailable",
+    "node.cloudprovider.kubernetes.io/uninitialized",
+];
 
 /// The condition `PodScheduled` that is false with the reason `Unschedulable`.
 pub fn find(workload: &Workload, evidence: &Evidence) -> Option<Diagnosis> {
@@ -107,7 +110,8 @@ fn request(pod: &Pod, resource: &str) -> i128 {
     let requests = |container: &k8s_openapi::api::core::v1::Container| {
         of(container.resources.as_ref().and_then(|resources| resources.requests.as_ref()))
     };
-    let sidecar = |container: &&k8s_openapi::api::core::v1::Container| container.restart_policy.as_deref() == Some("Always");
+    let sidecar =
+        |container: &&k8s_openapi::api::core::v1::Container| container.restart_policy.as_deref() == Some("Always");
     let init = spec.init_containers.iter().flatten();
     let sidecars: i128 = init.clone().filter(sidecar).map(requests).sum();
     let largest = init.filter(|container| !sidecar(container)).map(requests).max().unwrap_or_default();

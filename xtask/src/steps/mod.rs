@@ -4,10 +4,10 @@
 //! A step prints nothing and never asks for another step's internals: it sees their outputs.
 
 pub mod cluster;
-mod of_graph_file;
 pub mod command;
-pub mod variables;
+mod of_graph_file;
 pub mod secrets;
+pub mod variables;
 
 use async_trait::async_trait;
 use engine::failure::Failure;

@@ -3,11 +3,11 @@
 //! Nothing in here knows of steps, receipts or verdicts.
 
 pub mod daemon;
+pub mod forward;
 pub mod git;
 pub mod git_index;
 pub mod helm;
 pub mod kube;
-pub mod forward;
 pub mod kube_client;
 pub mod lines;
 pub mod machine;
@@ -27,9 +27,8 @@ use tokio::sync::Mutex;
 /// The one cluster that a run works on, and the connections to it. Connections are made when first asked for.
 pub struct World {
     context: String,
-    kube: Mutex<Option<kube::Client>>,
-    node: Mutex<Option<Daemon>>,
     kube: Mutex<Option<::kube::Client>>,
+    node: Mutex<Option<Daemon>>,
 }
 
 impl World {

@@ -79,7 +79,11 @@ impl Namespace {
 
     async fn apply_as<K>(&self, object: &Value) -> Value
     where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Serialize,
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + std::fmt::Debug
+            + DeserializeOwned
+            + Serialize,
     {
         let api: Api<K> = Api::namespaced(self.client.clone(), &self.name);
         let name = object["metadata"]["name"].as_str().unwrap();
@@ -119,9 +123,7 @@ impl Namespace {
         let mut states = Box::pin(watcher(pods, config).applied_objects());
         while let Some(pod) = states.try_next().await.expect("pods can be watched") {
             let mut statuses = pod.status.into_iter().flat_map(|status| status.container_statuses.unwrap_or_default());
-            if statuses.any(|status| {
-                status.state.and_then(|state| state.waiting?.reason).as_deref() == Some(reason)
-            }) {
+            if statuses.any(|status| status.state.and_then(|state| state.waiting?.reason).as_deref() == Some(reason)) {
                 return;
             }
         }

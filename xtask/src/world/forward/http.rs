@@ -37,9 +37,8 @@ pub async fn get(client: &Client, at: &At, path: &str, headers: &BTreeMap<String
     let failed = |pod: &str| Failure::step(format!("GET {path} of {at} got no answer from pod {pod}"));
     let connection = connect(client, at).await?;
     let pod = connection.pod;
-    let (mut sender, driver) = http1::handshake(TokioIo::new(connection.stream))
-        .await
-        .map_err(|error| failed(&pod).because_of(&error))?;
+    let (mut sender, driver) =
+        http1::handshake(TokioIo::new(connection.stream)).await.map_err(|error| failed(&pod).because_of(&error))?;
     let mut request = Request::get(path).header("user-agent", "cargo-xtask");
     if !headers.keys().any(|name| name.eq_ignore_ascii_case("host")) {
         request = request.header("host", "localhost");
@@ -47,9 +46,9 @@ pub async fn get(client: &Client, at: &At, path: &str, headers: &BTreeMap<String
     for (name, value) in headers {
         request = request.header(name, value);
     }
-    let request = request.body(Empty::<Bytes>::new()).map_err(|error| {
-        Failure::usage(format!("GET {path} of {at} is no valid request")).because_of(&error)
-    })?;
+    let request = request
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| Failure::usage(format!("GET {path} of {at} is no valid request")).because_of(&error))?;
     let begun = Instant::now();
     let answer = async {
         let answer = sender.send_request(request).await.map_err(|error| failed(&pod).because_of(&error))?;

@@ -95,9 +95,11 @@ fn unprivileged(port: u16) -> u16 {
 }
 
 fn in_use(at: &At, address: SocketAddr, error: &std::io::Error) -> Failure {
-    Failure::environment(format!("could not forward {at} to {address}"))
-        .because_of(error)
-        .help(format!("choose another local port: cargo xtask forward {}={}", spelled(at), address.port().saturating_add(1)))
+    Failure::environment(format!("could not forward {at} to {address}")).because_of(error).help(format!(
+        "choose another local port: cargo xtask forward {}={}",
+        spelled(at),
+        address.port().saturating_add(1)
+    ))
 }
 
 fn spelled(at: &At) -> String {

@@ -106,7 +106,8 @@ pub async fn resolve(client: &Client, at: &At) -> Result<Vec<Target>, Failure> {
 pub async fn number(client: &Client, at: &At) -> Result<u16, Failure> {
     let services: Api<Service> = Api::namespaced(client.clone(), &at.namespace);
     let service = services.get_opt(&at.service).await;
-    let service = service.map_err(|error| Failure::environment(format!("could not look up {at}")).because_of(&error))?;
+    let service =
+        service.map_err(|error| Failure::environment(format!("could not look up {at}")).because_of(&error))?;
     let Some(service) = service else {
         return Err(Failure::step(format!("there is no service {} in namespace {}", at.service, at.namespace))
             .help(format!("kubectl --namespace {} get services", at.namespace)));
@@ -126,7 +127,9 @@ fn port<'a>(at: &At, ports: &'a [ServicePort]) -> Result<&'a ServicePort, Failur
     found.ok_or_else(|| {
         let there: Vec<String> = ports
             .iter()
-            .map(|port| port.name.as_ref().map_or_else(|| port.port.to_string(), |name| format!("{name} ({})", port.port)))
+            .map(|port| {
+                port.name.as_ref().map_or_else(|| port.port.to_string(), |name| format!("{name} ({})", port.port))
+            })
             .collect();
         let failure = match at.port {
             Port::Only if !ports.is_empty() => Failure::usage(format!("{at} has several ports")),
@@ -140,7 +143,11 @@ fn port<'a>(at: &At, ports: &'a [ServicePort]) -> Result<&'a ServicePort, Failur
 fn targets(name: Option<&str>, slices: &[EndpointSlice]) -> Vec<Target> {
     let mut targets = Vec::new();
     for slice in slices {
-        let port = slice.ports.iter().flatten().find(|port| port.name.as_deref().unwrap_or_default() == name.unwrap_or_default());
+        let port = slice
+            .ports
+            .iter()
+            .flatten()
+            .find(|port| port.name.as_deref().unwrap_or_default() == name.unwrap_or_default());
         let Some(port) = port.and_then(|port| u16::try_from(port.port?).ok()) else { continue };
         for endpoint in slice.endpoints.iter().flatten() {
             // Unknown counts as ready: that is what the API says of an absent condition.
@@ -191,16 +198,18 @@ mod tests {
 
     #[test]
     fn only_ready_pods_serve_and_each_once() {
-        let slice = |family: &str, ready: serde_json::Value| json!({
-            "addressType": family,
-            "metadata": {"name": family.to_lowercase()},
-            "ports": [{"name": "http", "port": 8000}, {"name": "metrics", "port": 9090}],
-            "endpoints": [
-                {"addresses": ["a"], "conditions": {"ready": ready}, "targetRef": {"kind": "Pod", "name": "b"}},
-                {"addresses": ["a"], "conditions": {"ready": false}, "targetRef": {"kind": "Pod", "name": "a"}},
-                {"addresses": ["a"], "conditions": {"ready": true}},
-            ],
-        });
+        let slice = |family: &str, ready: serde_json::Value| {
+            json!({
+                "addressType": family,
+                "metadata": {"name": family.to_lowercase()},
+                "ports": [{"name": "http", "port": 8000}, {"name": "metrics", "port": 9090}],
+                "endpoints": [
+                    {"addresses": ["a"], "conditions": {"ready": ready}, "targetRef": {"kind": "Pod", "name": "b"}},
+                    {"addresses": ["a"], "conditions": {"ready": false}, "targetRef": {"kind": "Pod", "name": "a"}},
+                    {"addresses": ["a"], "conditions": {"ready": true}},
+                ],
+            })
+        };
         let check = |ready: serde_json::Value, name: Option<&str>, expected: &[(&str, u16)]| {
             let slices = json!([slice("IPv4", ready.clone()), slice("IPv6", ready)]);
             let slices: Vec<EndpointSlice> = serde_json::from_value(slices).unwrap();

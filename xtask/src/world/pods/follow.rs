@@ -147,7 +147,9 @@ impl Follower {
     /// Sends the lines behind the cursor; `false` when nobody wants them any more.
     async fn copy(&mut self, follow: bool, previous: bool) -> bool {
         self.cursor.reread();
-        let Ok(mut log) = open(&self.client, &self.of, self.cursor.since(), follow, previous).await else { return true };
+        let Ok(mut log) = open(&self.client, &self.of, self.cursor.since(), follow, previous).await else {
+            return true;
+        };
         while let Ok(Some((at, text))) = next(&mut log).await {
             if !self.cursor.is_new(at) {
                 continue;

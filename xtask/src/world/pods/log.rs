@@ -127,7 +127,8 @@ pub async fn read(
     let mut sources = Vec::new();
     for pod in list(client, selection).await? {
         for status in containers(&pod) {
-            let started = status.container_id.is_some() || status.last_state.as_ref().is_some_and(|s| s.terminated.is_some());
+            let started =
+                status.container_id.is_some() || status.last_state.as_ref().is_some_and(|s| s.terminated.is_some());
             let ran_before = status.last_state.as_ref().is_some_and(|state| state.terminated.is_some());
             if !started || (part.previous && !ran_before) {
                 continue;
@@ -171,8 +172,9 @@ struct Source<L> {
 impl<L: AsyncBufRead + Unpin> Source<L> {
     async fn advance(&mut self) -> Result<(), Failure> {
         let next = next(&mut self.log).await;
-        self.head = next
-            .map_err(|error| Failure::environment(format!("could not read the log of {}", self.of)).because_of(&error))?;
+        self.head = next.map_err(|error| {
+            Failure::environment(format!("could not read the log of {}", self.of)).because_of(&error)
+        })?;
         Ok(())
     }
 }
@@ -216,7 +218,8 @@ mod tests {
 
     #[tokio::test]
     async fn lines_are_split_into_time_and_text() {
-        let mut log = Bytes::new(b"1970-01-01T00:16:40.000000001Z hello world\r\n1970-01-01T00:16:40Z\nno time \xff".to_vec());
+        let mut log =
+            Bytes::new(b"1970-01-01T00:16:40.000000001Z hello world\r\n1970-01-01T00:16:40Z\nno time \xff".to_vec());
         assert_eq!(next(&mut log).await.unwrap(), Some((at(1), "hello world".to_owned())));
         assert_eq!(next(&mut log).await.unwrap(), Some((at(0), String::new())));
         let (time, text) = next(&mut log).await.unwrap().unwrap();

@@ -38,7 +38,8 @@ impl Selection {
     fn names<'a>(&self, pod: &'a Pod) -> Vec<&'a str> {
         let workload = workload(pod);
         let mut names = vec![workload, pod.metadata.name.as_deref().unwrap_or_default()];
-        let short = self.releases.iter().filter_map(|release| workload.strip_prefix(release.as_str())?.strip_prefix('-'));
+        let short =
+            self.releases.iter().filter_map(|release| workload.strip_prefix(release.as_str())?.strip_prefix('-'));
         names.extend(short);
         names
     }
@@ -111,10 +112,11 @@ mod tests {
     use super::{Selection, workload};
 
     fn pod(name: &str, owner: Option<(&str, &str)>, labels: serde_json::Value) -> Pod {
-        let owners = owner.map(|(kind, name)| {
-            json!([{"apiVersion": "v1", "kind": kind, "name": name, "uid": "u", "controller": true}])
-        });
-        serde_json::from_value(json!({"metadata": {"name": name, "labels": labels, "ownerReferences": owners}})).unwrap()
+        let owners = owner.map(
+            |(kind, name)| json!([{"apiVersion": "v1", "kind": kind, "name": name, "uid": "u", "controller": true}]),
+        );
+        serde_json::from_value(json!({"metadata": {"name": name, "labels": labels, "ownerReferences": owners}}))
+            .unwrap()
     }
 
     #[test]

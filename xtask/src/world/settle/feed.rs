@@ -8,8 +8,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use engine::failure::Failure;
-use futures_util::stream::{BoxStream, SelectAll};
 use futures_util::StreamExt;
+use futures_util::stream::{BoxStream, SelectAll};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
@@ -122,7 +122,13 @@ fn apply(sender: &watch::Sender<Snapshot>, change: Change) -> Vec<Ended> {
 
 fn objects<K>(client: &Client, namespace: &str) -> BoxStream<'static, Note>
 where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Kept + Clone + DeserializeOwned + Debug + Send + Sync,
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Kept
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + Sync,
     K: 'static,
 {
     notes(watcher(Api::<K>::namespaced(client.clone(), namespace), watcher::Config::default()), namespace)

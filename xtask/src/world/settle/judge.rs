@@ -84,9 +84,14 @@ mod tests {
         let found = || vec![diagnosis(Patience::LONG)];
         let mut judge = Judge::default();
         // (second, is it seen then, does it end the wait)
-        for (second, seen, ends) in
-            [(0, true, false), (9, true, false), (10, false, false), (11, true, false), (20, true, false), (21, true, true)]
-        {
+        for (second, seen, ends) in [
+            (0, true, false),
+            (9, true, false),
+            (10, false, false),
+            (11, true, false),
+            (20, true, false),
+            (21, true, true),
+        ] {
             let round = judge.round(if seen { found() } else { Vec::new() }, at(second));
             assert_eq!(!round.ripe.is_empty(), ends, "second {second}");
         }

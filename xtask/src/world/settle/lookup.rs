@@ -34,11 +34,8 @@ pub async fn look_up(client: &Client, wants: &[Want], findings: &mut Findings) {
 
 async fn log(client: &Client, container: &ContainerOf) -> kube::Result<Vec<String>> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), &container.namespace);
-    let params = LogParams {
-        container: Some(container.container.clone()),
-        tail_lines: Some(LINES),
-        ..LogParams::default()
-    };
+    let params =
+        LogParams { container: Some(container.container.clone()), tail_lines: Some(LINES), ..LogParams::default() };
     let text = pods.logs(&container.pod, &params).await?;
     Ok(text.lines().map(str::to_owned).collect())
 }

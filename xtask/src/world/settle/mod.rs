@@ -229,7 +229,12 @@ impl Watch {
     }
 
     /// `Some` once every expected workload is rolled out, or when one is gone; with how long that has to last.
-    fn settled(&self, expected: &[Expected], scope: &Scope, snapshot: &Snapshot) -> Option<(Result<Settled, Failure>, Duration)> {
+    fn settled(
+        &self,
+        expected: &[Expected],
+        scope: &Scope,
+        snapshot: &Snapshot,
+    ) -> Option<(Result<Settled, Failure>, Duration)> {
         let workloads = view::workloads(snapshot, scope);
         let mut settled = Settled { workloads: BTreeMap::new() };
         let mut remaining = Duration::ZERO;

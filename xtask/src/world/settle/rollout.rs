@@ -103,9 +103,5 @@ pub fn pod(object: &Pod) -> Rollout {
     let phase = object.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Pending");
     let ready = pod_condition(object, "Ready").is_some_and(|condition| condition.status == "True");
     let complete = phase == "Succeeded" || (ready && !hook);
-    Rollout {
-        ready: i32::from(complete),
-        desired: 1,
-        waiting: (!complete).then(|| format!("its phase is {phase}")),
-    }
+    Rollout { ready: i32::from(complete), desired: 1, waiting: (!complete).then(|| format!("its phase is {phase}")) }
 }

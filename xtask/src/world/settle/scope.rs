@@ -59,9 +59,7 @@ impl Scope {
     /// The name less the release's, as people call it: `backend` for `todo-backend`.
     pub fn short<'a>(&self, identity: &'a Identity) -> &'a str {
         let release = self.release.as_ref().map(|(_, name)| name.as_str());
-        release
-            .and_then(|release| identity.name.strip_prefix(release)?.strip_prefix('-'))
-            .unwrap_or(&identity.name)
+        release.and_then(|release| identity.name.strip_prefix(release)?.strip_prefix('-')).unwrap_or(&identity.name)
     }
 
     fn marked(&self, meta: &ObjectMeta) -> bool {

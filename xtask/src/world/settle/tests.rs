@@ -32,7 +32,11 @@ fn of_kind<K: DeserializeOwned>(captured: &str, kind: &str) -> Vec<K> {
         .collect()
 }
 
-fn shelve<K: Kept + kube::Resource<DynamicType = ()> + DeserializeOwned>(snapshot: &mut Snapshot, captured: &str, kind: &str) {
+fn shelve<K: Kept + kube::Resource<DynamicType = ()> + DeserializeOwned>(
+    snapshot: &mut Snapshot,
+    captured: &str,
+    kind: &str,
+) {
     for object in of_kind::<K>(captured, kind) {
         let key = (object.meta().namespace.clone().unwrap_or_default(), object.meta().name.clone().unwrap_or_default());
         K::shelf(snapshot).insert(key, Arc::new(object));
@@ -88,7 +92,6 @@ fn found(captured: &str, kind: Kind, name: &str, findings: Findings) -> Vec<Diag
     diagnose(&view::evidence(&snapshot, &scope, findings), |_| true)
 }
 
-
 /// The best diagnosis of a Deployment of `todo`: class, how long it has to last, title and causes.
 fn best(captured: &str, kind: Kind, name: &str, findings: Findings) -> Option<(&'static str, Patience, Vec<String>)> {
     let first = found(captured, kind, name, findings).into_iter().next()?;
@@ -100,102 +103,203 @@ fn best(captured: &str, kind: Kind, name: &str, findings: Findings) -> Option<(&
 fn each_class_names_the_object_and_the_cause() {
     let check = |name: &str, class: &str, patience: Patience, text: &[&str]| {
         let found = best(BROKEN, Kind::Deployment, name, findings());
-        let found = found.as_ref().map(|(class, patience, text)| (*class, *patience, text.iter().map(String::as_str).collect::<Vec<_>>()));
+        let found = found
+            .as_ref()
+            .map(|(class, patience, text)| (*class, *patience, text.iter().map(String::as_str).collect::<Vec<_>>()));
         assert_eq!(found, Some((class, patience, text.to_vec())), "{name}");
     };
     let needs = "its volume `v` is made from it";
-    check("no-secret", "config", Patience::SHORT, &[
-        "the Secret `nope` that pod no-secret-bff46456c-8z9tt needs does not exist",
-        "container app reads it into the variable A",
-    ]);
-    check("no-key", "config", Patience::SHORT, &[
-        "the Secret `todo-secrets` has no key DATABASE_URL that pod no-key-7d9c5b7466-klpql needs",
-        "container app reads it into the variable A",
-        "its keys are BETTER_AUTH_SECRET, DATABASE_URI",
-    ]);
-    check("no-configmap", "config", Patience::SHORT, &[
-        "the ConfigMap `nope` that pod no-configmap-744b564fbb-5dwc7 needs does not exist",
-        "container app takes variables from it",
-    ]);
-    check("mount-secret", "volume", Patience::SHORT, &[
-        "the Secret `nope` that pod mount-secret-cf5ffdb64-fqqcv needs does not exist",
-        needs,
-    ]);
-    check("mount-key", "volume", Patience::SHORT, &[
-        "the Secret `todo-secrets` has no key tls.crt that pod mount-key-7bbc45ccc-lvhw9 needs",
-        needs,
-        "its keys are BETTER_AUTH_SECRET, DATABASE_URI",
-    ]);
-    check("mount-configmap", "volume", Patience::SHORT, &[
-        "the ConfigMap `nope` that pod mount-configmap-599456c486-m2694 needs does not exist",
-        needs,
-    ]);
-    check("no-claim", "volume", Patience::SHORT, &[
-        "the PersistentVolumeClaim `nothere` that pod no-claim-97c889bc8-hnl8l needs does not exist",
-    ]);
-    check("no-class", "volume", Patience::SHORT, &[
-        "pod no-class-796466b85c-t7cb6 waits for a volume of the StorageClass `fast`, which does not exist",
-        "claim `data`: storageclass.storage.k8s.io \"fast\" not found",
-    ]);
-    check("never-pull", "image", Patience::NONE, &[
-        "the image local/none:1 of pod never-pull-758b599c4f-7q8rp is not in the cluster",
-        "Container image \"local/none:1\" is not present with pull policy of Never",
-    ]);
-    check("invalid-name", "image", Patience::NONE, &[
-        "`Local//None:1`, the image of pod invalid-name-595d4c84c-v6z9j, is no valid image name",
-        "Failed to apply default image tag \"Local//None:1\": couldn't parse image name \"Local//None:1\": invalid reference format: repository name (/None) must be lowercase",
-    ]);
+    check(
+        "no-secret",
+        "config",
+        Patience::SHORT,
+        &[
+            "the Secret `nope` that pod no-secret-bff46456c-8z9tt needs does not exist",
+            "container app reads it into the variable A",
+        ],
+    );
+    check(
+        "no-key",
+        "config",
+        Patience::SHORT,
+        &[
+            "the Secret `todo-secrets` has no key DATABASE_URL that pod no-key-7d9c5b7466-klpql needs",
+            "container app reads it into the variable A",
+            "its keys are BETTER_AUTH_SECRET, DATABASE_URI",
+        ],
+    );
+    check(
+        "no-configmap",
+        "config",
+        Patience::SHORT,
+        &[
+            "the ConfigMap `nope` that pod no-configmap-744b564fbb-5dwc7 needs does not exist",
+            "container app takes variables from it",
+        ],
+    );
+    check(
+        "mount-secret",
+        "volume",
+        Patience::SHORT,
+        &["the Secret `nope` that pod mount-secret-cf5ffdb64-fqqcv needs does not exist", needs],
+    );
+    check(
+        "mount-key",
+        "volume",
+        Patience::SHORT,
+        &[
+            "the Secret `todo-secrets` has no key tls.crt that pod mount-key-7bbc45ccc-lvhw9 needs",
+            needs,
+            "its keys are BETTER_AUTH_SECRET, DATABASE_URI",
+        ],
+    );
+    check(
+        "mount-configmap",
+        "volume",
+        Patience::SHORT,
+        &["the ConfigMap `nope` that pod mount-configmap-599456c486-m2694 needs does not exist", needs],
+    );
+    check(
+        "no-claim",
+        "volume",
+        Patience::SHORT,
+        &["the PersistentVolumeClaim `nothere` that pod no-claim-97c889bc8-hnl8l needs does not exist"],
+    );
+    check(
+        "no-class",
+        "volume",
+        Patience::SHORT,
+        &[
+            "pod no-class-796466b85c-t7cb6 waits for a volume of the StorageClass `fast`, which does not exist",
+            "claim `data`: storageclass.storage.k8s.io \"fast\" not found",
+        ],
+    );
+    check(
+        "never-pull",
+        "image",
+        Patience::NONE,
+        &[
+            "the image local/none:1 of pod never-pull-758b599c4f-7q8rp is not in the cluster",
+            "Container image \"local/none:1\" is not present with pull policy of Never",
+        ],
+    );
+    check(
+        "invalid-name",
+        "image",
+        Patience::NONE,
+        &[
+            "`Local//None:1`, the image of pod invalid-name-595d4c84c-v6z9j, is no valid image name",
+            "Failed to apply default image tag \"Local//None:1\": couldn't parse image name \"Local//None:1\": invalid reference format: repository name (/None) must be lowercase",
+        ],
+    );
     // Three pulls were tried on each of these.
-    check("nxdomain", "image", Patience::NONE, &[
-        "the image registry.invalid/none:1 of pod nxdomain-84f6d7676c-r49s5 cannot be pulled",
-        "Get \"https://registry.invalid/v2/\": dial tcp: lookup registry.invalid on 192.168.49.2:53: no such host",
-    ]);
-    check("unreachable", "image", Patience::NONE, &[
-        "the image 127.0.0.1:1/none:1 of pod unreachable-bc5f8d5-48lvq cannot be pulled",
-        "Get \"http://127.0.0.1:1/v2/\": dial tcp 127.0.0.1:1: connect: connection refused",
-    ]);
-    check("no-command", "command", Patience::NONE, &[
-        "pod no-command-ccfb66fff-px6x6 container app cannot start `/no/such`",
-        "exec: \"/no/such\": stat /no/such: no such file or directory",
-    ]);
-    check("no-command-path", "command", Patience::NONE, &[
-        "pod no-command-path-6c8b99bd4c-sl8xn container app cannot start `nosuch`",
-        "exec: \"nosuch\": executable file not found in $PATH",
-    ]);
+    check(
+        "nxdomain",
+        "image",
+        Patience::NONE,
+        &[
+            "the image registry.invalid/none:1 of pod nxdomain-84f6d7676c-r49s5 cannot be pulled",
+            "Get \"https://registry.invalid/v2/\": dial tcp: lookup registry.invalid on 192.168.49.2:53: no such host",
+        ],
+    );
+    check(
+        "unreachable",
+        "image",
+        Patience::NONE,
+        &[
+            "the image 127.0.0.1:1/none:1 of pod unreachable-bc5f8d5-48lvq cannot be pulled",
+            "Get \"http://127.0.0.1:1/v2/\": dial tcp 127.0.0.1:1: connect: connection refused",
+        ],
+    );
+    check(
+        "no-command",
+        "command",
+        Patience::NONE,
+        &[
+            "pod no-command-ccfb66fff-px6x6 container app cannot start `/no/such`",
+            "exec: \"/no/such\": stat /no/such: no such file or directory",
+        ],
+    );
+    check(
+        "no-command-path",
+        "command",
+        Patience::NONE,
+        &[
+            "pod no-command-path-6c8b99bd4c-sl8xn container app cannot start `nosuch`",
+            "exec: \"nosuch\": executable file not found in $PATH",
+        ],
+    );
     // One end was seen; the others are known by their number alone.
-    check("crash", "crash", Patience::UntilDeadline, &[
-        "pod crash-b985cf6d5-6z2g7 container app ended with exit code 3, 4 times so far",
-        "its last line is `cannot reach the moon`",
-    ]);
-    check("init-fails", "crash", Patience::UntilDeadline, &[
-        "pod init-fails-5d8456c664-jt4h4 container migrate ended with exit code 1, 4 times so far",
-        "its last line is `no such table`",
-    ]);
-    check("liveness", "crash", Patience::UntilDeadline, &[
-        "pod liveness-77b7c896f-zr6m5 container app is killed again and again because its liveness probe fails",
-        "Liveness probe failed: dial tcp 10.244.0.19:8000: connect: connection refused",
-        "its last line is `up`",
-    ]);
-    check("oom", "memory", Patience::UntilDeadline, &[
-        "pod oom-6f8cb8c6b7-z5vwq container app was killed for using more memory than its limit of 32Mi",
-        "exit code 137, 4 times so far",
-    ]);
-    check("unschedulable", "schedule", Patience::LONG, &[
-        "no node has room for pod unschedulable-7948f47486-jzzn7",
-        "Insufficient cpu: pod asks 64000m, node todo-chatbot has 2000m of which 760m are requested",
-    ]);
-    check("nodeselector", "schedule", Patience::LONG, &[
-        "no node takes pod nodeselector-76984b9648-g2fzw",
-        "1 node(s) didn't match Pod's node affinity/selector",
-    ]);
-    check("not-ready-exec", "probe", Patience::UntilDeadline, &[
-        "pod not-ready-exec-84f56b56df-58cps runs but does not become ready: its readiness probe fails",
-        "`sh -c echo database is locked; exit 1`: database is locked",
-    ]);
-    check("no-account", "admission", Patience::SHORT, &[
-        "the ServiceAccount `nobody` that the pods of Deployment no-account run as does not exist",
-        "error looking up service account todo/nobody: serviceaccount \"nobody\" not found",
-    ]);
+    check(
+        "crash",
+        "crash",
+        Patience::UntilDeadline,
+        &[
+            "pod crash-b985cf6d5-6z2g7 container app ended with exit code 3, 4 times so far",
+            "its last line is `cannot reach the moon`",
+        ],
+    );
+    check(
+        "init-fails",
+        "crash",
+        Patience::UntilDeadline,
+        &[
+            "pod init-fails-5d8456c664-jt4h4 container migrate ended with exit code 1, 4 times so far",
+            "its last line is `no such table`",
+        ],
+    );
+    check(
+        "liveness",
+        "crash",
+        Patience::UntilDeadline,
+        &[
+            "pod liveness-77b7c896f-zr6m5 container app is killed again and again because its liveness probe fails",
+            "Liveness probe failed: dial tcp 10.244.0.19:8000: connect: connection refused",
+            "its last line is `up`",
+        ],
+    );
+    check(
+        "oom",
+        "memory",
+        Patience::UntilDeadline,
+        &[
+            "pod oom-6f8cb8c6b7-z5vwq container app was killed for using more memory than its limit of 32Mi",
+            "exit code 137, 4 times so far",
+        ],
+    );
+    check(
+        "unschedulable",
+        "schedule",
+        Patience::LONG,
+        &[
+            "no node has room for pod unschedulable-7948f47486-jzzn7",
+            "Insufficient cpu: pod asks 64000m, node todo-chatbot has 2000m of which 760m are requested",
+        ],
+    );
+    check(
+        "nodeselector",
+        "schedule",
+        Patience::LONG,
+        &["no node takes pod nodeselector-76984b9648-g2fzw", "1 node(s) didn't match Pod's node affinity/selector"],
+    );
+    check(
+        "not-ready-exec",
+        "probe",
+        Patience::UntilDeadline,
+        &[
+            "pod not-ready-exec-84f56b56df-58cps runs but does not become ready: its readiness probe fails",
+            "`sh -c echo database is locked; exit 1`: database is locked",
+        ],
+    );
+    check(
+        "no-account",
+        "admission",
+        Patience::SHORT,
+        &[
+            "the ServiceAccount `nobody` that the pods of Deployment no-account run as does not exist",
+            "error looking up service account todo/nobody: serviceaccount \"nobody\" not found",
+        ],
+    );
     // Its Deployment has given up: the probe explains, and waiting is over.
     let stalled = found(BROKEN, Kind::Deployment, "not-ready", findings());
     let classes: Vec<(&str, Patience)> = stalled.iter().map(|found| (found.class, found.patience)).collect();
@@ -209,24 +313,42 @@ fn failed_jobs_and_refused_pods_end_the_wait() {
         assert_eq!((found_class, found_text), (class, text.iter().map(|text| (*text).to_owned()).collect()), "{name}");
         assert_ne!(patience, Patience::UntilDeadline, "{name}");
     };
-    check(BROKEN, Kind::Job, "migrate", "job", &[
-        "Job migrate failed as often as its backoffLimit allows",
-        "pod migrate-fj2nx container app ended with exit code 1",
-    ]);
+    check(
+        BROKEN,
+        Kind::Job,
+        "migrate",
+        "job",
+        &[
+            "Job migrate failed as often as its backoffLimit allows",
+            "pod migrate-fj2nx container app ended with exit code 1",
+        ],
+    );
     check(BROKEN, Kind::Job, "slow", "job", &["Job slow took longer than its activeDeadlineSeconds"]);
     let quota = "exceeded quota: small, requested: requests.cpu=200m, used: requests.cpu=0, limited: requests.cpu=100m";
-    check(QUOTA, Kind::Deployment, "quota", "admission", &[
-        "the ResourceQuota `small` leaves no room for the pods of Deployment quota",
-        quota,
-    ]);
-    check(QUOTA, Kind::StatefulSet, "quota", "admission", &[
-        "the ResourceQuota `small` leaves no room for the pods of StatefulSet quota",
-        quota,
-    ]);
-    check(QUOTA, Kind::DaemonSet, "privileged", "admission", &[
-        "the policy `baseline:latest` of namespace quota forbids the pods of DaemonSet privileged",
-        "violates PodSecurity \"baseline:latest\": host namespaces (hostNetwork=true)",
-    ]);
+    check(
+        QUOTA,
+        Kind::Deployment,
+        "quota",
+        "admission",
+        &["the ResourceQuota `small` leaves no room for the pods of Deployment quota", quota],
+    );
+    check(
+        QUOTA,
+        Kind::StatefulSet,
+        "quota",
+        "admission",
+        &["the ResourceQuota `small` leaves no room for the pods of StatefulSet quota", quota],
+    );
+    check(
+        QUOTA,
+        Kind::DaemonSet,
+        "privileged",
+        "admission",
+        &[
+            "the policy `baseline:latest` of namespace quota forbids the pods of DaemonSet privileged",
+            "violates PodSecurity \"baseline:latest\": host namespaces (hostNetwork=true)",
+        ],
+    );
 }
 
 #[test]
@@ -261,7 +383,10 @@ fn a_pod_that_is_ending_makes_room() {
         diagnose(&view::evidence(snapshot, &scope, findings()), |_| true).first().map(|found| found.patience)
     };
     assert_eq!(patience(&snapshot), Some(Patience::LONG));
-    let ending = snapshot.pods.values_mut().find(|pod| pod.metadata.name.as_deref().is_some_and(|name| name.starts_with("crash-")));
+    let ending = snapshot
+        .pods
+        .values_mut()
+        .find(|pod| pod.metadata.name.as_deref().is_some_and(|name| name.starts_with("crash-")));
     let ending = Arc::make_mut(ending.expect("the capture has this pod"));
     ending.metadata.deletion_timestamp = Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap());
     assert_eq!(patience(&snapshot), Some(Patience::UntilDeadline));
@@ -286,7 +411,8 @@ fn crashing_pod(name: &str, ends: u32, started: &str) -> Value {
 
 fn ready_pod(name: &str, since: &str) -> Value {
     let mut pod = crashing_pod(name, 0, since);
-    pod["status"] = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": since}]});
+    pod["status"] =
+        json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": since}]});
     pod
 }
 
@@ -316,7 +442,9 @@ fn crash_ends_the_wait(sets: &[(&str, i32)], pods: &[(Value, &str)]) -> bool {
         snapshot.pods.insert(("n".to_owned(), pod.metadata.name.clone().unwrap()), Arc::new(pod));
     }
     let scope = Scope::of(sets.iter().map(|(name, _)| Identity::new(Kind::StatefulSet, "n", *name)));
-    let found = diagnose(&view::evidence(&snapshot, &scope, Findings::default()), |workload| workload.identity.name == "backend");
+    let found = diagnose(&view::evidence(&snapshot, &scope, Findings::default()), |workload| {
+        workload.identity.name == "backend"
+    });
     let crash = found.iter().find(|found| found.class == "crash").expect("a container that ended is diagnosed");
     crash.patience == Patience::NONE
 }
@@ -391,12 +519,32 @@ fn a_deployment_is_rolled_out_when_only_available_pods_of_its_newest_template_ar
     let two = || json!({"replicas": 2, "selector": {}, "template": {}});
     let done = json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2});
     check(two(), done.clone(), None);
-    check(two(), json!({"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}), Some("its controller has not seen the change yet"));
-    check(two(), json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 1, "availableReplicas": 2}), Some("1 of 2 pods updated"));
-    check(two(), json!({"observedGeneration": 2, "replicas": 3, "updatedReplicas": 2, "availableReplicas": 3}), Some("1 old pods still there"));
-    check(two(), json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 1}), Some("1 of 2 pods available"));
+    check(
+        two(),
+        json!({"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}),
+        Some("its controller has not seen the change yet"),
+    );
+    check(
+        two(),
+        json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 1, "availableReplicas": 2}),
+        Some("1 of 2 pods updated"),
+    );
+    check(
+        two(),
+        json!({"observedGeneration": 2, "replicas": 3, "updatedReplicas": 2, "availableReplicas": 3}),
+        Some("1 old pods still there"),
+    );
+    check(
+        two(),
+        json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 1}),
+        Some("1 of 2 pods available"),
+    );
     check(json!({"replicas": 0, "selector": {}, "template": {}}), json!({"observedGeneration": 2}), None);
-    check(json!({"replicas": 2, "paused": true, "selector": {}, "template": {}}), json!({"observedGeneration": 2}), None);
+    check(
+        json!({"replicas": 2, "paused": true, "selector": {}, "template": {}}),
+        json!({"observedGeneration": 2}),
+        None,
+    );
 }
 
 #[test]
