@@ -277,6 +277,8 @@ impl Hands {
                 }
             }
         };
+        // Whoever held it may have changed what this run has seen.
+        self.cx.world.forget_observations().await;
         let mark = lock.shared(step.id()).mark;
         let mut changed_hands = false;
         self.grip(step, |grip| {

@@ -3,6 +3,7 @@
 //! Nothing in here knows of steps, receipts or verdicts.
 
 pub mod daemon;
+pub mod docker;
 pub mod forward;
 pub mod git;
 pub mod git_index;
@@ -20,7 +21,11 @@ pub mod settle;
 pub mod tls;
 pub mod tool;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use daemon::Daemon;
+use docker::Inventory;
 use engine::failure::Failure;
 use tokio::sync::Mutex;
 
@@ -29,13 +34,14 @@ pub struct World {
     context: String,
     kube: Mutex<Option<::kube::Client>>,
     node: Mutex<Option<Daemon>>,
+    inventories: Mutex<BTreeMap<String, Arc<Inventory>>>,
 }
 
 impl World {
     /// The cluster that the kubeconfig context `context` names. It is named in every call: whatever the current
     /// context is, nothing here looks at it.
     pub fn of_context(context: impl Into<String>) -> Self {
-        Self { context: context.into(), kube: Mutex::new(None), node: Mutex::new(None) }
+        Self { context: context.into(), kube: Mutex::new(None), node: Mutex::new(None), inventories: Mutex::default() }
     }
 
     /// The kubeconfig context.
@@ -68,10 +74,31 @@ impl World {
         }
     }
 
+    /// The images of `daemon`. Asked once, and believed until something that this run does may have changed them.
+    ///
+    /// # Errors
+    /// When the daemon does not answer.
+    pub async fn inventory(&self, daemon: &Daemon) -> Result<Arc<Inventory>, Failure> {
+        let mut inventories = self.inventories.lock().await;
+        let name = daemon.to_string();
+        if let Some(inventory) = inventories.get(&name) {
+            return Ok(Arc::clone(inventory));
+        }
+        let inventory = Arc::new(Inventory::fetch(daemon).await?);
+        inventories.insert(name, Arc::clone(&inventory));
+        Ok(inventory)
+    }
+
+    /// Forgets what was observed: the world has changed, or may have while this run waited.
+    pub async fn forget_observations(&self) {
+        self.inventories.lock().await.clear();
+    }
+
     /// Drops all connections: the cluster was started, repaired or made anew, and answers elsewhere now.
     pub async fn forget_connections(&self) {
         *self.kube.lock().await = None;
         *self.node.lock().await = None;
+        self.forget_observations().await;
     }
 }
 

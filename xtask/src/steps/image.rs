@@ -1,0 +1,266 @@
+//! A container image in the daemon that its users take it from: the node's for pods, the host's where so declared.
+
+mod build_secrets;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use engine::config::{self, Daemon as Place};
+use engine::digest::Digest;
+use engine::failure::Failure;
+use engine::files::dockerignore::Patterns;
+use engine::files::{FileSet, Query, Rules};
+use engine::manifest::{Manifest, Source};
+use engine::receipt::{Output, Receipt};
+use engine::run::{Job, Pool};
+use engine::step::{Kind, StepId};
+use engine::verdict::{Difference, Observation, Reason};
+use serde::{Deserialize, Serialize};
+
+use super::cluster;
+use super::variables::{SecretValues, Variables};
+use super::{Belonging, Made, Scope, Step};
+use crate::context::Context;
+use crate::world::daemon::Daemon;
+use crate::world::docker::{self, Inventory};
+
+/// What later steps see of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// `sha256:` and 64 hexadecimal digits.
+    pub id: String,
+    /// `todo-chatbot/backend:3f9c1a77b2d0`: repository, and a tag that is a prefix of the ID.
+    pub reference: String,
+}
+
+/// The step `image:NAME`.
+pub struct ImageStep {
+    id: StepId,
+    definition: config::Image,
+    secrets: Arc<dyn SecretValues>,
+}
+
+/// All that goes into a build.
+struct Ingredients {
+    dockerfile: Vec<u8>,
+    files: FileSet,
+    args: BTreeMap<String, String>,
+    /// Image and, if the daemon has it, its ID.
+    bases: Vec<(String, Option<String>)>,
+    secrets: build_secrets::BuildSecrets,
+}
+
+impl ImageStep {
+    /// The image `name` of the graph file.
+    pub fn new(name: &str, definition: config::Image, secrets: Arc<dyn SecretValues>) -> Self {
+        Self { id: StepId::new(Kind::Image, name), definition, secrets }
+    }
+
+    /// The daemon that builds and keeps the image.
+    async fn daemon(&self, cx: &Context) -> Result<Daemon, Failure> {
+        match self.definition.daemon {
+            Place::Cluster => cx.world.node_daemon().await,
+            Place::Host => Daemon::of_host(),
+        }
+    }
+
+    async fn inventory(&self, cx: &Context) -> Result<Arc<Inventory>, Failure> {
+        cx.world.inventory(&self.daemon(cx).await?).await
+    }
+
+    async fn ingredients(&self, cx: &Context) -> Result<Ingredients, Failure> {
+        let definition = &self.definition;
+        let variables = Variables::look_up(cx, &*self.secrets, definition.build_args.values())?;
+        let mut args = BTreeMap::new();
+        for (name, value) in &definition.build_args {
+            args.insert(name.clone(), variables.expand(value)?);
+        }
+        let path = cx.workspace.root().join(&definition.dockerfile);
+        let dockerfile = fs::read(&path).map_err(|error| Failure::io("read the Dockerfile", &path, &error))?;
+        let parsed = buildkit::Dockerfile::parse(&String::from_utf8_lossy(&dockerfile));
+        let platform = definition.platform.clone().unwrap_or_else(|| format!("linux/{}", docker_architecture()));
+        let inventory = self.inventory(cx).await?;
+        let bases = parsed.base_images(&args, definition.target.as_deref(), &platform);
+        let bases = bases.into_iter().map(|base| {
+            let id = inventory.by_name(&base.name).map(|image| image.id.clone());
+            (base.name, id)
+        });
+        let secrets = build_secrets::read(cx, &*self.secrets, &definition.build_secrets)?;
+        Ok(Ingredients { dockerfile, files: self.files(cx).await?, args, bases: bases.collect(), secrets })
+    }
+
+    async fn files(&self, cx: &Context) -> Result<FileSet, Failure> {
+        let (gatherer, context) = (Arc::clone(&cx.gatherer), self.context(cx));
+        let (name, dockerfile) = (self.id.file_stem(), cx.workspace.root().join(&self.definition.dockerfile));
+        let look = move || {
+            let ignore = Patterns::load(&context, &dockerfile)?;
+            gatherer.gather(&Query { name, root: context, rules: Rules::Context { ignore } })
+        };
+        let gathered = tokio::task::spawn_blocking(look).await;
+        let gathered = gathered.map_err(|error| Failure::step("could not look at the files").because(error))??;
+        Ok(gathered.files)
+    }
+
+    fn context(&self, cx: &Context) -> PathBuf {
+        cx.workspace.root().join(&self.definition.context)
+    }
+
+    fn manifest(&self, cx: &Context, ingredients: &Ingredients) -> Manifest {
+        let definition = &self.definition;
+        let mut manifest = Manifest::new(self.id.clone());
+        if definition.daemon == Place::Cluster
+            && let Some(cluster) = cx.output(&StepId::cluster())
+        {
+            manifest.digest(Source::Upstream, "cluster", cluster.digest);
+        }
+        manifest.value(Source::Definition, "repository", &definition.repository);
+        manifest.value(Source::Definition, "target", definition.target.as_deref().unwrap_or_default());
+        manifest.value(Source::Definition, "platform", definition.platform.as_deref().unwrap_or_default());
+        for (name, value) in &ingredients.args {
+            manifest.value(Source::Definition, format!("build-args.{name}"), value);
+        }
+        for (name, id) in &ingredients.bases {
+            manifest.value(Source::BaseImage, name, id.as_deref().map_or("not there yet", docker::short));
+        }
+        ingredients.secrets.add_to(&mut manifest);
+        let dockerfile = definition.dockerfile.display().to_string();
+        manifest.digest(Source::File, dockerfile, Digest::of_bytes(&ingredients.dockerfile));
+        manifest.files(definition.context.display().to_string(), &ingredients.files);
+        manifest
+    }
+}
+
+#[async_trait]
+impl Step for ImageStep {
+    fn id(&self) -> &StepId {
+        &self.id
+    }
+
+    fn pool(&self) -> Pool {
+        Pool::Builds
+    }
+
+    fn lock_name(&self, cx: &Context) -> Result<String, Failure> {
+        let daemon = match self.definition.daemon {
+            Place::Cluster => cx.facts::<cluster::Facts>(&StepId::cluster())?.uid,
+            Place::Host => "host".to_owned(),
+        };
+        Ok(format!("image {} of {daemon}", self.definition.repository))
+    }
+
+    async fn gather(&self, cx: &Context) -> Result<Manifest, Failure> {
+        Ok(self.manifest(cx, &self.ingredients(cx).await?))
+    }
+
+    async fn observe(&self, cx: &Context, receipt: &Receipt) -> Result<Observation, Failure> {
+        let Some(facts) = receipt.output.as_ref().and_then(|output| serde_json::from_value::<Facts>(output.facts.clone()).ok())
+        else {
+            return Ok(Observation::differs(Difference::Missing("its receipt does not say which image it is".into())));
+        };
+        let inventory = self.inventory(cx).await?;
+        Ok(match inventory.by_name(&facts.reference) {
+            Some(image) if image.id == facts.id => Observation::as_recorded(),
+            Some(image) => Observation::differs(Difference::Altered(format!(
+                "{} is another image now: {}",
+                facts.reference,
+                docker::short(&image.id)
+            ))),
+            None => Observation::differs(Difference::Missing(format!("{} is not in the daemon any more", facts.reference))),
+        })
+    }
+
+    async fn perform(&self, cx: &Context, job: &Job) -> Result<Made, Failure> {
+        let ingredients = self.ingredients(cx).await?;
+        if self.manifest(cx, &ingredients).key() != job.manifest.key() {
+            return Err(Failure::step(format!("the inputs of {} changed as its build began", self.id))
+                .help("run the same command again when they hold still"));
+        }
+        // BuildKit leaves secrets out of its own keys: without this it would take the old layers.
+        let only_secrets = |reason: &Reason| matches!(reason, Reason::Input(change) if change.source == Source::Secret);
+        let no_cache = job.verdict.reasons().iter().any(only_secrets);
+        let daemon = self.daemon(cx).await?;
+        let redactor = Arc::clone(&cx.redactor);
+        let build = docker::Build {
+            project: cx.project.clone(),
+            step: self.id.to_string(),
+            context: self.context(cx),
+            files: ingredients.files,
+            dockerfile: ingredients.dockerfile,
+            dockerfile_name: self.definition.dockerfile.display().to_string(),
+            target: self.definition.target.clone(),
+            platform: self.definition.platform.clone(),
+            args: ingredients.args,
+            secrets: ingredients.secrets.values(),
+            repository: self.definition.repository.clone(),
+            no_cache,
+            pull: false,
+            redact: Arc::new(move |text: &str| redactor.redact(text)),
+        };
+        let mut log = super::log::Log::create(cx, &self.id)?;
+        let building = docker::build(&daemon, build, |event| tell(cx, &self.id, &mut log, &event));
+        let built = tokio::select! {
+            built = building => built,
+            () = cx.cancel.cancelled() => return Err(Failure::interrupted()),
+        };
+        cx.world.forget_observations().await;
+        let built = built.map_err(|failure| failure.help(format!("the whole log is in {}", log.shown())))?;
+        let facts = Facts { id: built.id.clone(), reference: built.reference.clone() };
+        let summary = format!("{}, {} MB", docker::short(&built.id), built.size / 1_000_000);
+        let digest = Digest::of_bytes(format!("{} {}", facts.reference, facts.id).as_bytes());
+        Ok(Made { output: Output { facts: serde_json::json!(facts), digest }, observed: serde_json::Value::Null, summary })
+    }
+
+    async fn belongings(&self, cx: &Context, _: Scope) -> Result<Vec<Belonging>, Failure> {
+        let Ok(inventory) = self.inventory(cx).await else { return Ok(Vec::new()) };
+        let step = self.id.to_string();
+        let images = inventory.of_project(&cx.project, Some(&step));
+        let names = images.flat_map(|image| image.names.iter());
+        Ok(names.map(|name| Belonging { what: format!("image {name}"), kept: None }).collect())
+    }
+
+    async fn remove(&self, cx: &Context, _: Scope) -> Result<(), Failure> {
+        let daemon = self.daemon(cx).await?;
+        cx.world.forget_observations().await;
+        let inventory = cx.world.inventory(&daemon).await?;
+        let step = self.id.to_string();
+        for image in inventory.of_project(&cx.project, Some(&step)) {
+            docker::remove(&daemon, image).await?;
+        }
+        cx.world.forget_observations().await;
+        Ok(())
+    }
+}
+
+/// Tells what a build does, and logs all of it.
+fn tell(cx: &Context, step: &StepId, log: &mut super::log::Log, event: &buildkit::Event) {
+    use buildkit::Change;
+    match &event.change {
+        Change::Started => {
+            log.line(&format!("{} …", event.vertex));
+            cx.progress(step, event.vertex.to_string());
+        }
+        Change::Cached => log.line(&format!("{}: cached", event.vertex)),
+        Change::Wrote(line) => {
+            log.line(line);
+            cx.line(step, line);
+        }
+        Change::Advanced { what, current, total } if *total > 0 => {
+            cx.progress(step, format!("{} {what} {}%", event.vertex, current * 100 / total));
+        }
+        Change::Advanced { .. } => {}
+        Change::Completed(time) => log.line(&format!("{}: {:.1}s", event.vertex, time.as_secs_f64())),
+        Change::Failed(message) => log.line(&format!("{}: {message}", event.vertex)),
+    }
+}
+
+/// The architecture of this machine in docker's words.
+fn docker_architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
