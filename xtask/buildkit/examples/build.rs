@@ -23,9 +23,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     list(&root, Path::new(""), &mut entries)?;
     let mut request = Request::new(Context::new(root, folder.clone(), entries)?, fs::read(dockerfile)?);
     request.tags.push(tag.clone());
-    request.build_args = build_args.iter().filter_map(|pair| pair.split_once('=')).map(|(n, v)| (n.into(), v.into())).collect();
+    request.build_args =
+        build_args.iter().filter_map(|pair| pair.split_once('=')).map(|(n, v)| (n.into(), v.into())).collect();
     let endpoint = Endpoint::Unix(PathBuf::from("/var/run/docker.sock"));
-    let built = build(&endpoint, request, |event| eprintln!("{:?} {}: {:?}", event.line, event.vertex, event.change)).await?;
+    let built =
+        build(&endpoint, request, |event| eprintln!("{:?} {}: {:?}", event.line, event.vertex, event.change)).await?;
     eprintln!("sent {} files, {} bytes", built.sent.files, built.sent.bytes);
     println!("{}", built.image_id);
     Ok(())

@@ -16,7 +16,7 @@ use secrecy::SecretSlice;
 use serde::Deserialize;
 use tokio::task::JoinSet;
 
-use crate::cause::classify;
+use crate::cause::{Subject, classify};
 use crate::context::Context;
 use crate::dockerfile::Dockerfile;
 use crate::endpoint::Endpoint;
@@ -117,7 +117,7 @@ pub async fn build(endpoint: &Endpoint, request: Request, mut on_event: impl FnM
     let mut tasks = JoinSet::new();
 
     let uri = request.uri(&session);
-    let Request { context, dockerfile: text, target, secrets, .. } = request;
+    let Request { context, dockerfile: text, target, build_args, secrets, .. } = request;
     let files = Arc::new(FileSync::new(context, &text));
     let services = Arc::new(Services { files: Arc::clone(&files), secrets });
     session::open(endpoint, &session, services, &mut tasks).await?;
@@ -156,7 +156,10 @@ pub async fn build(endpoint: &Endpoint, request: Request, mut on_event: impl FnM
         return Err(error);
     }
     match (failure, image_id) {
-        (Some(message), _) => Err(classify(message, target.as_deref(), &dockerfile, progress.failed())),
+        (Some(message), _) => {
+            let subject = Subject { dockerfile: &dockerfile, target: target.as_deref(), build_args: &build_args };
+            Err(classify(&message, &subject, progress.failed()))
+        }
         (None, Some(image_id)) => Ok(Built { image_id, sent: files.sent() }),
         (None, None) => Err(Error::NoImage),
     }

@@ -67,13 +67,9 @@ impl Dockerfile {
         dockerfile
     }
 
-    /// The line, from 1, of the instruction that BuildKit calls `vertex`: `[builder 3/7] RUN make`,
-    /// `[internal] load metadata for docker.io/library/debian:12`.
+    /// The line, from 1, of the instruction that BuildKit calls `vertex`, `[builder 3/7] RUN make`;
+    /// for the internal ones there is none.
     pub fn line_of(&self, vertex: &str) -> Option<usize> {
-        if let Some(image) = vertex.strip_prefix("[internal] load metadata for ") {
-            let from = |stage: &&Stage| is_name_of(image, &stage.base);
-            return self.stages.iter().find(from).map(|stage| stage.instructions[0].line);
-        }
         let (place, command) = vertex.strip_prefix('[')?.split_once("] ")?;
         let (mut names, numbers) = place.rsplit_once(' ').unwrap_or(("", place));
         let (number, total) = numbers.split_once('/')?;
@@ -110,17 +106,6 @@ impl Dockerfile {
 /// Whether BuildKit makes a step of its own out of the instruction, and so counts it.
 fn is_counted(instruction: &Instruction) -> bool {
     matches!(instruction.keyword.as_str(), "RUN" | "COPY" | "ADD" | "WORKDIR")
-}
-
-/// Whether `full`, with registry and tag, is what `written` stands for.
-fn is_name_of(full: &str, written: &str) -> bool {
-    let with_tag = |name: &str| {
-        let last = name.rsplit('/').next().unwrap_or(name);
-        if last.contains([':', '@']) { name.to_owned() } else { format!("{name}:latest") }
-    };
-    let full = with_tag(full);
-    let written = with_tag(written);
-    full == written || full == format!("docker.io/{written}") || full == format!("docker.io/library/{written}")
 }
 
 fn instructions(text: &str) -> Vec<Instruction> {
@@ -230,10 +215,9 @@ RUN ["/a"]
 
     #[test]
     fn a_single_stage_has_no_name_in_vertices() {
-        let dockerfile = Dockerfile::parse("FROM docker.io/library/debian\nRUN a\nRUN b\n");
+        let dockerfile = Dockerfile::parse("FROM debian\nRUN a\nRUN b\n");
         assert_eq!(dockerfile.line_of("[3/3] RUN b"), Some(3));
         assert_eq!(dockerfile.line_of("[ 2/12] RUN a"), None);
-        assert_eq!(dockerfile.line_of("[internal] load metadata for docker.io/library/debian:latest"), Some(1));
     }
 
     #[test]

@@ -117,12 +117,12 @@ impl Endpoint {
 }
 
 fn tls_config(ca: &Path, cert: &Path, key: &Path) -> Result<ClientConfig, Error> {
-    let unfit = |path: &Path, e: &dyn fmt::Display| Error::Tls {
-        subject: path.display().to_string(),
-        message: e.to_string(),
-    };
+    let unfit =
+        |path: &Path, e: &dyn fmt::Display| Error::Tls { subject: path.display().to_string(), message: e.to_string() };
     let certificates = |path: &Path| {
-        CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(|e| unfit(path, &e))
+        CertificateDer::pem_file_iter(path)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|e| unfit(path, &e))
     };
     let mut roots = RootCertStore::empty();
     for certificate in certificates(ca)? {

@@ -140,7 +140,9 @@ impl fmt::Display for Error {
             Self::Tls { subject, message } => write!(f, "{subject}: {message}"),
             Self::NoBuildKit { message } => write!(f, "the docker daemon offers no BuildKit: {message}"),
             Self::Refused { status, message } => write!(f, "the docker daemon refused ({status}): {message}"),
-            Self::Broken { doing, message } => write!(f, "the connection to the docker daemon broke {doing}: {message}"),
+            Self::Broken { doing, message } => {
+                write!(f, "the connection to the docker daemon broke {doing}: {message}")
+            }
             Self::Context { path, reason } => write!(f, "`{path}` in the build context {reason}"),
             Self::Read { path, source } => write!(f, "could not read {}: {source}", path.display()),
             Self::ChangedDuringBuild { path } => write!(f, "`{path}` changed during the build"),

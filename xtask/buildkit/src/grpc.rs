@@ -63,7 +63,9 @@ impl Status {
         let escaped: String = self
             .message
             .bytes()
-            .map(|b| if matches!(b, b' '..=b'~') && b != b'%' { char::from(b).to_string() } else { format!("%{b:02X}") })
+            .map(
+                |b| if matches!(b, b' '..=b'~') && b != b'%' { char::from(b).to_string() } else { format!("%{b:02X}") },
+            )
             .collect();
         if let Ok(message) = HeaderValue::from_str(&escaped) {
             trailers.insert("grpc-message", message);

@@ -1,7 +1,7 @@
 //! The health service: the daemon asks now and then whether the session still answers.
 
-use bollard_buildkit_proto::health::health_check_response::ServingStatus;
 use bollard_buildkit_proto::health::HealthCheckResponse;
+use bollard_buildkit_proto::health::health_check_response::ServingStatus;
 
 use crate::grpc::{Answer, unary};
 

@@ -19,7 +19,8 @@ pub(crate) async fn get_secret(secrets: &Secrets, request: Request<Incoming>) ->
     unary(asked.and_then(|asked| {
         let asked = asked.unwrap_or_default();
         // BuildKit goes on without a secret only if told that it was not found.
-        let secret = secrets.get(&asked.id).ok_or_else(|| Status::not_found(format!("secret {} not found", asked.id)))?;
+        let secret =
+            secrets.get(&asked.id).ok_or_else(|| Status::not_found(format!("secret {} not found", asked.id)))?;
         Ok(GetSecretResponse { data: secret.expose_secret().to_vec() })
     }))
 }

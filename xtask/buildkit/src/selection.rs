@@ -132,13 +132,8 @@ mod tests {
     /// Sends `a/x`, `a/y.rs`, `b` and so on; `link>target` is a symbolic link.
     fn check(entries: &str, wanted: &Wanted, expected: &str) {
         let entries = entries.split(' ').map(|text| match text.split_once('>') {
-            Some((path, target)) => {
-                Entry { path: path.to_owned(), kind: Kind::Symlink { target: target.to_owned() } }
-            }
-            None => Entry {
-                path: text.to_owned(),
-                kind: Kind::File { executable: false, size: 0, digest: [0; 32] },
-            },
+            Some((path, target)) => Entry { path: path.to_owned(), kind: Kind::Symlink { target: target.to_owned() } },
+            None => Entry { path: text.to_owned(), kind: Kind::File { executable: false, size: 0, digest: [0; 32] } },
         });
         let context = Context::new(PathBuf::new(), String::new(), entries).unwrap();
         let entries = context.entries();
