@@ -43,7 +43,8 @@ pub struct Request {
     pub labels: BTreeMap<String, String>,
     /// Names to give to the image: `repository:tag`.
     pub tags: Vec<String>,
-    /// Runs every instruction again. Needed when only a secret changed: BuildKit's keys leave secrets out.
+    /// Runs every instruction again. Needed when only a secret changed: BuildKit's keys leave secrets out. It empties
+    /// the caches of `RUN --mount=type=cache` too.
     pub no_cache: bool,
     /// Asks the registries whether they have newer base images.
     pub pull: bool,
