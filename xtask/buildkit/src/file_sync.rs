@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bollard_buildkit_proto::fsutil::types::Packet;
 use bollard_buildkit_proto::fsutil::types::packet::PacketType;
-use bollard_buildkit_proto::fsutil::types::{Packet, Stat};
+use bytes::BytesMut;
 use hyper::Request;
 use hyper::body::Incoming;
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
@@ -162,10 +163,15 @@ struct Transfer<'a> {
 impl Transfer<'_> {
     fn run(&mut self, wanted: &Wanted) -> Result<(), Stop> {
         let selected = select(self.entries, wanted);
-        for at in &selected {
-            self.send(PacketType::PacketStat, 0, Some(self.entries[*at].stat()), Vec::new())?;
+        // Descriptions are small and many: sent one by one, the hand-over would cost more than the rest.
+        let mut buffer = BytesMut::new();
+        for stat in selected.iter().map(|at| Some(self.entries[*at].stat())).chain([None]) {
+            encode(&Packet { r#type: PacketType::PacketStat.into(), stat, ..Packet::default() }, &mut buffer);
+            if buffer.len() >= CHUNK {
+                self.pass_on(&mut buffer)?;
+            }
         }
-        self.send(PacketType::PacketStat, 0, None, Vec::new())?;
+        self.pass_on(&mut buffer)?;
         while let Some(packet) = self.packets.blocking_recv() {
             let packet = packet.map_err(Stop::Protocol)?;
             match packet.r#type() {
@@ -174,7 +180,7 @@ impl Transfer<'_> {
                     let at = at.ok_or_else(|| Stop::Protocol(Status::invalid_argument("no such file")))?;
                     self.send_file(packet.id, at)?;
                 }
-                PacketType::PacketFin => return self.send(PacketType::PacketFin, 0, None, Vec::new()),
+                PacketType::PacketFin => return self.send(PacketType::PacketFin, 0, Vec::new()),
                 PacketType::PacketErr => {
                     return Err(Stop::Protocol(Status::aborted(String::from_utf8_lossy(&packet.data))));
                 }
@@ -184,17 +190,22 @@ impl Transfer<'_> {
         Err(Stop::Gone)
     }
 
-    fn send(&self, kind: PacketType, id: u32, stat: Option<Stat>, data: Vec<u8>) -> Result<(), Stop> {
-        let packet = Packet { r#type: kind.into(), stat, id, data };
-        self.parts.blocking_send(Part::Message(encode(&packet))).map_err(|_| Stop::Gone)
+    fn send(&self, kind: PacketType, id: u32, data: Vec<u8>) -> Result<(), Stop> {
+        let mut buffer = BytesMut::new();
+        encode(&Packet { r#type: kind.into(), id, data, ..Packet::default() }, &mut buffer);
+        self.pass_on(&mut buffer)
+    }
+
+    fn pass_on(&self, buffer: &mut BytesMut) -> Result<(), Stop> {
+        self.parts.blocking_send(Part::Messages(buffer.split().freeze())).map_err(|_| Stop::Gone)
     }
 
     fn send_file(&self, id: u32, at: usize) -> Result<(), Stop> {
         match self.source {
-            Source::Memory(files) => self.send(PacketType::PacketData, id, None, files[at].clone())?,
+            Source::Memory(files) => self.send(PacketType::PacketData, id, files[at].clone())?,
             Source::Folder(root) => self.send_from_disk(id, root, &self.entries[at])?,
         }
-        self.send(PacketType::PacketData, id, None, Vec::new())
+        self.send(PacketType::PacketData, id, Vec::new())
     }
 
     fn send_from_disk(&self, id: u32, root: &Path, entry: &Entry) -> Result<(), Stop> {
@@ -218,7 +229,7 @@ impl Transfer<'_> {
             };
             left = left.checked_sub(read as u64).ok_or_else(changed)?;
             hasher.update(&buffer[..read]);
-            self.send(PacketType::PacketData, id, None, buffer[..read].to_vec())?;
+            self.send(PacketType::PacketData, id, buffer[..read].to_vec())?;
         }
         if left != 0 || <[u8; 32]>::from(hasher.finalize()) != digest {
             return Err(changed());

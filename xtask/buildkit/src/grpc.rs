@@ -76,20 +76,26 @@ impl Status {
 
 /// One part of a streamed answer.
 pub(crate) enum Part {
-    /// A message, already encoded by [`encode`].
-    Message(Bytes),
+    /// One or more messages, by [`encode`].
+    Messages(Bytes),
     /// The end. A stream without one counts as broken off.
     End(Status),
 }
 
-/// A message as it goes over the wire.
-pub(crate) fn encode(message: &impl Message) -> Bytes {
+/// Puts a message behind those in `buffer`, as it goes over the wire.
+pub(crate) fn encode(message: &impl Message, buffer: &mut BytesMut) {
     let length = message.encoded_len();
-    let mut buffer = BytesMut::with_capacity(PREFIX + length);
+    buffer.reserve(PREFIX + length);
     buffer.put_u8(0);
     buffer.put_u32(length as u32);
     // Encoding fails for lack of room only, and that was just made.
-    message.encode(&mut buffer).unwrap_or_default();
+    message.encode(buffer).unwrap_or_default();
+}
+
+/// A single message as it goes over the wire.
+fn encoded(message: &impl Message) -> Bytes {
+    let mut buffer = BytesMut::new();
+    encode(message, &mut buffer);
     buffer.freeze()
 }
 
@@ -137,7 +143,7 @@ impl Messages {
 pub(crate) fn stream(parts: mpsc::Receiver<Part>) -> Answer {
     let frames = ReceiverStream::new(parts).map(|part| {
         Ok::<_, Infallible>(match part {
-            Part::Message(bytes) => Frame::data(bytes),
+            Part::Messages(bytes) => Frame::data(bytes),
             Part::End(status) => Frame::trailers(status.trailers()),
         })
     });
@@ -147,7 +153,7 @@ pub(crate) fn stream(parts: mpsc::Receiver<Part>) -> Answer {
 /// Answers with one message, or with a status alone.
 pub(crate) fn unary<M: Message>(result: Result<M, Status>) -> Answer {
     let (message, status) = match result {
-        Ok(message) => (Some(encode(&message)), Status::ok()),
+        Ok(message) => (Some(encoded(&message)), Status::ok()),
         Err(status) => (None, status),
     };
     let frames = message.map(Frame::data).into_iter().chain([Frame::trailers(status.trailers())]);
@@ -162,13 +168,13 @@ fn answer(body: BoxBody<Bytes, Infallible>) -> Answer {
 
 #[cfg(test)]
 mod tests {
-    use super::{Status, encode};
+    use super::{Status, encoded};
     use bollard_buildkit_proto::health::HealthCheckResponse;
 
     #[test]
     fn a_message_goes_behind_its_length() {
-        assert_eq!(encode(&HealthCheckResponse { status: 1 })[..], [0, 0, 0, 0, 2, 8, 1]);
-        assert_eq!(encode(&HealthCheckResponse { status: 0 })[..], [0, 0, 0, 0, 0]);
+        assert_eq!(encoded(&HealthCheckResponse { status: 1 })[..], [0, 0, 0, 0, 2, 8, 1]);
+        assert_eq!(encoded(&HealthCheckResponse { status: 0 })[..], [0, 0, 0, 0, 0]);
     }
 
     #[test]

@@ -11,3 +11,4 @@ mod failures;
 mod fixture;
 mod options;
 mod run;
+mod tls;
