@@ -7,7 +7,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use http_body_util::Empty;
+use http_body_util::{BodyExt as _, Empty};
+use hyper::StatusCode;
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -19,6 +20,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
+use crate::build::daemon_message;
 use crate::error::Error;
 
 /// A docker daemon's address.
@@ -82,6 +84,25 @@ impl Endpoint {
                 Ok(Box::new(stream.map_err(|e| self.distrusted(&e))?))
             }
         }
+    }
+
+    /// Gets `path`, such as `/images/json`, without an API version in front: the daemon answers as its newest does,
+    /// and says in the header `api-version` which that is. One round trip on a connection of its own.
+    ///
+    /// # Errors
+    /// As [`Self::connect`], and [`Error::Refused`] for an answer other than 200.
+    pub async fn get(&self, path: &str) -> Result<hyper::Response<Bytes>, Error> {
+        const DOING: &str = "while asking it something";
+        let broken = |e: &dyn fmt::Display| Error::Broken { doing: DOING, message: e.to_string() };
+        let request = hyper::Request::get(path).header("host", "docker").body(Empty::new()).map_err(|e| broken(&e))?;
+        let mut tasks = JoinSet::new();
+        let response = self.send(request, DOING, &mut tasks).await?;
+        if response.status() != StatusCode::OK {
+            return Err(Error::Refused { status: response.status().as_u16(), message: daemon_message(response).await });
+        }
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.map_err(|e| broken(&e))?;
+        Ok(hyper::Response::from_parts(head, body.to_bytes()))
     }
 
     /// Sends one request without a body on a connection of its own, which `tasks` drives: when they are aborted, the

@@ -3,6 +3,7 @@
 //! Nothing in here knows of steps, receipts or verdicts.
 
 pub mod daemon;
+pub mod docker;
 pub mod kube_client;
 pub mod lines;
 pub mod machine;
