@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::error::Error;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bollard::errors::Error;
 use bollard::{API_DEFAULT_VERSION, Docker};
+use buildkit::Endpoint;
 use engine::digest::Digest;
 use engine::failure::Failure;
 use serde::Deserialize;
@@ -58,8 +60,9 @@ impl Daemon {
 
     fn from_settings(variable: &dyn Fn(&str) -> Option<String>, folder: &Path) -> Result<Self, Failure> {
         let in_docker_env = variable("MINIKUBE_ACTIVE_DOCKERD").is_some();
+        let plain = variable;
         let variable = |name: &str| {
-            if in_docker_env { variable(&format!("MINIKUBE_EXISTING_{name}")) } else { variable(name) }
+            if in_docker_env { plain(&format!("MINIKUBE_EXISTING_{name}")) } else { plain(name) }
         };
         if let Some(host) = variable("DOCKER_HOST") {
             let verify = variable("DOCKER_TLS_VERIFY").is_some();
@@ -68,7 +71,7 @@ impl Daemon {
         }
         match variable("DOCKER_CONTEXT").or_else(|| current_context(folder)) {
             Some(name) if name != "default" => Self::of_context(&name, folder),
-            _ => Ok(Self::Socket(SOCKET.into())),
+            _ => Ok(Self::Socket(default_socket(plain))),
         }
     }
 
@@ -135,13 +138,44 @@ impl Daemon {
         }
     }
 
+    /// The address in the form that builds and single requests take.
+    ///
+    /// # Errors
+    /// When the address is not `HOST:PORT`.
+    pub fn endpoint(&self) -> Result<Endpoint, Failure> {
+        let host_and_port = |address: &str| {
+            let (host, port) = address.rsplit_once(':')?;
+            let host = host.trim_start_matches('[').trim_end_matches(']');
+            Some((host.to_owned(), port.parse().ok()?))
+        };
+        let unclear = || {
+            Failure::environment(format!("the docker daemon's address `{self}` is not HOST:PORT"))
+                .help("write the port, too: 2376 by custom with TLS, 2375 without")
+        };
+        match self {
+            Self::Socket(path) => Ok(Endpoint::Unix(path.clone())),
+            Self::Plain(address) => {
+                let (host, port) = host_and_port(address).ok_or_else(unclear)?;
+                Ok(Endpoint::Tcp { host, port })
+            }
+            Self::Tls { address, certificates } => {
+                let (host, port) = host_and_port(address).ok_or_else(unclear)?;
+                let file = |name: &str| certificates.join(name);
+                Ok(Endpoint::Tls { host, port, ca: file("ca.pem"), cert: file("cert.pem"), key: file("key.pem") })
+            }
+        }
+    }
+
     /// The error for a request that did not get through, with what usually helps.
-    pub fn unreachable(&self, error: &Error) -> Failure {
+    pub fn unreachable(&self, error: &(dyn Error + 'static)) -> Failure {
         let failure = Failure::environment(format!("no docker daemon answers at {self}")).because_of(error);
         let Self::Socket(path) = self else { return failure };
         let text = failure.to_string();
         if text.contains("ermission denied") {
-            failure.help("add yourself to the group that may use it: `sudo usermod -aG docker $USER`, then log in anew")
+            let group = group_of(path).unwrap_or_else(|| "docker".to_owned());
+            failure.help(format!(
+                "add yourself to the group that may use it: `sudo usermod -aG {group} $USER`, then log in anew"
+            ))
         } else if path.exists() {
             failure.help("start it: `sudo systemctl start docker`, or open Docker Desktop")
         } else {
@@ -183,6 +217,24 @@ impl std::fmt::Display for Daemon {
             Self::Tls { address, .. } | Self::Plain(address) => f.write_str(address),
         }
     }
+}
+
+/// The name of the group that a file belongs to.
+fn group_of(path: &Path) -> Option<String> {
+    let gid = fs::metadata(path).ok()?.gid().to_string();
+    let groups = fs::read_to_string("/etc/group").ok()?;
+    let mut groups = groups.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    groups.find(|fields| fields.get(2) == Some(&gid.as_str())).map(|fields| fields[0].to_owned())
+}
+
+/// Where the daemon listens if nothing says so: the first socket that is there of a system-wide daemon, a rootless
+/// one, Docker Desktop and Colima; the first of them all if none is.
+fn default_socket(variable: &dyn Fn(&str) -> Option<String>) -> PathBuf {
+    let rootless = variable("XDG_RUNTIME_DIR").map(|folder| PathBuf::from(folder).join("docker.sock"));
+    let at_home = |path: &str| variable("HOME").map(|home| PathBuf::from(home).join(path));
+    let others = [rootless, at_home(".docker/run/docker.sock"), at_home(".colima/default/docker.sock")];
+    let mut candidates = [Some(PathBuf::from(SOCKET))].into_iter().chain(others).flatten();
+    candidates.find(|path| path.exists()).unwrap_or_else(|| SOCKET.into())
 }
 
 #[derive(Deserialize)]
@@ -286,6 +338,16 @@ mod tests {
         for (variables, folder, expected) in rows {
             assert_eq!(found(variables, folder), expected, "{variables:?}");
         }
+    }
+
+    #[test]
+    fn endpoints_are_host_and_port() {
+        let endpoint = |daemon: Daemon| daemon.endpoint().map(|e| e.to_string()).map_err(|failure| failure.message);
+        assert_eq!(endpoint(Daemon::Socket("/d.sock".into())), Ok("unix:///d.sock".into()));
+        assert_eq!(endpoint(Daemon::Plain("h:2375".into())), Ok("tcp://h:2375".into()));
+        assert_eq!(endpoint(Daemon::Plain("[::1]:2375".into())), Ok("tcp://[::1]:2375".into()));
+        let tls = Daemon::Tls { address: "far".into(), certificates: "/c".into() };
+        assert_eq!(endpoint(tls), Err("the docker daemon's address `far` is not HOST:PORT".into()));
     }
 
     #[tokio::test]
