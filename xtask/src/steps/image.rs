@@ -156,7 +156,8 @@ impl Step for ImageStep {
     }
 
     async fn observe(&self, cx: &Context, receipt: &Receipt) -> Result<Observation, Failure> {
-        let Some(facts) = receipt.output.as_ref().and_then(|output| serde_json::from_value::<Facts>(output.facts.clone()).ok())
+        let Some(facts) =
+            receipt.output.as_ref().and_then(|output| serde_json::from_value::<Facts>(output.facts.clone()).ok())
         else {
             return Ok(Observation::differs(Difference::Missing("its receipt does not say which image it is".into())));
         };
@@ -168,7 +169,9 @@ impl Step for ImageStep {
                 facts.reference,
                 docker::short(&image.id)
             ))),
-            None => Observation::differs(Difference::Missing(format!("{} is not in the daemon any more", facts.reference))),
+            None => {
+                Observation::differs(Difference::Missing(format!("{} is not in the daemon any more", facts.reference)))
+            }
         })
     }
 
@@ -210,7 +213,11 @@ impl Step for ImageStep {
         let facts = Facts { id: built.id.clone(), reference: built.reference.clone() };
         let summary = format!("{}, {} MB", docker::short(&built.id), built.size / 1_000_000);
         let digest = Digest::of_bytes(format!("{} {}", facts.reference, facts.id).as_bytes());
-        Ok(Made { output: Output { facts: serde_json::json!(facts), digest }, observed: serde_json::Value::Null, summary })
+        Ok(Made {
+            output: Output { facts: serde_json::json!(facts), digest },
+            observed: serde_json::Value::Null,
+            summary,
+        })
     }
 
     async fn belongings(&self, cx: &Context, _: Scope) -> Result<Vec<Belonging>, Failure> {

@@ -5,6 +5,9 @@
 
 pub mod cluster;
 pub mod command;
+pub mod image;
+pub mod local_secrets;
+pub mod log;
 mod of_graph_file;
 pub mod secrets;
 pub mod variables;
