@@ -26,7 +26,7 @@ use engine::verdict::{Difference, Observation};
 use secrecy::ExposeSecret as _;
 
 use crate::context::Context;
-use crate::steps::variables::{Origins, Variables};
+use crate::steps::variables::{SecretValues, Variables};
 use crate::steps::{Belonging, Made, Scope, Step};
 use crate::world::daemon::{Daemon, VARIABLES};
 use crate::world::process::{self, Command};
@@ -37,17 +37,17 @@ use made::Products;
 pub struct CommandStep {
     id: StepId,
     definition: config::Command,
-    secrets: Origins,
+    secrets: Arc<dyn SecretValues>,
 }
 
 impl CommandStep {
     /// The command `name` of the graph file.
-    pub fn new(name: &str, definition: config::Command, secrets: Origins) -> Self {
+    pub fn new(name: &str, definition: config::Command, secrets: Arc<dyn SecretValues>) -> Self {
         Self { id: StepId::new(Kind::Command, name), definition, secrets }
     }
 
     fn variables(&self, cx: &Context) -> Result<Variables, Failure> {
-        Variables::look_up(cx, &self.secrets, self.definition.run.iter().chain(self.definition.env.values()))
+        Variables::look_up(cx, &*self.secrets, self.definition.run.iter().chain(self.definition.env.values()))
     }
 
     fn folder(&self, cx: &Context) -> PathBuf {

@@ -13,12 +13,16 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use crate::context::Context;
-use crate::steps::secrets::Origin;
 use crate::world::git;
-use crate::world::machine_key::MachineKey;
 
-/// Where the values of each secrets step are.
-pub type Origins = BTreeMap<String, Origin>;
+/// Where secret values come from.
+pub trait SecretValues: Send + Sync {
+    /// The value of `key` of the secrets step `step`, and its keyed digest.
+    ///
+    /// # Errors
+    /// When there is no such value on this machine.
+    fn value(&self, cx: &Context, step: &str, key: &str) -> Result<(SecretString, Digest), Failure>;
+}
 
 /// A variable's worth.
 enum Value {
@@ -44,7 +48,7 @@ impl Variables {
     /// When one has no value: not in git, an environment variable that is not set, a step that has made nothing.
     pub fn look_up<'a>(
         cx: &Context,
-        secrets: &Origins,
+        secrets: &dyn SecretValues,
         templates: impl IntoIterator<Item = &'a Template>,
     ) -> Result<Self, Failure> {
         let mut values = BTreeMap::new();
@@ -102,7 +106,7 @@ fn no_value(reference: &Reference) -> Failure {
     Failure::step(format!("the variable ${{{reference}}} has no value here"))
 }
 
-fn look_up(cx: &Context, secrets: &Origins, reference: &Reference) -> Result<Value, Failure> {
+fn look_up(cx: &Context, secrets: &dyn SecretValues, reference: &Reference) -> Result<Value, Failure> {
     let image = |name: &str| cx.facts::<ImageFacts>(&StepId::new(Kind::Image, name));
     Ok(Value::Plain(match reference {
         Reference::Project => cx.project.clone(),
@@ -116,21 +120,10 @@ fn look_up(cx: &Context, secrets: &Origins, reference: &Reference) -> Result<Val
                 .help(format!("the graph file uses ${{env.{name}}}: set it"))
         })?,
         Reference::Secret { step, key } => {
-            let value = secret(cx, secrets, step, key)?;
-            let digest = MachineKey::of_this_user()?.digest(key, value.expose_secret().as_bytes());
+            let (value, digest) = secrets.value(cx, step, key)?;
+            // From here on it may turn up in what a child prints.
+            cx.redactor.learn(&value);
             return Ok(Value::Secret(value, digest));
         }
     }))
-}
-
-fn secret(cx: &Context, secrets: &Origins, step: &str, key: &str) -> Result<SecretString, Failure> {
-    let origin = secrets.get(step).ok_or_else(|| Failure::usage(format!("there is no secrets step `{step}`")))?;
-    // The redactor knows the values from here on: they may turn up in what a child prints.
-    let value = origin.values(cx)?.and_then(|values| values.get(key).cloned());
-    value.ok_or_else(|| {
-        let file = origin.from.display();
-        Failure::environment(format!("the secret {key} of secrets:{step} has no value on this machine"))
-            .because(format!("{file} gives it none"))
-            .help(format!("write it into {file}"))
-    })
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use engine::config::GraphFile;
+use engine::digest::Digest;
 use engine::event::Event;
 use engine::failure::{Class, Failure};
 use engine::files::Gatherer;
@@ -11,14 +12,23 @@ use engine::manifest::Manifest;
 use engine::receipt::Receipt;
 use engine::run::Job;
 use engine::verdict::{Reason, Verdict};
+use secrecy::SecretString;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::CommandStep;
+use super::{CommandStep, SecretValues};
 use crate::context::Context;
-use crate::steps::secrets::Origin;
 use crate::steps::{Made, Step};
 use crate::workspace::Workspace;
 use crate::world::World;
+
+/// Every secret is worth this.
+struct OneSecret(&'static str);
+
+impl SecretValues for OneSecret {
+    fn value(&self, _: &Context, _: &str, _: &str) -> Result<(SecretString, Digest), Failure> {
+        Ok((SecretString::from(self.0), Digest::of_bytes(self.0.as_bytes())))
+    }
+}
 
 struct Fixture {
     cx: Context,
@@ -34,7 +44,7 @@ fn fixture(lines: &str) -> Fixture {
     let secrets = "[secrets.todo]\nfrom = \"values-local.yaml\"\nkey = \"secrets\"\nobject = \"o\"\n";
     let cluster = "[cluster]\nprofile = \"p\"\n";
     let text = format!("project = \"demo\"\n{cluster}{secrets}[command.x]\n{lines}\n");
-    std::fs::write(folder.path().join("values-local.yaml"), "secrets:\n  KEY: correct horse\n").unwrap();
+    std::fs::write(folder.path().join("values-local.yaml"), "secrets: {}\n").unwrap();
     let path = folder.path().join("xtask.toml");
     std::fs::write(&path, &text).unwrap();
     let file: GraphFile = engine::config::load(&path).unwrap_or_else(|problems| panic!("{problems:?}"));
@@ -43,8 +53,7 @@ fn fixture(lines: &str) -> Fixture {
     let gatherer = Arc::new(Gatherer::new(workspace.state().join("stat-cache")));
     let world = Arc::new(World::of_context("p"));
     let cx = Context::new(workspace, "demo".into(), world, gatherer, 1, sender);
-    let origins = file.secrets.iter().map(|(name, secrets)| (name.clone(), Origin::of(secrets))).collect();
-    let step = CommandStep::new("x", file.commands["x"].clone(), origins);
+    let step = CommandStep::new("x", file.commands["x"].clone(), Arc::new(OneSecret("correct horse")));
     Fixture { cx, step, events, folder }
 }
 
