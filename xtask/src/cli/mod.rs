@@ -3,6 +3,7 @@
 //! One file per command; each has a `run` that is given the request and a [`session::Session`].
 
 pub mod deploy;
+pub mod env;
 pub mod explain;
 pub mod forecast;
 pub mod graph;
@@ -85,6 +86,8 @@ enum Command {
     Explain(explain::Request),
     /// The steps and what they need
     Graph(graph::Request),
+    /// Print what makes a shell's docker use the daemon that the pods' images come from
+    Env(env::Request),
     /// Run every test of this repository
     Test(test::Request),
 }
@@ -124,6 +127,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Problem> {
         Command::Status => status::run(&global).await,
         Command::Explain(request) => explain::run(&global, &request).await,
         Command::Graph(request) => graph::run(&global, &request),
+        Command::Env(request) => env::run(&global, &request).await,
         Command::Test(request) => test::run(&global, &request).await,
     }
 }

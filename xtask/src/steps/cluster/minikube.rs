@@ -21,6 +21,7 @@ use crate::context::Context;
 use crate::steps::{Belonging, Scope};
 use crate::world::daemon::Daemon;
 use crate::world::machine::Machine;
+use crate::world::minikube::mend;
 use crate::world::minikube::node::{self, Node};
 use crate::world::minikube::start::{Minikube, Told, Wanted, Work};
 use crate::world::minikube::{Home, Look, Profile, Ready};
@@ -162,6 +163,10 @@ impl<'a> Hands<'a> {
                 let ports: Vec<_> = self.wanted.ports.iter().filter_map(|port| Some(mapping(port)?.0)).collect();
                 self.require_free(&ports).await?;
                 self.call(Verb::Create).await
+            }
+            Look::NodeMissing(profile) => {
+                mend::forget_settings(&self.host, profile).await?;
+                self.call(Verb::BringBack).await
             }
             Look::NodePaused => node::unpause(&self.host, self.minikube.profile()).await,
             Look::ContextMissing(_) if !again => self.call(Verb::UpdateContext).await,

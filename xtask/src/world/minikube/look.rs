@@ -42,7 +42,7 @@ pub enum Look {
     /// minikube knows no such profile.
     NoProfile,
     /// There is a profile, but its node's container is gone.
-    NodeMissing,
+    NodeMissing(Profile),
     /// The container is there but does not run.
     NodeStopped(Node),
     /// Its processes are frozen.
@@ -68,7 +68,7 @@ impl Look {
         profile.require_usable()?;
         let node = Node::look(host, name).await?;
         match node.state {
-            State::Missing => return Ok(Self::NodeMissing),
+            State::Missing => return Ok(Self::NodeMissing(profile)),
             State::Stopped => return Ok(Self::NodeStopped(node)),
             State::Paused => return Ok(Self::NodePaused),
             State::Running => {}
@@ -111,7 +111,7 @@ impl Look {
     pub fn trouble(&self) -> Option<&'static str> {
         match self {
             Self::NoProfile => Some("is not there"),
-            Self::NodeMissing => Some("has lost its node"),
+            Self::NodeMissing(_) => Some("has lost its node"),
             Self::NodeStopped(_) => Some("is stopped"),
             Self::NodePaused => Some("is paused"),
             Self::DaemonSilent(_) => Some("runs, but its docker daemon does not answer"),
@@ -125,7 +125,7 @@ impl Look {
     pub fn cause(self) -> Option<Failure> {
         match self {
             Self::DaemonSilent(failure) | Self::ContextMissing(failure) | Self::ApiSilent(failure) => Some(failure),
-            Self::NoProfile | Self::NodeMissing | Self::NodeStopped(_) | Self::NodePaused | Self::Ready(_) => None,
+            Self::NoProfile | Self::NodeMissing(_) | Self::NodeStopped(_) | Self::NodePaused | Self::Ready(_) => None,
         }
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod home;
 pub mod look;
+pub mod mend;
 pub mod node;
 pub mod profile;
 pub mod progress;

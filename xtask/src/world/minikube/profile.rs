@@ -19,6 +19,8 @@ pub struct Profile {
     pub runtime: String,
     /// The Kubernetes version with its `v`: `v1.34.4`.
     pub kubernetes: String,
+    /// The image that its node is made from.
+    pub image: String,
     /// CPUs of the node.
     pub cpus: u32,
     /// Memory of the node in MiB.
@@ -109,6 +111,8 @@ impl Profile {
 struct File {
     driver: String,
     #[serde(default)]
+    kic_base_image: String,
+    #[serde(default)]
     memory: u64,
     #[serde(rename = "CPUs", default)]
     cpus: u32,
@@ -133,6 +137,7 @@ impl File {
             driver: self.driver,
             runtime: self.kubernetes_config.container_runtime,
             kubernetes: self.kubernetes_config.kubernetes_version,
+            image: self.kic_base_image,
             cpus: self.cpus,
             memory: self.memory,
             nodes: self.nodes.unwrap_or_default(),
