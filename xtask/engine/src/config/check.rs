@@ -9,9 +9,10 @@ use serde::Serialize;
 use super::mention::{Target, Why};
 use super::names::{HeaderName, Namespace, StepName};
 use super::ports::ServicePort;
-use super::reader::{Table, Value};
+use super::table::Table;
 use super::template::Template;
 use super::text::{Flaw, Form, Text};
+use super::value::Value;
 use crate::step::{Kind, StepId};
 
 /// A GET request through a port-forward, and what has to come back.
@@ -159,11 +160,8 @@ fn place(
         ),
         several => {
             let names: Vec<_> = several.iter().map(|deployment| deployment.step.to_string()).collect();
-            let release = several.iter().find(|deployment| deployment.step.kind == Kind::Release);
-            let help = match release {
-                Some(deployment) => format!("add release = \"{}\", or a namespace = \"...\"", deployment.step.name),
-                None => "add a namespace = \"...\"".to_owned(),
-            };
+            let help =
+                "name the one that it belongs to, release = \"...\", or its namespace, namespace = \"...\"".to_owned();
             let label = format!("which of {}?", super::nearest::listed(names.iter().map(String::as_str)));
             problem("it is not clear whose service this is", &label, help)
         }

@@ -5,9 +5,10 @@ use serde::Serialize;
 
 use super::names::Profile;
 use super::ports::PortMapping;
-use super::reader::{Table, Value};
+use super::table::Table;
 use super::text::{Flaw, Form, Text, serialize_as_text};
 use super::units::ByteSize;
+use super::value::Value;
 
 /// Who makes the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]

@@ -10,9 +10,10 @@ use serde::Serialize;
 use super::image::{DAEMONS, Daemon, default_daemon};
 use super::names::VariableName;
 use super::paths::Shape;
-use super::reader::{Table, Value};
+use super::table::Table;
 use super::template::{Reference, Template};
 use super::text::{Form, serialize_as_text};
+use super::value::Value;
 use crate::step::StepId;
 
 /// A command, what it reads and what it makes.

@@ -124,6 +124,15 @@ impl Diagnostic {
             let snippet = Snippet::source(self.source.text.as_str()).path(self.source.name.as_str());
             group = group.element(snippet.annotation(caret).annotations(remarks));
         }
+        if self.span.is_none() {
+            // One report each: within one, the renderer draws a gutter although there is no source beside it.
+            let help = self.help.iter().map(|help| Group::with_title(Level::HELP.primary_title(help.as_str())));
+            return std::iter::once(group)
+                .chain(help)
+                .map(|part| renderer.render(&[part]))
+                .collect::<Vec<_>>()
+                .join("\n");
+        }
         let help = self.help.iter().map(|help| Level::HELP.message(help.as_str()));
         renderer.render(&[group.elements(help)])
     }
@@ -131,8 +140,8 @@ impl Diagnostic {
     /// The span cut at the end of its first line: a caret under a whole table says no more than one under its start.
     fn visible(&self, span: &Range<usize>) -> Range<usize> {
         let text = &self.source.text;
-        let start = span.start.min(text.len());
-        let end = span.end.clamp(start, text.len());
+        let start = text.floor_char_boundary(span.start);
+        let end = text.ceil_char_boundary(span.end).max(start);
         let line = text[start..end].find('\n').map_or(end, |newline| start + newline);
         start..line
     }
@@ -162,7 +171,8 @@ pub fn render_all(diagnostics: &[Diagnostic], color: bool) -> String {
         text.push_str(&diagnostic.render(color));
         text.push_str("\n\n");
     }
-    if let Some(first) = sorted.first() {
+    // What is wrong with the file as a whole is one thing and names it.
+    if let Some(first) = sorted.iter().find(|diagnostic| diagnostic.span.is_some()) {
         let count = match sorted.len() {
             1 => "1 problem".to_owned(),
             many => format!("{many} problems"),

@@ -1,5 +1,6 @@
 //! The graph file as a whole.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
@@ -18,11 +19,13 @@ use super::image::Image;
 use super::manifests::Manifests;
 use super::mention::{Mention, Target, Why};
 use super::names::{ProjectName, StepName, VariableName};
-use super::reader::{Reading, Table, Value};
+use super::reading::Reading;
 use super::release::Release;
 use super::resolve;
 use super::secrets::Secrets;
 use super::syntax;
+use super::table::Table;
+use super::value::Value;
 use crate::step::{Kind, StepId};
 
 /// The graph file's name, at the workspace root.
@@ -192,6 +195,7 @@ impl GraphFile {
         match &mention.target {
             Target::Step(step) => Some(step.clone()),
             Target::Image(name) => self.maker_of_image(name),
+            Target::Bare(_) => None,
         }
     }
 
@@ -284,9 +288,13 @@ fn steps<T>(root: &Table<'_>, kind: Kind, read: impl Fn(&Table<'_>) -> Option<T>
         unnamed(value);
         return BTreeMap::new();
     }
+    // Keys right below [image] are one mistake, however many they are.
+    let told = Cell::new(false);
     let steps = value.map(|entry| {
         if !entry.raw().is_table() {
-            unnamed(entry);
+            if !told.replace(true) {
+                unnamed(entry);
+            }
             return None;
         }
         entry.key_text::<StepName>()?;

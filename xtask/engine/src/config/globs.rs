@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use globset::GlobBuilder;
 
 use super::paths::Shape;
-use super::reader::Value;
+use super::value::Value;
 
 /// The characters that make a path a pattern.
 const SPECIAL: [char; 4] = ['*', '?', '[', '{'];

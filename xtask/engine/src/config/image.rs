@@ -9,9 +9,10 @@ use serde::Serialize;
 use super::mention::{Target, Why};
 use super::names::{Repository, SecretKey, StepName, VariableName};
 use super::paths::Shape;
-use super::reader::{Table, Value};
+use super::table::Table;
 use super::template::{Reference, Template};
 use super::text::{Flaw, Form, Text};
+use super::value::Value;
 use crate::step::{Kind, StepId};
 
 /// The docker daemon that holds an image.
@@ -82,7 +83,7 @@ impl Image {
         let build_secrets = table.optional("build-secrets", "{ npm = { env = \"NPM_TOKEN\" } }", |value| {
             value.map(|entry| {
                 entry.key_text::<SecretKey>()?;
-                entry.table(SecretSource::read)
+                entry.like("{ env = \"NPM_TOKEN\" }").table(SecretSource::read)
             })
         });
         let daemon = table.optional("daemon", "\"cluster\"", |value| value.choice(&DAEMONS)).unwrap_or(Daemon::Cluster);

@@ -9,9 +9,10 @@ use serde::Serialize;
 use toml::de::DeValue;
 
 use super::mention::{Target, Why};
-use super::reader::{Table, Value};
 use super::release::ValuePath;
+use super::table::Table;
 use super::text::Form;
+use super::value::Value;
 use crate::step::Kind;
 
 /// An image in a chart's values.
@@ -135,7 +136,7 @@ impl ImageUse {
                     .report(problem.help(format!("write the whole path in quotes: \"{name}.image\" = \"backend\"")))
             }
             DeValue::Table(_) => entry.table(|table| Self::read_long(table, &path)),
-            _ => entry.wrong_type("the name of an image, or a table"),
+            _ => entry.like("\"backend\"").wrong_type("the name of an image, or a table"),
         }
     }
 
@@ -160,8 +161,10 @@ impl ImageUse {
                 let problem = table.problem("it is not clear which values take the image");
                 let problem = if named.is_empty() && !table.has("form") {
                     problem.label("neither a form nor value paths")
-                } else if table.has("form") && named.is_empty() {
+                } else if named.is_empty() {
                     return None;
+                } else if table.has("form") {
+                    problem.label("both a form and value paths")
                 } else {
                     problem.label("these do not make one whole image name")
                 };

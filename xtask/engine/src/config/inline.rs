@@ -7,8 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use toml::de::DeValue;
 
-use super::reader::Value;
 use super::template::{Reference, Template};
+use super::value::Value;
 
 /// A value, the strings in it with variables.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -6,8 +6,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::names::Namespace;
-use super::reader::{Table, Value};
+use super::table::Table;
 use super::text::Form;
+use super::value::Value;
 use crate::step::StepId;
 
 /// Manifests that are applied as they are, image references apart.

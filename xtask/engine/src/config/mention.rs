@@ -49,6 +49,8 @@ impl fmt::Display for Why {
 pub(crate) enum Target {
     Step(StepId),
     Image(String),
+    /// A name without its kind: always a mistake, kept until all steps are known and the right one can be told.
+    Bare(String),
 }
 
 /// One step names another at one place.

@@ -75,7 +75,7 @@ impl Rule {
 
     /// The name with what is not allowed replaced, if that makes it right.
     fn repaired(&self, text: &str) -> Option<String> {
-        let filler = self.also.chars().next()?;
+        let filler = self.also.chars().next().filter(|_| text.is_ascii())?;
         let text = if self.capitals { text.to_owned() } else { text.to_ascii_lowercase() };
         let right: String =
             text.chars().map(|character| if self.allows(character) { character } else { filler }).collect();
@@ -189,7 +189,13 @@ impl Text for Repository {
         for part in path.split('/') {
             component.check(part).map_err(|flaw| {
                 let inner = flaw.part.clone().unwrap_or(0..part.len());
-                Flaw { part: Some(at + inner.start..at + inner.end), ..flaw }
+                let lower = text.to_ascii_lowercase();
+                let help = if lower != text && Self::parse(&lower).is_ok() {
+                    Some(format!("write \"{lower}\""))
+                } else {
+                    Some(component.words())
+                };
+                Flaw { part: Some(at + inner.start..at + inner.end), help, ..flaw }
             })?;
             at += part.len() + 1;
         }

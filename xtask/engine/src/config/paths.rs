@@ -2,12 +2,14 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
 use super::diagnostic::Diagnostic;
 use super::nearest::nearest;
-use super::reader::{Reading, Value};
+use super::reading::Reading;
+use super::value::Value;
 use crate::step::StepId;
 
 /// What has to be at a path.
@@ -100,7 +102,11 @@ impl Expected {
         let found = match fs::metadata(&full) {
             Ok(found) => found,
             Err(_) if self.or.as_ref().is_some_and(|or| root.join(or).is_file()) => return None,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                // That the folder is not there is reported for the folder.
+                if self.shape == Shape::Dockerfile && !full.parent().is_some_and(Path::is_dir) {
+                    return None;
+                }
                 let what = match self.shape {
                     Shape::Folder => "folder",
                     Shape::File => "file",
@@ -117,6 +123,9 @@ impl Expected {
                         missing.label(format!("neither this nor {} is there", or.display())).help(help)
                     }
                     (None, Some(near)) => missing.help(format!("did you mean \"{near}\"?")),
+                    (None, None) if self.shape == Shape::Chart => {
+                        missing.help("a chart is a folder of the workspace; `helm pull --untar` puts one there")
+                    }
                     (None, None) => missing.help("paths are relative to the folder of the graph file"),
                 });
             }
@@ -158,7 +167,7 @@ impl Expected {
         let mut names: Vec<_> = names_in(&root.join(&there));
         names.sort();
         let right = nearest(wrong.as_os_str().to_str()?, names.iter().map(String::as_str))?;
-        let whole: PathBuf = there.join(right).join(parts.as_path());
+        let whole: PathBuf = there.join(right).components().chain(parts).collect();
         root.join(&whole).exists().then(|| whole.display().to_string())
     }
 }

@@ -13,8 +13,9 @@ use super::inline::Inline;
 use super::mention::{Target, Why};
 use super::names::{Namespace, ReleaseName, StepName};
 use super::paths::Shape;
-use super::reader::{Table, Value};
+use super::table::Table;
 use super::text::{Flaw, Form, Text, serialize_as_text};
+use super::value::Value;
 use crate::step::{Kind, StepId};
 
 /// A chart and what it is installed with.

@@ -13,7 +13,7 @@ use super::globs::is_pattern;
 use super::mention::{Mention, Target, Why};
 use super::nearest::{listed, nearest};
 use super::paths::{Expected, Shape};
-use super::reader::Reading;
+use super::reading::Reading;
 use super::secrets::As;
 use crate::step::{Kind, StepId};
 
@@ -99,39 +99,66 @@ fn mentioned(reading: &Reading<'_>, names: &Names, mention: &Mention) {
             reading.report::<()>(problem.help("remove it"));
         }
         Target::Step(step) if step.kind == Kind::Cluster || names.steps.contains(step) => {}
-        Target::Step(step) => {
-            let same_kind: Vec<_> = names.steps.iter().filter(|known| known.kind == step.kind).collect();
-            let near = nearest(&step.name, same_kind.iter().map(|known| known.name.as_str()));
-            let elsewhere = names.steps.iter().find(|known| known.name == step.name);
-            let whole = mention.why == Why::After;
-            let shown = |name: &str| if whole { format!("{}:{name}", step.kind.word()) } else { name.to_owned() };
-            let problem = problem(format!("there is no step {step}")).label("names nothing");
-            let word = step.kind.word();
-            reading.report::<()>(match (near, elsewhere) {
-                (Some(near), _) => problem.help(format!("did you mean \"{}\"?", shown(near))),
-                (None, Some(other)) if whole => problem.help(format!("did you mean \"{other}\"?")),
-                _ if same_kind.is_empty() => {
-                    problem.help(format!("the file declares no {word} step: add a table [{word}.{}]", step.name))
-                }
-                _ => {
-                    let known: Vec<_> = same_kind.iter().map(|known| shown(&known.name)).collect();
-                    problem.help(format!("the {word} steps are {}", listed(known.iter().map(String::as_str))))
-                }
-            });
-        }
+        Target::Step(step) => no_step(reading, names, mention, step),
         Target::Image(name) if names.images.contains(name) => {}
         Target::Image(name) => {
             let problem = problem(format!("there is no image {name}")).label("names nothing");
             let known = || names.images.iter().map(String::as_str);
             reading.report::<()>(match nearest(name, known()) {
-                Some(near) => problem.help(format!("did you mean \"{near}\"?")),
+                Some(near) => problem.help(did_you_mean(mention, name, near)),
                 None if names.images.is_empty() => {
                     problem.help(format!("the file declares no image: add a table [image.{name}]"))
                 }
-                None => problem.help(format!("the images are {}", listed(known()))),
+                None => problem.help(all_of("image", known())),
+            });
+        }
+        Target::Bare(name) => {
+            let problem = problem(format!("`{name}` is not a step")).label("its kind is missing");
+            let named = nearest(name, names.steps.iter().map(|step| step.name.as_str()));
+            let step = named.and_then(|named| names.steps.iter().find(|step| step.name == named));
+            reading.report::<()>(match step {
+                Some(step) => problem.help(format!("did you mean \"{step}\"?")),
+                None => problem.help("write KIND:NAME, for example \"image:backend\""),
             });
         }
     }
+}
+
+/// Reports a step that is not there.
+fn no_step(reading: &Reading<'_>, names: &Names, mention: &Mention, step: &StepId) {
+    let word = step.kind.word();
+    let same_kind: Vec<_> = names.steps.iter().filter(|known| known.kind == step.kind).collect();
+    let near = nearest(&step.name, same_kind.iter().map(|known| known.name.as_str()));
+    let elsewhere = names.steps.iter().find(|known| known.name == step.name);
+    let whole = mention.why == Why::After;
+    let problem = reading.at(mention.span.clone(), format!("there is no step {step}")).label("names nothing");
+    reading.report::<()>(match (near, elsewhere) {
+        (Some(near), _) if whole => problem.help(format!("did you mean \"{word}:{near}\"?")),
+        (Some(near), _) => problem.help(did_you_mean(mention, &step.name, near)),
+        (None, Some(other)) if whole => problem.help(format!("did you mean \"{other}\"?")),
+        _ if same_kind.is_empty() => {
+            problem.help(format!("the file declares no {word} step: add a table [{word}.{}]", step.name))
+        }
+        _ => problem.help(all_of(&format!("{word} step"), same_kind.iter().map(|known| known.name.as_str()))),
+    });
+}
+
+/// The mention with the right name in it.
+fn did_you_mean(mention: &Mention, wrong: &str, right: &str) -> String {
+    match &mention.why {
+        Why::Variable(variable) => {
+            let variable = variable.replacen(&format!(".{wrong}."), &format!(".{right}."), 1);
+            format!("did you mean `${{{variable}}}`?")
+        }
+        _ => format!("did you mean \"{right}\"?"),
+    }
+}
+
+/// All names that would have been right.
+fn all_of<'n>(what: &str, names: impl Iterator<Item = &'n str>) -> String {
+    let names: Vec<_> = names.collect();
+    let verb = if names.len() == 1 { format!("the only {what} is") } else { format!("the {what}s are") };
+    format!("{verb} {}", listed(names))
 }
 
 /// Reports each name that two steps claim.

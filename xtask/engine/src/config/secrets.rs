@@ -9,9 +9,10 @@ use serde::Serialize;
 
 use super::names::{SecretKey, SecretName};
 use super::paths::Shape;
-use super::reader::{Table, Value};
 use super::release::ValuePath;
+use super::table::Table;
 use super::text::{Flaw, Form, Text, serialize_as_text};
+use super::value::Value;
 use crate::step::StepId;
 
 /// How the values reach the cluster.
@@ -78,16 +79,17 @@ impl Secrets {
         if r#as == As::Values {
             let help = "remove this line, or remove as = \"values\"";
             table.refuse("object", "`object` names a Secret that is not made", "as = \"values\" makes none", help);
-        } else {
-            table.needs_cluster();
         }
+        // Also where no Secret is made: generated values that belong to kept data are found there.
+        table.needs_cluster();
         let from = from?;
         let example = match example {
             Some(path) => path,
             None if table.has("example") => return None,
             None => PathBuf::from(format!("{}.example", from.display())),
         };
-        if let Some(value) = table.value_of("from") {
+        // An example that is named has to be there, and says so itself.
+        if let Some(value) = table.value_of("from").filter(|_| !table.has("example")) {
             value.expect(&from, Shape::File, Some(example.clone()));
         }
         Some(Self {

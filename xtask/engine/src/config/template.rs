@@ -62,7 +62,8 @@ impl Reference {
             _ => {}
         }
         let (kind, rest) = words.split_once('.').unwrap_or((words, ""));
-        let unknown = |help: String| Err(Flaw::new("no such variable").help(help));
+        let message = format!("there is no variable `${{{words}}}`");
+        let unknown = |help: String| Err(Flaw::new("not a variable").message(message).help(help));
         match kind {
             "image" => match rest.rsplit_once('.') {
                 Some((name, "ref")) if !name.is_empty() => Ok(Self::ImageRef(name.to_owned())),
@@ -161,7 +162,8 @@ impl Text for Template {
                 at = dollar + 2;
             } else if let Some(inner) = rest.strip_prefix('{') {
                 let Some(length) = inner.find('}') else {
-                    let flaw = Flaw::new("`${` without its `}`").part(dollar..text.len());
+                    let flaw = Flaw::new("`${` without its `}`").message("a variable is not closed");
+                    let flaw = flaw.part(dollar..text.len());
                     return Err(flaw.help("close it with `}`, or write `$$` for a dollar sign"));
                 };
                 let range = dollar..dollar + length + 3;
@@ -173,7 +175,8 @@ impl Text for Template {
                 at = range.end;
                 parts.push(Part::Variable(Variable { reference, range }));
             } else {
-                let flaw = Flaw::new("a lone dollar sign").part(dollar..dollar + 1);
+                let flaw =
+                    Flaw::new("neither `$$` nor `${...}`").message("a lone dollar sign").part(dollar..dollar + 1);
                 return Err(flaw.help("write `$$` for a dollar sign, `${...}` for a variable; no shell reads this"));
             }
         }

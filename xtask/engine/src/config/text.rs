@@ -25,6 +25,8 @@ pub(crate) trait Text: Sized {
 /// What is wrong with a string.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Flaw {
+    /// What is wrong, where that is more than "`...` is not ...".
+    pub(crate) message: Option<String>,
     /// The words behind the caret.
     pub(crate) label: String,
     /// The part that is wrong, in bytes from the string's start; all of it if `None`.
@@ -35,7 +37,12 @@ pub(crate) struct Flaw {
 
 impl Flaw {
     pub(crate) fn new(label: impl Into<String>) -> Self {
-        Self { label: label.into(), part: None, help: None }
+        Self { message: None, label: label.into(), part: None, help: None }
+    }
+
+    pub(crate) fn message(mut self, message: impl Into<String>) -> Self {
+        self.message = Some(message.into());
+        self
     }
 
     pub(crate) fn part(mut self, part: Range<usize>) -> Self {

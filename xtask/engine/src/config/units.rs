@@ -40,7 +40,7 @@ impl Text for Duration {
                 "d" => 86_400_000,
                 "" => return Err(Flaw::new("a unit is missing").part(at..at + end).help(HELP)),
                 _ => {
-                    return Err(Flaw::new(format!("`{unit}` is no unit of time"))
+                    return Err(Flaw::new(format!("`{}` is no unit of time", unit.trim()))
                         .part(at + digits..at + end)
                         .help(HELP));
                 }

@@ -80,10 +80,11 @@ impl Graph {
         let mut needs: Needs = file.steps().into_iter().map(|step| (step, BTreeMap::new())).collect();
         for (by, on, why) in file.edges() {
             // A file with mistakes may name steps that are not there, or a step itself; both were reported.
-            if by != on && needs.contains_key(&on) {
-                if let Some(dependencies) = needs.get_mut(&by) {
-                    dependencies.entry(on).or_insert_with(BTreeSet::new).insert(why);
-                }
+            if by != on
+                && needs.contains_key(&on)
+                && let Some(dependencies) = needs.get_mut(&by)
+            {
+                dependencies.entry(on).or_insert_with(BTreeSet::new).insert(why);
             }
         }
         match sorted(&needs) {
