@@ -350,6 +350,28 @@ fn where_no_cache_can_be_kept_the_answer_is_the_same_and_a_note_says_so() {
     }
 }
 
+/// Linux has a second file system in memory at this place.
+#[cfg(target_os = "linux")]
+#[test]
+fn files_of_another_file_system_than_the_cache_are_read_every_time_and_a_note_says_so() {
+    use std::os::unix::fs::MetadataExt;
+
+    let folder = Folder::new();
+    let far = TempDir::new_in("/dev/shm").unwrap();
+    assert_ne!(far.path().metadata().unwrap().dev(), folder.root().metadata().unwrap().dev());
+    fs::write(far.path().join("a"), "1").unwrap();
+    let query = || Query { name: "far".to_owned(), root: far.path().to_owned(), rules: Rules::Tree };
+    let mut digests = Vec::new();
+    for contents in ["1", "1", "2"] {
+        fs::write(far.path().join("a"), contents).unwrap();
+        let found = folder.gatherer.gather(&query()).unwrap();
+        assert!(found.note.unwrap().contains("another file system"));
+        digests.push(found.files.digest());
+    }
+    assert_eq!(digests[0], digests[1]);
+    assert_ne!(digests[1], digests[2]);
+}
+
 #[test]
 fn several_at_once_do_not_disturb_each_other() {
     let folder = Folder::new();
