@@ -309,7 +309,7 @@ fn globs_that_cannot_be_meant_are_refused() {
 fn a_damaged_cache_changes_no_answer() {
     let folder = Folder::new();
     let right = folder.context("");
-    let cache = folder.all.path().join("cache/test");
+    let cache = folder.all.path().join("cache/test.stat");
     let whole = fs::read(&cache).unwrap();
     let check = |bytes: &[u8]| {
         fs::write(&cache, bytes).unwrap();
@@ -336,7 +336,7 @@ fn where_no_cache_can_be_kept_the_answer_is_the_same_and_a_note_says_so() {
     fs::create_dir(&full).unwrap();
     symlink("/dev/full", full.join("began")).unwrap();
     let taken = folder.all.path().join("taken");
-    fs::create_dir_all(taken.join("test/in-the-way")).unwrap();
+    fs::create_dir_all(taken.join("test.stat/in-the-way")).unwrap();
     for (cache, reason) in
         [(full, "No space left on device"), (folder.path("a-b/cache"), "Not a directory"), (taken, "directory")]
     {

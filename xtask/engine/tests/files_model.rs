@@ -125,14 +125,14 @@ fn perform(act: &Act, all: &Path) -> io::Result<()> {
         }
         Act::ForgetCache => fs::remove_dir_all(all.join("cache")),
         Act::TruncateCache(part) => {
-            let cache = fs::File::options().write(true).open(all.join("cache/model"))?;
+            let cache = fs::File::options().write(true).open(all.join("cache/model.stat"))?;
             cache.set_len(cache.metadata()?.len() * u64::from(*part) / 256)
         }
         Act::DamageCache(part) => {
-            let mut bytes = fs::read(all.join("cache/model"))?;
+            let mut bytes = fs::read(all.join("cache/model.stat"))?;
             let at = bytes.len() * usize::from(*part) / 256;
             bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte = !*byte);
-            fs::write(all.join("cache/model"), bytes)
+            fs::write(all.join("cache/model.stat"), bytes)
         }
     }
 }

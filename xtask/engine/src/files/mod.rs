@@ -47,8 +47,8 @@ const ATTEMPTS: usize = 3;
 /// Which files are asked for.
 #[derive(Debug, Clone)]
 pub struct Query {
-    /// What the stat cache is filed under: one for each step and purpose (`image-backend`, `command-openapi.outputs`).
-    /// Two queries under one name are answered right and slowly.
+    /// What the stat cache is filed under, a plain file name: one for each step and purpose (`image-backend`,
+    /// `command-openapi.outputs`). Two queries under one name are answered right and slowly.
     pub name: String,
     /// The directory that paths are relative to.
     pub root: PathBuf,
