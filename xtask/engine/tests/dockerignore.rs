@@ -118,7 +118,7 @@ fn a_line_that_is_no_pattern_is_named() {
     check(b"!", "backend/.dockerignore:1: not a pattern: `!`: `!` has no pattern behind it");
     check(
         b"a\r\nx*[b\r\n",
-        "backend/.dockerignore:2: not a pattern: `x*[b`: docker cannot make a regular expression of it",
+        "backend/.dockerignore:2: not a pattern: `x*[b`: the regular expression that docker makes of it is wrong, or has an escape like `\\x` that is not supported",
     );
     check(b"caf\xe9", "backend/.dockerignore:1: not a pattern: the line is not UTF-8");
     check(&[b'a'; 70_000], "backend/.dockerignore:1: not a pattern: the line is longer than 64 KiB");

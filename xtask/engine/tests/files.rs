@@ -309,7 +309,7 @@ fn globs_that_cannot_be_meant_are_refused() {
 fn a_damaged_cache_changes_no_answer() {
     let folder = Folder::new();
     let right = folder.context("");
-    let cache = folder.all.path().join("cache/test");
+    let cache = folder.all.path().join("cache/test.stat");
     let whole = fs::read(&cache).unwrap();
     let check = |bytes: &[u8]| {
         fs::write(&cache, bytes).unwrap();
@@ -336,7 +336,7 @@ fn where_no_cache_can_be_kept_the_answer_is_the_same_and_a_note_says_so() {
     fs::create_dir(&full).unwrap();
     symlink("/dev/full", full.join("began")).unwrap();
     let taken = folder.all.path().join("taken");
-    fs::create_dir_all(taken.join("test/in-the-way")).unwrap();
+    fs::create_dir_all(taken.join("test.stat/in-the-way")).unwrap();
     for (cache, reason) in
         [(full, "No space left on device"), (folder.path("a-b/cache"), "Not a directory"), (taken, "directory")]
     {
@@ -348,6 +348,31 @@ fn where_no_cache_can_be_kept_the_answer_is_the_same_and_a_note_says_so() {
         assert!(note.contains(reason), "{note}");
         assert!(note.contains(&*cache.to_string_lossy()), "{note}");
     }
+}
+
+/// Linux has a second file system in memory at this place.
+#[cfg(target_os = "linux")]
+#[test]
+fn files_of_another_file_system_than_the_cache_are_read_every_time_and_a_note_says_so() {
+    use std::os::unix::fs::MetadataExt;
+
+    let folder = Folder::new();
+    let far = TempDir::new_in("/dev/shm").unwrap();
+    if far.path().metadata().unwrap().dev() == folder.root().metadata().unwrap().dev() {
+        // Temporary folders are kept there too on this machine, and nothing is far from the cache.
+        return;
+    }
+    fs::write(far.path().join("a"), "1").unwrap();
+    let query = || Query { name: "far".to_owned(), root: far.path().to_owned(), rules: Rules::Tree };
+    let mut digests = Vec::new();
+    for contents in ["1", "1", "2"] {
+        fs::write(far.path().join("a"), contents).unwrap();
+        let found = folder.gatherer.gather(&query()).unwrap();
+        assert!(found.note.unwrap().contains("another file system"));
+        digests.push(found.files.digest());
+    }
+    assert_eq!(digests[0], digests[1]);
+    assert_ne!(digests[1], digests[2]);
 }
 
 #[test]

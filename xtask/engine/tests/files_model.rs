@@ -7,6 +7,8 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use engine::digest::Digest;
@@ -123,14 +125,14 @@ fn perform(act: &Act, all: &Path) -> io::Result<()> {
         }
         Act::ForgetCache => fs::remove_dir_all(all.join("cache")),
         Act::TruncateCache(part) => {
-            let cache = fs::File::options().write(true).open(all.join("cache/model"))?;
+            let cache = fs::File::options().write(true).open(all.join("cache/model.stat"))?;
             cache.set_len(cache.metadata()?.len() * u64::from(*part) / 256)
         }
         Act::DamageCache(part) => {
-            let mut bytes = fs::read(all.join("cache/model"))?;
+            let mut bytes = fs::read(all.join("cache/model.stat"))?;
             let at = bytes.len() * usize::from(*part) / 256;
             bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte = !*byte);
-            fs::write(all.join("cache/model"), bytes)
+            fs::write(all.join("cache/model.stat"), bytes)
         }
     }
 }
@@ -208,6 +210,39 @@ proptest! {
             prop_assert_eq!(now.changes_since(&before).is_empty(), same_but_directories(&now, &before));
             before = now;
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 12, failure_persistence: None, ..Config::default() })]
+
+    /// What is remembered from gatherings that ran while files changed under them must hold no lie once they rest.
+    #[test]
+    fn gatherings_during_changes_leave_no_lie_behind(
+        which in 0..4_usize,
+        acts in prop::collection::vec(act(), 200..300),
+    ) {
+        let all = tempfile::tempdir().unwrap();
+        let root = all.path().join("root");
+        fs::create_dir(&root).unwrap();
+        let gatherer = Gatherer::new(all.path().join("cache"));
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !done.load(Ordering::Relaxed) {
+                        let query = Query { name: "model".to_owned(), root: root.clone(), rules: rules(which) };
+                        // It may well find no moment of rest.
+                        let _ = gatherer.gather(&query);
+                    }
+                });
+            }
+            for act in acts.iter().filter(|act| !matches!(act, Act::Copy)) {
+                let _ = perform(act, all.path());
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        check(all.path(), which, 0)?;
     }
 }
 

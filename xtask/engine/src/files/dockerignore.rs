@@ -53,7 +53,7 @@ impl Patterns {
             let refuse = |reason: &str| {
                 Failure::usage(format!("{}:{}: not a pattern", path.display(), index + 1))
                     .because(reason)
-                    .help("correct or remove the line: docker refuses the file too")
+                    .help("write the path plainly, or with `*`, `**`, `?` and `[a-z]`; a `\\` takes the meaning from what follows it")
             };
             if line.len() >= LONGEST_LINE {
                 return Err(refuse("the line is longer than 64 KiB"));

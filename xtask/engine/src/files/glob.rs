@@ -59,8 +59,8 @@ impl Globs {
         self.set.is_match(path)
     }
 
-    /// Whether a file below the directory `path` could match. An `unwanted` directory is entered only where a glob
-    /// spells its name out.
+    /// Whether a file below the directory `path` could match. An `unwanted` directory is entered only for a glob that
+    /// leads there without a wildcard: `target/*.json`, but not `**/*.json` or `*/target/*.json`.
     pub fn may_match_below(&self, path: &str, unwanted: bool) -> bool {
         self.globs.iter().any(|glob| glob.may_match_below(path, unwanted))
     }
@@ -91,7 +91,7 @@ impl OneGlob {
         let directories = &parts[..parts.len() - 1];
         let special = |part: &&&str| part.contains(['*', '?', '[', ']', '{', '}', '\\']);
         // An alternative may hold a `/`, and then the components are not where they seem to be.
-        let splits = text.contains(['{', '\\']) || text.contains("[");
+        let splits = text.contains(['{', '[', '\\']);
         let fixed: Vec<String> =
             directories.iter().take_while(|part| !special(part)).map(|part| (*part).to_owned()).collect();
         let rest = &directories[fixed.len()..];

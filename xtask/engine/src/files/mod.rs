@@ -37,7 +37,8 @@ pub use rules::Rules;
 use crate::failure::Failure;
 use content::read_unread;
 use snapshot::Snapshot;
-use stat_cache::StatCache;
+use stat_cache::{Began, StatCache};
+use tree::Tree;
 use walk::{Trouble, Walk};
 
 /// How often a gathering starts anew because a file changed under it, before it gives up.
@@ -46,8 +47,8 @@ const ATTEMPTS: usize = 3;
 /// Which files are asked for.
 #[derive(Debug, Clone)]
 pub struct Query {
-    /// What the stat cache is filed under: one for each step and purpose (`image-backend`, `command-openapi.outputs`).
-    /// Two queries under one name are answered right and slowly.
+    /// What the stat cache is filed under, a plain file name: one for each step and purpose (`image-backend`,
+    /// `command-openapi.outputs`). Two queries under one name are answered right and slowly.
     pub name: String,
     /// The directory that paths are relative to.
     pub root: PathBuf,
@@ -67,6 +68,24 @@ pub struct Gathering {
 }
 
 /// Answers queries. Every call looks at the disk; calls may be made from several threads and processes at once.
+///
+/// ```
+/// use engine::files::{Gatherer, Query, Rules};
+///
+/// let folder = tempfile::tempdir()?;
+/// std::fs::create_dir(folder.path().join("chart"))?;
+/// std::fs::write(folder.path().join("chart/values.yaml"), "replicas: 1")?;
+///
+/// let gatherer = Gatherer::new(folder.path().join("cache"));
+/// let query = Query { name: "release-todo".to_owned(), root: folder.path().join("chart"), rules: Rules::Tree };
+/// let before = gatherer.gather(&query)?.files;
+/// std::fs::write(folder.path().join("chart/values.yaml"), "replicas: 2")?;
+/// let after = gatherer.gather(&query)?.files;
+///
+/// assert_ne!(after.digest(), before.digest());
+/// assert_eq!(after.changes_since(&before)[0].to_string(), "values.yaml changed");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Gatherer {
     cache: StatCache,
@@ -123,13 +142,25 @@ impl Gatherer {
         let mut tree = walk.tree()?;
         read_unread(&walk, &mut tree)?;
         let files = FileSet::new(tree.entries());
+        let note = far_from_cache(query, &tree, began.as_ref().ok());
         let unmatched = query.rules.unmatched(&files);
         let saved = began.and_then(|_| match Snapshot::new(&tree, &files, &rules, &unmatched) {
             Some(snapshot) => self.cache.save(&query.name, &snapshot),
             None => Ok(()),
         });
-        Ok(Gathering { files, unmatched, note: saved.err() })
+        Ok(Gathering { files, unmatched, note: saved.err().or(note) })
     }
+}
+
+/// Says so when the files' clock cannot be compared with the cache's, by which nothing is ever known to be at rest.
+fn far_from_cache(query: &Query, tree: &Tree, began: Option<&Began>) -> Option<String> {
+    let root = tree.directories.first()?;
+    (root.stamp.device != began?.device).then(|| {
+        format!(
+            "{} is on another file system than the stat cache, so all of its files are read every time",
+            query.root.display()
+        )
+    })
 }
 
 /// The answer of the time before.

@@ -18,7 +18,8 @@ pub enum Fault {
     NothingNegated,
     /// A class that does not end, an empty one, or a backslash with nothing behind it.
     Syntax,
-    /// Fine as a glob, but the regular expression that docker makes of it is none: the build would fail.
+    /// Fine as a glob, but the regular expression that docker makes of it is none, so that the build would fail as soon
+    /// as the pattern is tried; or it has an escape that we do not know.
     Expression,
 }
 
@@ -28,7 +29,9 @@ impl Fault {
         match self {
             Self::NothingNegated => "`!` has no pattern behind it",
             Self::Syntax => "a `[` without its `]`, an empty class, or a `\\` with nothing behind it",
-            Self::Expression => "docker cannot make a regular expression of it",
+            Self::Expression => {
+                "the regular expression that docker makes of it is wrong, or has an escape like `\\x` that is not supported"
+            }
         }
     }
 }
@@ -222,6 +225,7 @@ fn translate(text: &str) -> Result<Matcher, Fault> {
     }
     let mut found = Found::Exact;
     let mut expression = String::from("^");
+    // A byte order mark is not part of what docker translates.
     let mut chars = text.strip_prefix('\u{feff}').unwrap_or(text).chars().peekable();
     let mut first = true;
     while let Some(c) = chars.next() {

@@ -4,7 +4,7 @@
 //! | --- | --- | --- | --- |
 //! | [`Rules::Context`] | all that `.dockerignore` lets through | yes, `COPY` makes empty ones too | what `.dockerignore` excludes for good, and `.xtask` |
 //! | [`Rules::Tree`] | all | yes | [`NEVER_WALKED`] |
-//! | [`Rules::Globs`] | those that a glob matches | no | [`NEVER_WALKED`], unless a glob spells the name out |
+//! | [`Rules::Globs`] | those that a glob matches | no | [`NEVER_WALKED`], unless a glob leads there without a wildcard |
 //!
 //! A context has no list of its own, not even `.git`: what docker would send is what the image is made of, so that is
 //! what its key must say, and a build by hand gives the same image. The one exception is `.xtask`, this tool's state:

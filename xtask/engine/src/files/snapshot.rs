@@ -15,8 +15,22 @@ use super::file_set::{Counts, FileSet};
 use super::tree::{Content, Directory, File, Stamp, Tree};
 use crate::digest::Digest;
 
+/// The last character is the version of the layout, and of what is concluded from it.
 const MAGIC: [u8; 8] = *b"xtfiles1";
-const HEADER: usize = 160;
+
+// Where things are in the header.
+const SUM: usize = 8;
+const LENGTH: usize = 16;
+const RULES: usize = 24;
+const SET: usize = 56;
+const COUNTS: [usize; 3] = [88, 96, 104];
+const DIRECTORIES: usize = 112;
+const FILES: usize = 120;
+const UNMATCHED: usize = 128;
+const LISTS_PARENTS: usize = 136;
+
+// How long the header and each record are.
+const HEADER: usize = 144;
 const DIRECTORY: usize = 64;
 const FILE: usize = 48;
 const DIGEST: usize = 32;
@@ -91,18 +105,24 @@ impl Snapshot {
         bytes.extend(&text);
         bytes.extend(unmatched.as_bytes());
 
+        bytes[..MAGIC.len()].copy_from_slice(&MAGIC);
+        bytes[RULES..SET].copy_from_slice(rules.as_bytes());
+        bytes[SET..COUNTS[0]].copy_from_slice(set.digest().as_bytes());
         let counts = set.counts();
-        let mut header = Vec::with_capacity(HEADER);
-        header.extend(MAGIC);
-        put64(&mut header, &[0, bytes.len() as u64]);
-        header.extend(rules.as_bytes());
-        header.extend(set.digest().as_bytes());
-        put64(&mut header, &[counts.files, counts.directories, counts.bytes, tree.directories.len() as u64]);
-        put64(&mut header, &[files as u64, unmatched.len() as u64, u64::from(tree.lists_parents)]);
-        header.resize(HEADER, 0);
-        bytes[..HEADER].copy_from_slice(&header);
-        let sum = checksum(&bytes[16..]).to_le_bytes();
-        bytes[8..16].copy_from_slice(&sum);
+        for (at, number) in [
+            (LENGTH, bytes.len() as u64),
+            (COUNTS[0], counts.files),
+            (COUNTS[1], counts.directories),
+            (COUNTS[2], counts.bytes),
+            (DIRECTORIES, tree.directories.len() as u64),
+            (FILES, files as u64),
+            (UNMATCHED, unmatched.len() as u64),
+            (LISTS_PARENTS, u64::from(tree.lists_parents)),
+        ] {
+            set64(&mut bytes, at, number);
+        }
+        let sum = checksum(&bytes[LENGTH..]);
+        set64(&mut bytes, SUM, sum);
         Some(Self { bytes, directories: tree.directories.len(), files })
     }
 
@@ -110,13 +130,13 @@ impl Snapshot {
     pub(super) fn read(bytes: Vec<u8>) -> Option<Self> {
         let header = bytes.get(..HEADER)?;
         let right = header.starts_with(&MAGIC)
-            && u64_at(header, 16) == bytes.len() as u64
-            && u64_at(header, 8) == checksum(&bytes[16..]);
+            && u64_at(header, LENGTH) == bytes.len() as u64
+            && u64_at(header, SUM) == checksum(&bytes[LENGTH..]);
         if !right {
             return None;
         }
         let count = |at| usize::try_from(u64_at(header, at)).ok();
-        let (directories, files) = (count(112)?, count(120)?);
+        let (directories, files) = (count(DIRECTORIES)?, count(FILES)?);
         let records = directories.checked_mul(DIRECTORY)?.checked_add(files.checked_mul(FILE + DIGEST)?)?;
         (records.checked_add(HEADER)? <= bytes.len()).then_some(Self { bytes, directories, files })
     }
@@ -128,22 +148,22 @@ impl Snapshot {
 
     /// The digest of the rules by which it was made.
     pub(super) fn rules(&self) -> Digest {
-        self.digest_at(24)
+        self.digest_at(RULES)
     }
 
     /// The digest of the file set.
     pub(super) fn digest(&self) -> Digest {
-        self.digest_at(56)
+        self.digest_at(SET)
     }
 
     pub(super) fn counts(&self) -> Counts {
-        let [files, directories, bytes] = [88, 96, 104].map(|at| u64_at(&self.bytes, at));
+        let [files, directories, bytes] = COUNTS.map(|at| u64_at(&self.bytes, at));
         Counts { files, directories, bytes }
     }
 
     /// The globs that matched nothing.
     pub(super) fn unmatched(&self) -> Vec<String> {
-        let length = usize::try_from(u64_at(&self.bytes, 128)).unwrap_or_default();
+        let length = usize::try_from(u64_at(&self.bytes, UNMATCHED)).unwrap_or_default();
         let text = self.bytes.len().checked_sub(length).and_then(|start| self.bytes.get(start..)).unwrap_or_default();
         String::from_utf8_lossy(text).lines().map(str::to_owned).collect()
     }
@@ -233,7 +253,7 @@ impl Snapshot {
     /// All that was stored.
     pub(super) fn tree(&self) -> Tree {
         let directories = (0..self.directories).map(|index| self.whole_directory(index)).collect();
-        Tree { directories, lists_parents: u64_at(&self.bytes, 136) != 0 }
+        Tree { directories, lists_parents: u64_at(&self.bytes, LISTS_PARENTS) != 0 }
     }
 
     fn directory_bytes(&self, index: usize) -> &[u8; DIRECTORY] {
@@ -261,6 +281,10 @@ fn put32(bytes: &mut Vec<u8>, numbers: &[u32]) {
 
 fn put16(bytes: &mut Vec<u8>, numbers: &[u16]) {
     numbers.iter().for_each(|number| bytes.extend(number.to_le_bytes()));
+}
+
+fn set64(bytes: &mut [u8], at: usize, number: u64) {
+    bytes[at..at + 8].copy_from_slice(&number.to_le_bytes());
 }
 
 // Reading beyond the end gives 0: `read` has checked that the parts are there, and the checksum that they are right.

@@ -8,8 +8,18 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rustix::io::Errno;
+use rustix::process::Pid;
+
 use super::snapshot::Snapshot;
 use super::tree::Stamp;
+
+/// What the names of caches end with.
+const CACHE: &str = ".stat";
+/// What the names of caches that are being written end with, behind the process and a number.
+const TEMPORARY: &str = ".tmp";
+/// The file whose time is the beginning of the latest gathering.
+const BEGAN: &str = "began";
 
 /// When a gathering began, by the clock that stamps the files: the time that the file system itself gave to a file
 /// written at that moment. The system's clock is another one, finer and, over a network, somebody else's.
@@ -47,7 +57,7 @@ impl StatCache {
     ///
     /// The error is the reason why nothing can be cached.
     pub(super) fn begin(&self) -> Result<Began, String> {
-        let path = self.folder.join("began");
+        let path = self.folder.join(BEGAN);
         let stamp = || -> io::Result<Stamp> {
             let mut file = match File::create(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -89,14 +99,14 @@ impl StatCache {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        self.folder.join(format!("{name}{CACHE}"))
     }
 
     /// Removes what processes that are no more left half written.
     fn sweep(&self) {
         let Ok(listing) = fs::read_dir(&self.folder) else { return };
         for path in listing.flatten().map(|entry| entry.path()) {
-            if writer(&path).is_some_and(|pid| rustix::process::test_kill_process(pid).is_err()) {
+            if writer(&path).is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(Errno::SRCH)) {
                 // Another process may have been quicker.
                 let _ = fs::remove_file(&path);
             }
@@ -104,13 +114,11 @@ impl StatCache {
     }
 }
 
-const TEMPORARY: &str = ".tmp";
-
 /// The process that writes a temporary file.
-fn writer(path: &Path) -> Option<rustix::process::Pid> {
+fn writer(path: &Path) -> Option<Pid> {
     let name = path.file_name()?.to_str()?.strip_suffix(TEMPORARY)?;
     let (_, writer) = name.rsplit_once('.')?;
-    rustix::process::Pid::from_raw(writer.split_once('-')?.0.parse().ok()?)
+    Pid::from_raw(writer.split_once('-')?.0.parse().ok()?)
 }
 
 fn not_written(path: &Path, error: &io::Error) -> String {

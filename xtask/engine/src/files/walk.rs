@@ -122,82 +122,93 @@ impl Walk<'_> {
     fn list(&self, task: &Task) -> Result<Option<(Listing, Vec<Task>)>, Trouble> {
         let failed = |doing: &str, error: Errno| self.failed(doing, &task.path, error);
         let path = if task.path.is_empty() { "." } else { &task.path };
-        let handle = match rustix::fs::openat(self.root, path, DIRECTORY_FLAGS, Mode::empty()) {
-            Ok(handle) => handle,
+        let (handle, stat) = match rustix::fs::openat(self.root, path, DIRECTORY_FLAGS, Mode::empty()) {
+            Ok(handle) => {
+                let stat = rustix::fs::fstat(&handle);
+                (Some(handle), stat)
+            }
+            // What nobody wants may be closed to us, and then has nothing in it that could be brought back.
+            Err(Errno::ACCESS) if !task.wanted && !task.path.is_empty() => {
+                (None, rustix::fs::statat(self.root, path, AtFlags::SYMLINK_NOFOLLOW))
+            }
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
-            Err(Errno::ACCESS) if !task.wanted && !task.path.is_empty() => return Ok(None),
             Err(error) => return Err(failed("open", error)),
         };
-        let stat = rustix::fs::fstat(&handle).map_err(|error| failed("look at", error))?;
-        let stamp = Stamp::of(&stat);
-        let index = self.snapshot.and_then(|snapshot| position(snapshot, &task.path));
-        let mut directory = Directory {
+        let stamp = Stamp::of(&stat.map_err(|error| failed("look at", error))?);
+        let directory = Directory {
             path: task.path.clone(),
             fresh: self.is_fresh(&stamp),
             stamp,
             wanted: task.wanted,
             files: Vec::new(),
         };
-        let (mut children, mut tasks) = (Vec::new(), Vec::new());
+        let (mut listing, mut tasks) = (Listing { directory, children: Vec::new() }, Vec::new());
+        let Some(handle) = handle else { return Ok(Some((listing, tasks))) };
         for entry in Dir::read_from(&handle).map_err(|error| failed("list", error))? {
             let entry = entry.map_err(|error| failed("list", error))?;
             let name = entry.file_name().to_bytes();
-            if matches!(name, b"." | b"..") {
-                continue;
-            }
-            let Some(mut kind) = known_kind(entry.file_type()) else { continue };
-            let mut stat = None;
-            if kind == FileType::Unknown {
-                let found = self.stat(&handle, &task.path, name)?;
-                kind = found.kind();
-                stat = Some(found);
-            }
-            let text = text_of(name);
-            let path = join(&task.path, &text);
-            let judged = self.rules.judge(&path, &text, kind == FileType::Directory, &task.above);
-            if str::from_utf8(name).is_err() && (judged.wanted || judged.walk.is_some()) {
-                return Err(Trouble::Failed(self.not_text(&path)));
-            }
-            match kind {
-                FileType::Directory => {
-                    let Some(above) = judged.walk else { continue };
-                    let known = self.changed.is_some()
-                        && self.snapshot.is_some_and(|snapshot| position(snapshot, &path).is_some());
-                    // A known one is either unchanged or was queued at the start.
-                    if !known {
-                        tasks.push(Task { path, wanted: judged.wanted, above });
-                    }
-                    children.push(text);
-                }
-                FileType::RegularFile | FileType::Symlink if judged.wanted => {
-                    let stamp = match stat {
-                        Some(stamp) => stamp,
-                        None => self.stat(&handle, &task.path, name)?,
-                    };
-                    directory.files.push(File {
-                        name: text,
-                        fresh: self.is_fresh(&stamp),
-                        stamp,
-                        content: Content::Unread,
-                    });
-                }
-                _ => {}
+            if !matches!(name, b"." | b"..") {
+                tasks.extend(self.add(&handle, name, entry.file_type(), task, &mut listing)?);
             }
         }
+        let directory = &mut listing.directory;
         directory.files.sort_by(|a, b| a.name.cmp(&b.name));
-        children.sort();
-        if let (Some(snapshot), Some(index)) = (self.snapshot, index) {
-            take_over(snapshot, index, &mut directory);
+        if let Some(snapshot) = self.snapshot
+            && let Some(index) = position(snapshot, &task.path)
+        {
+            take_over(snapshot, index, directory);
         }
-        self.read_links(&handle, &mut directory)?;
-        Ok(Some((Listing { directory, children }, tasks)))
+        self.read_links(&handle, directory)?;
+        Ok(Some((listing, tasks)))
+    }
+
+    /// Adds one name of a directory to its listing; a directory that has to be walked gives a task.
+    fn add(
+        &self,
+        handle: &OwnedFd,
+        name: &[u8],
+        kind: FileType,
+        task: &Task,
+        listing: &mut Listing,
+    ) -> Result<Option<Task>, Trouble> {
+        let text = text_of(name);
+        let path = join(&task.path, &text);
+        // Not every file system tells the kinds in its listings.
+        let stamp = if kind == FileType::Unknown { Some(self.stat(handle, &path, name)?) } else { None };
+        let kind = stamp.map_or(kind, |stamp| stamp.kind());
+        // Sockets, pipes and devices are what a running program left there, not sources: they are not part of any
+        // file set, and what is built from one does not get them.
+        if !matches!(kind, FileType::Directory | FileType::RegularFile | FileType::Symlink) {
+            return Ok(None);
+        }
+        let judged = self.rules.judge(&path, &text, kind == FileType::Directory, &task.above);
+        if !judged.wanted && judged.walk.is_none() {
+            return Ok(None);
+        }
+        if str::from_utf8(name).is_err() {
+            return Err(Trouble::Failed(self.not_text(&path)));
+        }
+        if kind == FileType::Directory {
+            listing.children.push(text);
+            // One that was there before is either unchanged or was queued at the start.
+            let known =
+                self.changed.is_some() && self.snapshot.is_some_and(|snapshot| position(snapshot, &path).is_some());
+            return Ok(judged.walk.filter(|_| !known).map(|above| Task { path, wanted: judged.wanted, above }));
+        }
+        let stamp = match stamp {
+            Some(stamp) => stamp,
+            None => self.stat(handle, &path, name)?,
+        };
+        let file = File { name: text, fresh: self.is_fresh(&stamp), stamp, content: Content::Unread };
+        listing.directory.files.push(file);
+        Ok(None)
     }
 
     fn stat(&self, directory: &OwnedFd, path: &str, name: &[u8]) -> Result<Stamp, Trouble> {
         match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Stamp::of(&stat)),
-            Err(Errno::NOENT) => Err(Trouble::Unsettled(join(path, &text_of(name)))),
-            Err(error) => Err(self.failed("look at", &join(path, &text_of(name)), error)),
+            Err(Errno::NOENT) => Err(Trouble::Unsettled(path.to_owned())),
+            Err(error) => Err(self.failed("look at", path, error)),
         }
     }
 
@@ -268,12 +279,6 @@ impl Walk<'_> {
             .because("names are compared, stored and shown as text, and this one cannot be")
             .help("rename it, or have it ignored")
     }
-}
-
-/// The kinds that are looked at. Sockets, pipes and devices are what a running program left there, not sources:
-/// they are not part of any file set, and what is built from one does not get them.
-fn known_kind(kind: FileType) -> Option<FileType> {
-    matches!(kind, FileType::Directory | FileType::RegularFile | FileType::Symlink | FileType::Unknown).then_some(kind)
 }
 
 /// A name as text, each byte that is not UTF-8 replaced; for matching and for messages.
