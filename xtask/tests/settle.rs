@@ -3,7 +3,12 @@
 //! The cluster comes from `XTASK_TEST_CONTEXT` (a kubeconfig context). Its nodes need the images
 //! `registry.k8s.io/pause:3.10.1` and `local/debian:bookworm`. Every test has a namespace of its own.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test ends where something is not as it has to be")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where something is not as it has to be"
+)]
 
 mod support;
 
@@ -65,7 +70,8 @@ fn assert_says(failure: &Failure, says: &[&str]) {
 }
 
 fn container(image: &str, more: Value) -> Value {
-    let mut container = json!({"name": "app", "image": image, "imagePullPolicy": "Never", "resources": {"requests": {"cpu": "10m"}}});
+    let mut container =
+        json!({"name": "app", "image": image, "imagePullPolicy": "Never", "resources": {"requests": {"cpu": "10m"}}});
     for (key, value) in more.as_object().into_iter().flatten() {
         container[key] = value.clone();
     }
@@ -74,7 +80,12 @@ fn container(image: &str, more: Value) -> Value {
 
 #[tokio::test]
 async fn an_image_that_is_never_pulled() {
-    breaks("never-pull", container("local/none:1", json!({})), &["the image local/none:1 of pod app-", "is not in the cluster"]).await;
+    breaks(
+        "never-pull",
+        container("local/none:1", json!({})),
+        &["the image local/none:1 of pod app-", "is not in the cluster"],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -96,17 +107,25 @@ async fn an_image_that_the_registry_does_not_have() {
         my $b = $no ? '{\"errors\":[{\"code\":\"MANIFEST_UNKNOWN\",\"message\":\"manifest unknown\"}]}' : '{}'; \
         printf $c \"HTTP/1.1 %s\\r\\nDocker-Distribution-Api-Version: registry/2.0\\r\\nContent-Type: application/json\\r\\nContent-Length: %d\\r\\nConnection: close\\r\\n\\r\\n%s\", \
         $no ? '404 Not Found' : '200 OK', length $b, $no && 0 ? '' : $b; close $c }";
-    let listen = format!("use IO::Socket::INET; $s = IO::Socket::INET->new(LocalPort => 5000, Listen => 9, ReuseAddr => 1) or die; {registry}");
-    let pod = container(DEBIAN, json!({"command": ["perl", "-e", listen], "readinessProbe": {"tcpSocket": {"port": 5000}, "periodSeconds": 1}}));
+    let listen = format!(
+        "use IO::Socket::INET; $s = IO::Socket::INET->new(LocalPort => 5000, Listen => 9, ReuseAddr => 1) or die; {registry}"
+    );
+    let pod = container(
+        DEBIAN,
+        json!({"command": ["perl", "-e", listen], "readinessProbe": {"tcpSocket": {"port": 5000}, "periodSeconds": 1}}),
+    );
     settle(&namespace, &[deployment("registry", 1, pod)], &[(Kind::Deployment, "registry")]).await.expect("it starts");
     let service = json!({
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": "registry"},
         "spec": {"type": "NodePort", "selector": {"app": "registry"}, "ports": [{"port": 5000}]},
     });
-    let port = namespace.apply(&service).await["spec"]["ports"][0]["nodePort"].as_i64().expect("the Service got a port");
+    let port =
+        namespace.apply(&service).await["spec"]["ports"][0]["nodePort"].as_i64().expect("the Service got a port");
     let image = format!("127.0.0.1:{port}/none:1");
     let pod = container(&image, json!({"imagePullPolicy": "Always"}));
-    let failure = settle(&namespace, &[deployment("app", 1, pod)], &[(Kind::Deployment, "app")]).await.expect_err("there is no image");
+    let failure = settle(&namespace, &[deployment("app", 1, pod)], &[(Kind::Deployment, "app")])
+        .await
+        .expect_err("there is no image");
     assert_says(&failure, &[&format!("the image {image} of pod app-"), "manifest unknown"]);
     assert!(!failure.causes.iter().any(|cause| cause.contains(TIME)), "{failure:#?}");
     namespace.remove().await;
@@ -114,8 +133,14 @@ async fn an_image_that_the_registry_does_not_have() {
 
 #[tokio::test]
 async fn a_secret_that_is_missing() {
-    let variable = json!({"env": [{"name": "DATABASE_URL", "valueFrom": {"secretKeyRef": {"name": "nope", "key": "A"}}}]});
-    breaks("no-secret", container(PAUSE, variable), &["the Secret `nope` that pod app-", "does not exist", "the variable DATABASE_URL"]).await;
+    let variable =
+        json!({"env": [{"name": "DATABASE_URL", "valueFrom": {"secretKeyRef": {"name": "nope", "key": "A"}}}]});
+    breaks(
+        "no-secret",
+        container(PAUSE, variable),
+        &["the Secret `nope` that pod app-", "does not exist", "the variable DATABASE_URL"],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -125,7 +150,14 @@ async fn a_key_that_is_missing_in_a_secret() {
     let variable = json!({"env": [{"name": "URL", "valueFrom": {"secretKeyRef": {"name": "todo-secrets", "key": "DATABASE_URL"}}}]});
     let objects = [secret, deployment("app", 1, container(PAUSE, variable))];
     let failure = settle(&namespace, &objects, &[(Kind::Deployment, "app")]).await.expect_err("a key is missing");
-    assert_says(&failure, &["the Secret `todo-secrets` has no key DATABASE_URL that pod app-", "the variable URL", "its keys are DATABASE_URI"]);
+    assert_says(
+        &failure,
+        &[
+            "the Secret `todo-secrets` has no key DATABASE_URL that pod app-",
+            "the variable URL",
+            "its keys are DATABASE_URI",
+        ],
+    );
     assert!(!format!("{failure:?}").contains("no-value-is-shown"));
     namespace.remove().await;
 }
@@ -140,7 +172,9 @@ async fn a_secret_that_comes_late_is_waited_for() {
     let watch = Watch::begin(namespace.client(), scope, support::show_all()).await.expect("the cluster can be watched");
     namespace.apply(&deployment("app", 1, container(PAUSE, variable))).await;
     namespace.until_waiting("app", "CreateContainerConfigError").await;
-    namespace.apply(&json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "late"}, "stringData": {"A": "b"}})).await;
+    namespace
+        .apply(&json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "late"}, "stringData": {"A": "b"}}))
+        .await;
     watch.until_settled(&expected, Instant::now() + DEADLINE).await.expect("the kubelet tries again");
     namespace.remove().await;
 }
@@ -161,12 +195,22 @@ fn with_volume(volume: Value) -> Value {
 
 #[tokio::test]
 async fn a_volume_of_a_secret_that_is_missing() {
-    breaks("mount-secret", with_volume(json!({"secret": {"secretName": "nope"}})), &["the Secret `nope` that pod app-", "its volume `v`"]).await;
+    breaks(
+        "mount-secret",
+        with_volume(json!({"secret": {"secretName": "nope"}})),
+        &["the Secret `nope` that pod app-", "its volume `v`"],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_volume_of_a_config_map_that_is_missing() {
-    breaks("mount-map", with_volume(json!({"configMap": {"name": "nope"}})), &["the ConfigMap `nope` that pod app-", "its volume `v`"]).await;
+    breaks(
+        "mount-map",
+        with_volume(json!({"configMap": {"name": "nope"}})),
+        &["the ConfigMap `nope` that pod app-", "its volume `v`"],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -183,14 +227,20 @@ async fn a_claim_of_a_storage_class_that_is_missing() {
         "spec": {"storageClassName": "settle-fast", "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
     });
     let app = deployment("app", 1, with_volume(json!({"persistentVolumeClaim": {"claimName": "data"}})));
-    let failure = settle(&namespace, &[claim, app], &[(Kind::Deployment, "app")]).await.expect_err("nothing provisions it");
+    let failure =
+        settle(&namespace, &[claim, app], &[(Kind::Deployment, "app")]).await.expect_err("nothing provisions it");
     assert_says(&failure, &["StorageClass `settle-fast`, which does not exist"]);
     namespace.remove().await;
 }
 
 #[tokio::test]
 async fn a_command_that_is_not_in_the_image() {
-    breaks("no-command", container(DEBIAN, json!({"command": ["nosuch"]})), &["cannot start `nosuch`", "executable file not found"]).await;
+    breaks(
+        "no-command",
+        container(DEBIAN, json!({"command": ["nosuch"]})),
+        &["cannot start `nosuch`", "executable file not found"],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -204,7 +254,10 @@ async fn a_job_that_has_failed() {
         }}},
     });
     let failure = settle(&namespace, &[job], &[(Kind::Job, "migrate")]).await.expect_err("it fails");
-    assert_says(&failure, &["Job migrate failed as often as its backoffLimit allows", "exit code 7", "relation exists"]);
+    assert_says(
+        &failure,
+        &["Job migrate failed as often as its backoffLimit allows", "exit code 7", "relation exists"],
+    );
     namespace.remove().await;
 }
 
@@ -231,18 +284,27 @@ async fn a_container_that_needs_more_memory_than_its_limit() {
 
 #[tokio::test]
 async fn a_liveness_probe_that_kills() {
-    let pod = container(DEBIAN, json!({
-        "command": shell("echo up; exec sleep infinity"),
-        "livenessProbe": {"tcpSocket": {"port": 8000}, "periodSeconds": 1, "failureThreshold": 1},
-        "readinessProbe": {"tcpSocket": {"port": 8000}},
-    }));
-    breaks("liveness", pod, &["is killed again and again because its liveness probe fails", "connection refused"]).await;
+    let pod = container(
+        DEBIAN,
+        json!({
+            "command": shell("echo up; exec sleep infinity"),
+            "livenessProbe": {"tcpSocket": {"port": 8000}, "periodSeconds": 1, "failureThreshold": 1},
+            "readinessProbe": {"tcpSocket": {"port": 8000}},
+        }),
+    );
+    breaks("liveness", pod, &["is killed again and again because its liveness probe fails", "connection refused"])
+        .await;
 }
 
 #[tokio::test]
 async fn a_pod_that_asks_for_more_than_the_node_has() {
     let pod = container(PAUSE, json!({"resources": {"requests": {"cpu": "64"}}}));
-    breaks("room", pod, &["no node has room for pod app-", "Insufficient cpu: pod asks 64000m, node ", " are requested"]).await;
+    breaks(
+        "room",
+        pod,
+        &["no node has room for pod app-", "Insufficient cpu: pod asks 64000m, node ", " are requested"],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -282,7 +344,15 @@ async fn a_rollout_that_its_controller_gives_up() {
     let mut object = deployment("app", 1, container(DEBIAN, probe));
     object["spec"]["progressDeadlineSeconds"] = json!(5);
     let failure = settle(&namespace, &[object], &[(Kind::Deployment, "app")]).await.expect_err("nothing listens");
-    assert_says(&failure, &["its readiness probe fails", "GET /api/health on port 8000", "connection refused", "its progressDeadlineSeconds are over"]);
+    assert_says(
+        &failure,
+        &[
+            "its readiness probe fails",
+            "GET /api/health on port 8000",
+            "connection refused",
+            "its progressDeadlineSeconds are over",
+        ],
+    );
     namespace.remove().await;
 }
 
@@ -307,10 +377,13 @@ async fn a_probe_that_fails_until_the_deadline_is_named_with_its_answer() {
 async fn a_backend_that_restarts_until_its_database_is_ready_passes() {
     let namespace = Namespace::make("heals").await;
     let listen = "sleep 25; exec perl -e 'use IO::Socket::INET; $s = IO::Socket::INET->new(LocalPort => 5432, Listen => 5, ReuseAddr => 1) or die; close $c while $c = $s->accept'";
-    let database = container(DEBIAN, json!({
-        "command": shell(listen),
-        "readinessProbe": {"tcpSocket": {"port": 5432}, "periodSeconds": 1},
-    }));
+    let database = container(
+        DEBIAN,
+        json!({
+            "command": shell(listen),
+            "readinessProbe": {"tcpSocket": {"port": 5432}, "periodSeconds": 1},
+        }),
+    );
     let connect = "if ! (exec 3<>/dev/tcp/postgres/5432); then echo 'no database'; exit 1; fi; exec sleep infinity";
     let backend = container(DEBIAN, json!({"command": ["bash", "-c", connect], "env": []}));
     let service = json!({
@@ -322,7 +395,10 @@ async fn a_backend_that_restarts_until_its_database_is_ready_passes() {
     let settled = settled.expect("what heals is let heal");
     let backend = &settled.workloads[&Identity::new(Kind::Deployment, namespace.name(), "backend")];
     assert_eq!((backend.ready, backend.desired, backend.unchanged), (2, 2, false));
-    assert!(namespace.restarts("backend").await >= 3, "the backend was to crash at least three times in each pod or it proves nothing");
+    assert!(
+        namespace.restarts("backend").await >= 3,
+        "the backend was to crash at least three times in each pod or it proves nothing"
+    );
     namespace.remove().await;
 }
 
@@ -341,7 +417,8 @@ async fn a_changed_workload_is_told_from_an_unchanged_one() {
     let watch = Watch::begin(namespace.client(), scope, support::show_all()).await.expect("the cluster can be watched");
     namespace.apply(&changed).await;
     let settled = watch.until_settled(&expected, Instant::now() + DEADLINE).await.expect("the change rolls out");
-    let unchanged: Vec<bool> = expected.iter().map(|expected| settled.workloads[&expected.identity].unchanged).collect();
+    let unchanged: Vec<bool> =
+        expected.iter().map(|expected| settled.workloads[&expected.identity].unchanged).collect();
     assert_eq!(unchanged, [false, true]);
     namespace.remove().await;
 }
@@ -353,7 +430,8 @@ async fn only_what_was_changed_since_the_watch_began_fails_it() {
     let broken = |image: &str| deployment("old", 1, container(image, json!({})));
     let failure = settle(&namespace, &[broken("local/none:1")], &[(Kind::Deployment, "old")]).await;
     failure.expect_err("the old revision is broken");
-    let scope = Scope::release(namespace.name(), "todo").with([Identity::new(Kind::Deployment, namespace.name(), "old")]);
+    let scope =
+        Scope::release(namespace.name(), "todo").with([Identity::new(Kind::Deployment, namespace.name(), "old")]);
     let watch = Watch::begin(namespace.client(), scope, support::show_all()).await.expect("the cluster can be watched");
     // A hook is known by its release's label.
     let hook = json!({
@@ -371,7 +449,11 @@ async fn only_what_was_changed_since_the_watch_began_fails_it() {
 async fn progress_is_told_while_pods_start() {
     use futures_util::StreamExt;
     let namespace = Namespace::make("progress").await;
-    let scope = Scope::release(namespace.name(), "todo").with([Identity::new(Kind::Deployment, namespace.name(), "todo-backend")]);
+    let scope = Scope::release(namespace.name(), "todo").with([Identity::new(
+        Kind::Deployment,
+        namespace.name(),
+        "todo-backend",
+    )]);
     let watch = Watch::begin(namespace.client(), scope, support::show_all()).await.expect("the cluster can be watched");
     let mut progress = Box::pin(watch.progress());
     namespace.apply(&deployment("todo-backend", 2, container(PAUSE, json!({})))).await;
