@@ -3,6 +3,13 @@
 //! The cluster comes from `XTASK_TEST_CONTEXT` (a kubeconfig context). Its nodes need the images
 //! `registry.k8s.io/pause:3.10.1` and `local/debian:bookworm`. Every test has a namespace of its own.
 
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where something is not as it has to be"
+)]
+
 mod support;
 
 use std::time::{Duration, Instant};
@@ -269,7 +276,9 @@ async fn an_init_container_that_keeps_ending() {
 
 #[tokio::test]
 async fn a_container_that_needs_more_memory_than_its_limit() {
-    let eat = json!({"command": ["perl", "-e", "my $x = q(a) x 200000000; sleep 100"], "resources": {"limits": {"memory": "32Mi"}, "requests": {"cpu": "10m"}}});
+    // The probe keeps it from counting as ready between its start and its end.
+    let probe = json!({"exec": {"command": ["false"]}});
+    let eat = json!({"command": ["perl", "-e", "my $x = q(a) x 200000000; sleep 100"], "readinessProbe": probe, "resources": {"limits": {"memory": "32Mi"}, "requests": {"cpu": "10m"}}});
     breaks("memory", container(DEBIAN, eat), &["was killed for using more memory than its limit of 32Mi"]).await;
 }
 
@@ -280,6 +289,7 @@ async fn a_liveness_probe_that_kills() {
         json!({
             "command": shell("echo up; exec sleep infinity"),
             "livenessProbe": {"tcpSocket": {"port": 8000}, "periodSeconds": 1, "failureThreshold": 1},
+            "readinessProbe": {"tcpSocket": {"port": 8000}},
         }),
     );
     breaks("liveness", pod, &["is killed again and again because its liveness probe fails", "connection refused"])

@@ -3,6 +3,7 @@
 //! A step says what it reads, what it looks at in the world and how it changes the world; the engine decides when.
 //! A step prints nothing and never asks for another step's internals: it sees their outputs.
 
+pub mod check;
 pub mod cluster;
 pub mod command;
 pub mod image;

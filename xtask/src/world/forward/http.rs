@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use engine::failure::Failure;
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::Request;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use kube::Client;
+use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{At, connect};
+use super::{At, Trouble, connect};
 
 /// How much of a body is read: a check needs the beginning, not a download.
 const MOST: usize = 1 << 20;
@@ -33,29 +34,36 @@ pub struct Answer {
 ///
 /// # Errors
 /// When no pod is ready, does not take the connection, or does not answer in HTTP.
-pub async fn get(client: &Client, at: &At, path: &str, headers: &BTreeMap<String, String>) -> Result<Answer, Failure> {
+pub async fn get(
+    client: &Client,
+    at: &At,
+    path: &str,
+    headers: &BTreeMap<String, SecretString>,
+) -> Result<Answer, Trouble> {
     let failed = |pod: &str| Failure::step(format!("GET {path} of {at} got no answer from pod {pod}"));
     let connection = connect(client, at).await?;
     let pod = connection.pod;
-    let (mut sender, driver) =
-        http1::handshake(TokioIo::new(connection.stream)).await.map_err(|error| failed(&pod).because_of(&error))?;
+    let (mut sender, driver) = http1::handshake(TokioIo::new(connection.stream))
+        .await
+        .map_err(|error| Trouble::NotYet(failed(&pod).because_of(&error)))?;
     let mut request = Request::get(path).header("user-agent", "cargo-xtask");
     if !headers.keys().any(|name| name.eq_ignore_ascii_case("host")) {
         request = request.header("host", "localhost");
     }
     for (name, value) in headers {
-        request = request.header(name, value);
+        request = request.header(name, value.expose_secret());
     }
-    let request = request
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| Failure::usage(format!("GET {path} of {at} is no valid request")).because_of(&error))?;
+    let request = request.body(Empty::<Bytes>::new()).map_err(|error| {
+        Trouble::Never(Failure::usage(format!("GET {path} of {at} is no valid request")).because_of(&error))
+    })?;
     let begun = Instant::now();
     let answer = async {
-        let answer = sender.send_request(request).await.map_err(|error| failed(&pod).because_of(&error))?;
+        let answer =
+            sender.send_request(request).await.map_err(|error| Trouble::NotYet(failed(&pod).because_of(&error)))?;
         let status = answer.status().as_u16();
-        let body = Limited::new(answer.into_body(), MOST).collect().await;
-        let body = body.map_err(|error| {
-            Failure::step(format!("could not read the answer to GET {path} of {at}")).because(error)
+        let body = Limited::new(answer.into_body(), MOST).collect().await.map_err(|error| {
+            let failure = Failure::step(format!("could not read the answer to GET {path} of {at}"));
+            Trouble::NotYet(failure.because(error))
         })?;
         Ok(Answer { status, body: body.to_bytes(), took: begun.elapsed(), pod: pod.clone() })
     };
@@ -81,7 +89,7 @@ pub async fn get(client: &Client, at: &At, path: &str, headers: &BTreeMap<String
             biased;
             answer = &mut answer => return match (answer, first) {
                 // The kubelet's word is more exact than "connection closed".
-                (Err(_), Some(known)) => Err(known),
+                (Err(_), Some(known)) => Err(Trouble::NotYet(known)),
                 (answer, _) => answer,
             },
             failure = &mut refused, if first.is_none() => first = Some(failure),

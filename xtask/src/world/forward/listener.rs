@@ -74,10 +74,10 @@ impl Forward {
 async fn carry(client: &Client, at: &At, mut local: TcpStream) -> Result<(), Failure> {
     let mut connection = match connect(client, at).await {
         Ok(connection) => connection,
-        Err(failure) => {
+        Err(trouble) => {
             // Closing says so at once; the browser need not wait for its own timeout.
             let _ = local.shutdown().await;
-            return Err(failure);
+            return Err(trouble.into_failure());
         }
     };
     tokio::select! {

@@ -16,6 +16,24 @@ use k8s_openapi::api::core::v1::Pod;
 
 pub use resolve::{At, Port};
 
+/// Why there is no connection, or no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// Trying again will not help: there is no such Service or port.
+    Never(Failure),
+    /// It may help: pods are starting, or have just gone.
+    NotYet(Failure),
+}
+
+impl Trouble {
+    /// Either way, what went wrong.
+    pub fn into_failure(self) -> Failure {
+        match self {
+            Self::Never(failure) | Self::NotYet(failure) => failure,
+        }
+    }
+}
+
 /// A connection to a port of a pod.
 pub struct Connection {
     /// The bytes.
@@ -30,7 +48,7 @@ pub struct Connection {
 ///
 /// # Errors
 /// When there is no such Service or port, no pod behind it is ready, or the cluster does not answer.
-pub async fn connect(client: &Client, at: &At) -> Result<Connection, Failure> {
+pub async fn connect(client: &Client, at: &At) -> Result<Connection, Trouble> {
     let targets = resolve::resolve(client, at).await?;
     let pods: Api<Pod> = Api::namespaced(client.clone(), &at.namespace);
     let mut failure = Failure::step(format!("could not connect to {at}"));
@@ -47,5 +65,5 @@ pub async fn connect(client: &Client, at: &At) -> Result<Connection, Failure> {
             Err(error) => failure = failure.because(format!("pod {}: {error}", target.pod)),
         }
     }
-    Err(failure)
+    Err(Trouble::NotYet(failure))
 }

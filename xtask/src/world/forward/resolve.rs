@@ -13,6 +13,8 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::ListParams;
 use kube::{Api, Client};
 
+use super::Trouble;
+
 /// Which port of a Service.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Port {
@@ -71,30 +73,27 @@ pub struct Target {
 ///
 /// # Errors
 /// When there is no such Service or port, or no ready pod.
-pub async fn resolve(client: &Client, at: &At) -> Result<Vec<Target>, Failure> {
+pub async fn resolve(client: &Client, at: &At) -> Result<Vec<Target>, Trouble> {
     let services: Api<Service> = Api::namespaced(client.clone(), &at.namespace);
     let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), &at.namespace);
     let of_service = ListParams::default().labels(&format!("kubernetes.io/service-name={}", at.service));
     let (service, slices) = tokio::try_join!(services.get_opt(&at.service), slices.list(&of_service))
-        .map_err(|error| Failure::environment(format!("could not look up {at}")).because_of(&error))?;
-    let Some(service) = service else {
-        return Err(Failure::step(format!("there is no service {} in namespace {}", at.service, at.namespace))
-            .help(format!("kubectl --namespace {} get services", at.namespace)));
-    };
+        .map_err(|error| Trouble::NotYet(unanswered(at, &error)))?;
+    let service = service.ok_or_else(|| Trouble::Never(no_service(at)))?;
     let ports = service.spec.and_then(|spec| spec.ports).unwrap_or_default();
-    let port = port(at, &ports)?;
+    let port = port(at, &ports).map_err(Trouble::Never)?;
     let targets = targets(port.name.as_deref(), &slices.items);
     if targets.is_empty() {
         let waiting = waiting(&slices.items);
         let failure = Failure::step(format!("no ready pod is behind {at}"));
-        return Err(if waiting.is_empty() {
+        return Err(Trouble::NotYet(if waiting.is_empty() {
             failure.because("its selector matches no pod").help(format!(
                 "kubectl --namespace {} get service {} -o wide shows the selector",
                 at.namespace, at.service
             ))
         } else {
             failure.because(format!("not ready: {}", waiting.into_iter().collect::<Vec<_>>().join(", ")))
-        });
+        }));
     }
     Ok(targets)
 }
@@ -105,16 +104,20 @@ pub async fn resolve(client: &Client, at: &At) -> Result<Vec<Target>, Failure> {
 /// As [`resolve`], but for pods.
 pub async fn number(client: &Client, at: &At) -> Result<u16, Failure> {
     let services: Api<Service> = Api::namespaced(client.clone(), &at.namespace);
-    let service = services.get_opt(&at.service).await;
-    let service =
-        service.map_err(|error| Failure::environment(format!("could not look up {at}")).because_of(&error))?;
-    let Some(service) = service else {
-        return Err(Failure::step(format!("there is no service {} in namespace {}", at.service, at.namespace))
-            .help(format!("kubectl --namespace {} get services", at.namespace)));
-    };
+    let service = services.get_opt(&at.service).await.map_err(|error| unanswered(at, &error))?;
+    let service = service.ok_or_else(|| no_service(at))?;
     let ports = service.spec.and_then(|spec| spec.ports).unwrap_or_default();
     let port = port(at, &ports)?.port;
     u16::try_from(port).map_err(|_| Failure::step(format!("{at} has the port {port}, which is none")))
+}
+
+fn unanswered(at: &At, error: &kube::Error) -> Failure {
+    Failure::environment(format!("could not look up {at}")).because_of(error)
+}
+
+fn no_service(at: &At) -> Failure {
+    Failure::step(format!("there is no service {} in namespace {}", at.service, at.namespace))
+        .help(format!("kubectl --namespace {} get services", at.namespace))
 }
 
 fn port<'a>(at: &At, ports: &'a [ServicePort]) -> Result<&'a ServicePort, Failure> {

@@ -191,7 +191,7 @@ where
                     let change: Change = Box::new(move |snapshot| {
                         snapshot.troubles.remove(K::KIND);
                         let ended = seen(snapshot, &object);
-                        K::shelf(snapshot).insert(key, object);
+                        snapshot.put(key, object);
                         ended
                     });
                     Some(Note::Changed(change))
@@ -200,7 +200,7 @@ where
                     let key = key(&object);
                     let change: Change = Box::new(move |snapshot| {
                         let ended = seen(snapshot, &object);
-                        K::shelf(snapshot).remove(&key);
+                        snapshot.delete::<K>(&key);
                         ended
                     });
                     Some(Note::Changed(change))

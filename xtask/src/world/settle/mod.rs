@@ -46,7 +46,8 @@ pub type Redactor = Arc<dyn Fn(&str) -> String + Send + Sync>;
 pub struct Expected {
     /// Which one.
     pub identity: Identity,
-    /// Its `metadata.generation` after the apply: what is seen of an older one says nothing. 0 when any will do.
+    /// Its `metadata.generation` after the apply: what is seen of an older one says nothing. 0 when any will do, and
+    /// for a Job or a bare pod that may have finished and gone.
     pub generation: i64,
 }
 
@@ -150,7 +151,12 @@ impl Watch {
         let arrived = snapshots.wait_for(|snapshot| {
             let workloads = view::workloads(snapshot, &scope);
             let there: BTreeSet<&Identity> = workloads.iter().map(|workload| &workload.identity).collect();
-            names.iter().all(|name| finishes(name) || there.contains(name))
+            let known = |one: &Expected| {
+                there.contains(&one.identity) || snapshot.deleted.contains(&one.identity)
+                    // A Job of an earlier time may be gone long since.
+                    || (finishes(&one.identity) && one.generation == 0)
+            };
+            expected.iter().all(known)
         });
         // Whether all have arrived or not: what is missing from now on is gone.
         let _ = tokio::time::timeout(ARRIVAL, arrived).await;

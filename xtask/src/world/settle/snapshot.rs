@@ -2,7 +2,7 @@
 //!
 //! Plain data. Rules about it live in `rollout` and `diagnose`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::PartialObjectMeta;
 
-use crate::diagnose::evidence::{ContainerOf, Exit, Exits, containers, waiting};
+use crate::diagnose::evidence::{ContainerOf, Exit, Exits, Identity, Kind, containers, waiting};
 
 /// Objects of one kind by namespace and name.
 pub type Shelf<K> = BTreeMap<(String, String), Arc<K>>;
@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub events: Shelf<Event>,
     /// The ends of containers. They outlive their pods: a Job's are removed when it has failed.
     pub exits: BTreeMap<ContainerOf, Exits>,
+    /// Workloads that were seen to be deleted, and have not come back.
+    pub deleted: BTreeSet<Identity>,
     /// What a kind's watch last failed with; gone once it works again.
     pub troubles: BTreeMap<&'static str, String>,
 }
@@ -43,6 +45,8 @@ pub struct Snapshot {
 pub trait Kept: Sized {
     /// The kind, as error texts name it.
     const KIND: &'static str;
+    /// What it is as a workload, if it is one.
+    const WORKLOAD: Option<Kind>;
     /// The shelf.
     fn shelf(snapshot: &mut Snapshot) -> &mut Shelf<Self>;
     /// The object's metadata.
@@ -50,9 +54,10 @@ pub trait Kept: Sized {
 }
 
 macro_rules! kept {
-    ($type:ty, $kind:literal, $field:ident) => {
+    ($type:ty, $kind:literal, $field:ident, $workload:expr) => {
         impl Kept for $type {
             const KIND: &'static str = $kind;
+            const WORKLOAD: Option<Kind> = $workload;
             fn shelf(snapshot: &mut Snapshot) -> &mut Shelf<Self> {
                 &mut snapshot.$field
             }
@@ -63,13 +68,13 @@ macro_rules! kept {
     };
 }
 
-kept!(Deployment, "deployments", deployments);
-kept!(PartialObjectMeta<ReplicaSet>, "replicasets", replica_sets);
-kept!(StatefulSet, "statefulsets", stateful_sets);
-kept!(DaemonSet, "daemonsets", daemon_sets);
-kept!(Job, "jobs", jobs);
-kept!(Pod, "pods", pods);
-kept!(Event, "events", events);
+kept!(Deployment, "deployments", deployments, Some(Kind::Deployment));
+kept!(PartialObjectMeta<ReplicaSet>, "replicasets", replica_sets, None);
+kept!(StatefulSet, "statefulsets", stateful_sets, Some(Kind::StatefulSet));
+kept!(DaemonSet, "daemonsets", daemon_sets, Some(Kind::DaemonSet));
+kept!(Job, "jobs", jobs, Some(Kind::Job));
+kept!(Pod, "pods", pods, Some(Kind::Pod));
+kept!(Event, "events", events, None);
 
 /// A container that has ended and whose log has not been fetched yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +97,22 @@ fn crashing(status: &ContainerStatus) -> bool {
 }
 
 impl Snapshot {
+    /// Puts an object on its shelf.
+    pub fn put<K: Kept>(&mut self, key: (String, String), object: Arc<K>) {
+        if let Some(kind) = K::WORKLOAD {
+            self.deleted.remove(&Identity::new(kind, &key.0, &key.1));
+        }
+        K::shelf(self).insert(key, object);
+    }
+
+    /// Takes a deleted object off its shelf.
+    pub fn delete<K: Kept>(&mut self, key: &(String, String)) {
+        if let Some(kind) = K::WORKLOAD {
+            self.deleted.insert(Identity::new(kind, &key.0, &key.1));
+        }
+        K::shelf(self).remove(key);
+    }
+
     /// Notes the ends of containers that `pod` shows for the first time.
     pub fn note_exits(&mut self, pod: &Pod) -> Vec<Ended> {
         let owner = pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
