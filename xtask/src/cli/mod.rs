@@ -6,6 +6,7 @@ pub mod deploy;
 pub mod explain;
 pub mod forecast;
 pub mod graph;
+pub mod post_render;
 pub mod problem;
 pub mod session;
 pub mod status;
@@ -87,6 +88,9 @@ enum Command {
     Graph(graph::Request),
     /// Run every test of this repository
     Test(test::Request),
+    /// What helm runs on the manifests that it has rendered
+    #[command(name = crate::world::helm::annotate::VERB, hide = true)]
+    PostRender(post_render::Request),
 }
 
 /// Runs the command line of this process.
@@ -125,6 +129,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Problem> {
         Command::Explain(request) => explain::run(&global, &request).await,
         Command::Graph(request) => graph::run(&global, &request),
         Command::Test(request) => test::run(&global, &request).await,
+        Command::PostRender(request) => post_render::run(&request),
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod cluster;
 pub mod command;
 mod of_graph_file;
+pub mod release;
 pub mod secrets;
 pub mod variables;
 
