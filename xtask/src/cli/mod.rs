@@ -7,6 +7,7 @@ pub mod env;
 pub mod explain;
 pub mod forecast;
 pub mod graph;
+pub mod post_render;
 pub mod problem;
 pub mod session;
 pub mod status;
@@ -90,6 +91,9 @@ enum Command {
     Env(env::Request),
     /// Run every test of this repository
     Test(test::Request),
+    /// What helm runs on the manifests that it has rendered
+    #[command(name = crate::world::helm::annotate::VERB, hide = true)]
+    PostRender(post_render::Request),
 }
 
 /// Runs the command line of this process.
@@ -129,6 +133,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Problem> {
         Command::Graph(request) => graph::run(&global, &request),
         Command::Env(request) => env::run(&global, &request).await,
         Command::Test(request) => test::run(&global, &request).await,
+        Command::PostRender(request) => post_render::run(&request),
     }
 }
 

@@ -10,6 +10,7 @@ pub mod image;
 pub mod local_secrets;
 pub mod log;
 mod of_graph_file;
+pub mod release;
 pub mod secrets;
 pub mod variables;
 

@@ -3,6 +3,7 @@
 //! Values go in by stdin. The cluster is named in each call, and variables that could name another are taken away.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use engine::failure::{Class, Failure};
 use serde_json::Value;
@@ -15,8 +16,8 @@ use crate::world::tool::Tool;
 /// How many revisions helm keeps of a release.
 const HISTORY: u32 = 10;
 
-/// How long helm waits for any one hook, in seconds. Our own watch ends sooner when a hook cannot succeed.
-const HOOKS: u32 = 600;
+/// How long helm may take to remove a release, in seconds; hooks included.
+const REMOVAL: u32 = 300;
 
 /// Variables that would point helm at another cluster or store, or make it print values.
 const UNWANTED: [&str; 10] = [
@@ -64,6 +65,10 @@ pub struct Upgrade<'a> {
     pub server_side: bool,
     /// A post-renderer: the program and the file that it is given.
     pub post_renderer: Option<(PathBuf, PathBuf)>,
+    /// What helm's record says about the revision.
+    pub description: &'a str,
+    /// How long helm waits for any one hook.
+    pub timeout: Duration,
 }
 
 impl Helm {
@@ -87,7 +92,7 @@ impl Helm {
             .arg(&upgrade.place.release)
             .arg(upgrade.chart)
             .args(["--install", "--reset-values", "--values", "-", "--history-max", &HISTORY.to_string()])
-            .args(["--timeout", &format!("{HOOKS}s")])
+            .args(["--timeout", &format!("{}s", upgrade.timeout.as_secs()), "--description", upgrade.description])
             .stdin(upgrade.values.to_string())
             .redact(redact);
         if self.major >= 4 && upgrade.server_side {
@@ -128,13 +133,15 @@ impl Helm {
         place: &Place,
         revision: u32,
         server_side: bool,
+        timeout: Duration,
         cancel: &CancellationToken,
     ) -> Result<(), Failure> {
-        let mut command = self.command(place, "rollback").args([&place.release, &revision.to_string()]).args([
+        let (revision, history) = (revision.to_string(), HISTORY.to_string());
+        let mut command = self.command(place, "rollback").args([&place.release, &revision]).args([
             "--history-max",
-            &HISTORY.to_string(),
+            &history,
             "--timeout",
-            &format!("{HOOKS}s"),
+            &format!("{}s", timeout.as_secs()),
         ]);
         if self.major >= 4 && server_side {
             command = command.arg("--force-conflicts");
@@ -146,7 +153,7 @@ impl Helm {
     /// Removes a release with its history. One that is not there is no error.
     pub async fn uninstall(&self, place: &Place, cancel: &CancellationToken) -> Result<(), Failure> {
         let command = self.command(place, "uninstall").arg(&place.release);
-        let finished = command.args(["--timeout", &format!("{HOOKS}s")]).run(cancel, |_, _| {}).await?;
+        let finished = command.args(["--timeout", &format!("{REMOVAL}s")]).run(cancel, |_, _| {}).await?;
         if finished.text(Stream::Err).contains("release: not found") {
             return Ok(());
         }

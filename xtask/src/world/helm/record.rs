@@ -16,7 +16,7 @@ use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, PostParams, Precondit
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::world::kube::{MANAGER, error};
+use crate::world::kube::{MANAGER, error, rendered};
 
 /// What helm says about a revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -191,13 +191,50 @@ pub async fn mark_failed(client: &Client, namespace: &str, head: &Head, descript
     let (mut secret, mut content) = content(client, namespace, head).await?;
     content["info"]["status"] = Status::Failed.word().into();
     content["info"]["description"] = description.into();
-    let encoded = encode(&content).map_err(|error| unreadable(&head.secret, &error))?;
-    secret.data.get_or_insert_default().insert("release".to_owned(), ByteString(encoded));
     secret.metadata.labels.get_or_insert_default().insert("status".to_owned(), Status::Failed.word().to_owned());
+    write(client, namespace, head, &mut secret, &content, "mark as failed").await
+}
+
+/// Writes a record back, refused when helm has written it since.
+async fn write(
+    client: &Client,
+    namespace: &str,
+    head: &Head,
+    secret: &mut Secret,
+    content: &Value,
+    doing: &str,
+) -> Result<(), Failure> {
+    let encoded = encode(content).map_err(|error| unreadable(&head.secret, &error))?;
+    secret.data.get_or_insert_default().insert("release".to_owned(), ByteString(encoded));
     let params = PostParams { dry_run: false, field_manager: Some(MANAGER.to_owned()) };
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let written = secrets.replace(&head.secret, &params, &secret).await;
-    written.map(drop).map_err(|found| error::failed(&format!("mark helm's record {} as failed", head.secret), &found))
+    let written = secrets.replace(&head.secret, &params, secret).await;
+    written.map(drop).map_err(|found| error::failed(&format!("{doing} helm's record {}", head.secret), &found))
+}
+
+/// Rewrites a record so that helm leaves its objects of `kinds` alone when it removes the release.
+pub async fn keep(client: &Client, namespace: &str, head: &Head, kinds: &[&str]) -> Result<(), Failure> {
+    let (mut secret, mut content) = content(client, namespace, head).await?;
+    content["manifest"] = kept(content["manifest"].as_str().unwrap_or_default(), kinds).into();
+    write(client, namespace, head, &mut secret, &content, "have volumes kept by").await
+}
+
+/// `manifest` with the annotation by which helm leaves an object alone, on all objects of `kinds`.
+fn kept(manifest: &str, kinds: &[&str]) -> String {
+    let mut text = String::new();
+    for document in rendered::documents(manifest) {
+        text.push_str("---\n");
+        let object = rendered::parse(document).ok().flatten();
+        match object.filter(|object| object["kind"].as_str().is_some_and(|kind| kinds.contains(&kind))) {
+            Some(mut object) => {
+                object["metadata"]["annotations"]["helm.sh/resource-policy"] = "keep".into();
+                text.push_str(&object.to_string());
+            }
+            None => text.push_str(document),
+        }
+        text.push('\n');
+    }
+    text
 }
 
 /// Removes a record.
@@ -250,7 +287,8 @@ fn encode(content: &Value) -> std::io::Result<Vec<u8>> {
 mod tests {
     use serde_json::json;
 
-    use super::{Record, Status, decode, encode};
+    use super::{Record, Status, decode, encode, kept};
+    use crate::world::kube::rendered;
 
     #[test]
     fn what_is_written_reads_back() {
@@ -265,6 +303,17 @@ mod tests {
         let record: Record = serde_json::from_value(read).unwrap();
         assert_eq!((record.revision, record.info.status), (3, Status::PendingUpgrade));
         assert_eq!(record.hooks[0].events, ["pre-upgrade"]);
+    }
+
+    #[test]
+    fn volumes_are_kept_and_nothing_else() {
+        let service = "---\napiVersion: v1\nkind: Service\nmetadata: {name: a}\n";
+        let claim = "---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data}\n";
+        let text = kept(&format!("{service}{claim}"), &["PersistentVolumeClaim"]);
+        assert!(text.starts_with(service), "{text}");
+        let objects = rendered::objects(&text, "test").unwrap();
+        let policies: Vec<_> = objects.iter().map(|object| object.annotation("helm.sh/resource-policy")).collect();
+        assert_eq!(policies, [None, Some("keep")]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Which object it is and whether it was written since: uid, generation, and who wrote which fields.
 //!
-//! One list of metadata per kind and namespace answers for all objects of a run; no object's content is read.
+//! One list per kind and namespace answers for all objects of a run. It is a list of metadata, but for the kinds that
+//! run pods, whose status tells how they are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,9 +12,9 @@ use kube::Client;
 use kube::api::{Api, DynamicObject, ListParams, ObjectMeta};
 use serde::{Deserialize, Serialize};
 
-use crate::world::kube::error;
 use crate::world::kube::kinds::{Kinds, Resource};
 use crate::world::kube::rendered::Rendered;
+use crate::world::kube::{error, health};
 
 /// Up to this many objects of a kind that has no namespaces are asked for one by one: clusters hold dozens of others.
 const FEW: usize = 2;
@@ -108,41 +109,73 @@ fn writers(metadata: &ObjectMeta) -> Digest {
     hasher.finish()
 }
 
-/// The identities of `addresses`, `None` for what is not there. One request per kind and namespace, all at once.
-pub async fn identities(
-    client: &Client,
-    addresses: &BTreeSet<Address>,
-) -> Result<BTreeMap<Address, Option<Identity>>, Failure> {
+/// An object as a list shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Its metadata in short.
+    pub identity: Identity,
+    /// Why its pods are not all well: `1 of 2 pods is ready`; `None` when they are, and for kinds without pods.
+    pub trouble: Option<String>,
+}
+
+impl Seen {
+    fn of(object: &DynamicObject) -> Self {
+        let kind = object.types.as_ref().map_or("", |types| types.kind.as_str());
+        Self { identity: Identity::of(&object.metadata), trouble: health::trouble(kind, &object.data) }
+    }
+}
+
+/// How the objects at `addresses` are, `None` for what is not there. One request per kind and namespace, all at once.
+pub async fn look(client: &Client, addresses: &BTreeSet<Address>) -> Result<BTreeMap<Address, Option<Seen>>, Failure> {
     let mut groups: BTreeMap<(&Resource, Option<&str>), Vec<&Address>> = BTreeMap::new();
     for address in addresses {
         groups.entry((&address.resource, address.namespace.as_deref())).or_default().push(address);
     }
-    let found = try_join_all(groups.into_values().map(|group| look(client, group))).await?;
+    let found = try_join_all(groups.into_values().map(|group| look_at(client, group))).await?;
     Ok(found.into_iter().flatten().collect())
 }
 
-async fn look(client: &Client, group: Vec<&Address>) -> Result<Vec<(Address, Option<Identity>)>, Failure> {
+async fn look_at(client: &Client, group: Vec<&Address>) -> Result<Vec<(Address, Option<Seen>)>, Failure> {
     let Some(first) = group.first() else { return Ok(Vec::new()) };
+    let plain = |metadata: &ObjectMeta| Seen { identity: Identity::of(metadata), trouble: None };
     if first.namespace.is_none() && group.len() <= FEW {
         return try_join_all(group.into_iter().map(|address| async move {
             let found = address.api(client).get_metadata_opt(&address.name).await;
             let found = found.map_err(|found| error::failed(&address.doing("look at"), &found))?;
-            Ok((address.clone(), found.map(|found| Identity::of(&found.metadata))))
+            Ok((address.clone(), found.map(|found| plain(&found.metadata))))
         }))
         .await;
     }
-    let doing = format!("list {} in namespace {}", first.resource.plural, first.namespace.as_deref().unwrap_or("-"));
-    let found = match first.api(client).list_metadata(&ListParams::default()).await {
-        Ok(list) => list.items,
-        // The kind itself is gone, for example with its CustomResourceDefinition: so are its objects.
-        Err(found) if error::is_missing(&found) => Vec::new(),
-        Err(found) => return Err(error::failed(&doing, &found)),
+    let (api, all) = (first.api(client), ListParams::default());
+    let found: Result<Vec<(Option<String>, Seen)>, kube::Error> = if health::has_pods(&first.resource.kind) {
+        let list = api.list(&all).await;
+        list.map(|list| {
+            list.items
+                .into_iter()
+                .map(|mut object| {
+                    // Items of a list do not name their kind.
+                    object.types = Some(first.resource.types());
+                    (object.metadata.name.clone(), Seen::of(&object))
+                })
+                .collect()
+        })
+    } else {
+        let list = api.list_metadata(&all).await;
+        list.map(|list| {
+            list.items.iter().map(|object| (object.metadata.name.clone(), plain(&object.metadata))).collect()
+        })
     };
-    let found: BTreeMap<_, _> = found
-        .iter()
-        .filter_map(|object| Some((object.metadata.name.as_deref()?, Identity::of(&object.metadata))))
-        .collect();
-    Ok(group.into_iter().map(|address| (address.clone(), found.get(address.name.as_str()).cloned())).collect())
+    let found: BTreeMap<String, Seen> = match found {
+        Ok(found) => found.into_iter().filter_map(|(name, seen)| Some((name?, seen))).collect(),
+        // The kind itself is gone, for example with its CustomResourceDefinition: so are its objects.
+        Err(found) if error::is_missing(&found) => BTreeMap::new(),
+        Err(found) => {
+            let place =
+                first.namespace.as_ref().map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
+            return Err(error::failed(&format!("list {}{place}", first.resource.plural), &found));
+        }
+    };
+    Ok(group.into_iter().map(|address| (address.clone(), found.get(&address.name).cloned())).collect())
 }
 
 #[cfg(test)]

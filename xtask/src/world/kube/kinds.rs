@@ -7,6 +7,7 @@ use std::sync::Mutex;
 
 use engine::failure::Failure;
 use kube::Client;
+use kube::api::TypeMeta;
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::discovery::{Scope, oneshot};
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,11 @@ impl Resource {
             kind: self.kind.clone(),
             plural: self.plural.clone(),
         }
+    }
+
+    /// What an object of this kind says that it is.
+    pub fn types(&self) -> TypeMeta {
+        TypeMeta { api_version: self.api_version.clone(), kind: self.kind.clone() }
     }
 }
 

@@ -1,0 +1,300 @@
+//! A release step: a chart becomes a helm release whose pods run what they should.
+//!
+//! Helm applies; everything else is done here without it: looking (`observed`), putting back what was changed by hand,
+//! repairing what a killed helm left, waiting (`deploy`).
+
+mod deploy;
+pub mod inputs;
+pub mod observed;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use engine::config::{As, Release as Definition};
+use engine::digest::Hasher;
+use engine::failure::Failure;
+use engine::manifest::{Manifest, Source};
+use engine::receipt::{Output, Receipt};
+use engine::run::{Job, Pool};
+use engine::step::{Kind, StepId};
+use engine::verdict::Observation;
+use serde::{Deserialize, Serialize};
+
+use crate::context::Context;
+use crate::steps::secrets;
+use crate::steps::{Belonging, Made, Scope, Step};
+use crate::world::helm::annotate;
+use crate::world::helm::program::{Helm, Place};
+use crate::world::helm::record::{self, Record};
+use crate::world::kube::kinds::Kinds;
+use crate::world::kube::{namespaces, volumes};
+use crate::world::settle::Settled;
+use crate::world::tool::{self, Tools};
+use deploy::{Deploy, Deployed, Plan};
+use inputs::Origins;
+use observed::Observed;
+
+/// What later steps see of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Its name in helm.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its revision.
+    pub revision: u32,
+    /// Its objects: kind, namespace and name.
+    pub objects: Vec<(String, Option<String>, String)>,
+}
+
+/// See the module.
+pub struct ReleaseStep {
+    id: StepId,
+    definition: Definition,
+    origins: Origins,
+    kinds: Kinds,
+    program: Option<PathBuf>,
+}
+
+impl ReleaseStep {
+    /// The step `name`; `origins` has all secrets steps of the graph file, for their maps are no values.
+    pub fn new(name: &str, definition: Definition, origins: Origins) -> Self {
+        let id = StepId::new(Kind::Release, name);
+        Self { id, definition, origins, kinds: Kinds::default(), program: None }
+    }
+
+    /// Has helm run `program` as its post-renderer, where this process is not the tool itself.
+    pub fn with_program(mut self, program: PathBuf) -> Self {
+        self.program = Some(program);
+        self
+    }
+
+    fn program(&self) -> Result<PathBuf, Failure> {
+        match &self.program {
+            Some(program) => Ok(program.clone()),
+            None => std::env::current_exe()
+                .map_err(|error| Failure::environment("could not find this program's own file").because(error)),
+        }
+    }
+
+    fn place(&self, cx: &Context) -> Place {
+        Place {
+            context: cx.world.context().to_owned(),
+            namespace: self.definition.namespace.clone(),
+            release: self.definition.name.clone(),
+        }
+    }
+
+    /// What helm's records say of our revisions: the mark by which a teardown knows them.
+    fn description(&self, cx: &Context) -> String {
+        format!("Deployed by xtask: {} of {}", self.id, cx.project)
+    }
+
+    async fn helm(&self, cx: &Context) -> Result<tool::Tool, Failure> {
+        Tools::in_folder(&cx.workspace.state()).find(tool::Kind::Helm, &cx.cancel).await
+    }
+
+    /// The Secrets that pods may read, with the versions of their keys.
+    fn secrets(&self, cx: &Context) -> Result<annotate::Secrets, Failure> {
+        let mut objects: BTreeMap<String, BTreeMap<String, _>> = BTreeMap::new();
+        for name in &self.definition.secrets {
+            if self.origins.get(name).is_some_and(|origin| origin.r#as == As::Object) {
+                let facts: secrets::Facts = cx.facts(&StepId::new(Kind::Secrets, name.as_str()))?;
+                for (namespace, versions) in facts.namespaces {
+                    objects.entry(namespace).or_default().insert(facts.object.clone(), versions);
+                }
+            }
+        }
+        Ok(annotate::Secrets { namespace: self.definition.namespace.clone(), objects })
+    }
+
+    async fn plan(&self, cx: &Context, left: Option<Observed>) -> Result<Plan, Failure> {
+        Ok(Plan {
+            helm: Helm::new(&self.helm(cx).await?),
+            place: self.place(cx),
+            chart: cx.workspace.root().join(&self.definition.chart),
+            values: inputs::values(cx, &self.id, &self.definition, &self.origins)?,
+            secrets: self.secrets(cx)?,
+            left,
+        })
+    }
+
+    fn made(&self, deployed: Deployed) -> Result<Made, Failure> {
+        let Deployed { left, settled } = deployed;
+        let mut hasher = Hasher::new("release-output/1");
+        hasher.number(left.revision.into()).text(&left.record);
+        for known in &left.objects {
+            hasher.text(&known.address.title());
+            hasher.text(known.identity.as_ref().map_or("", |identity| &identity.uid));
+        }
+        let facts = Facts {
+            name: self.definition.name.clone(),
+            namespace: self.definition.namespace.clone(),
+            revision: left.revision,
+            objects: left
+                .objects
+                .iter()
+                .map(|known| {
+                    let address = &known.address;
+                    (address.resource.kind.clone(), address.namespace.clone(), address.name.clone())
+                })
+                .collect(),
+        };
+        let summary = summary(&self.definition.name, left.revision, &settled);
+        let json =
+            |error: serde_json::Error| Failure::step(format!("could not keep what {} made", self.id)).because(error);
+        let facts = serde_json::to_value(facts).map_err(json)?;
+        let observed = serde_json::to_value(left).map_err(json)?;
+        Ok(Made { output: Output { facts, digest: hasher.finish() }, observed, summary })
+    }
+
+    /// The newest record, if any of the records that are kept is of our making.
+    async fn own_record(&self, cx: &Context) -> Result<Option<(record::Head, Record)>, Failure> {
+        let client = cx.world.kube().await?;
+        let Place { namespace, release, .. } = self.place(cx);
+        let history = record::history(&client, &namespace, &release).await?;
+        let mut newest = None;
+        for head in history.into_iter().rev() {
+            let record = record::read(&client, &namespace, &head).await?;
+            let ours = record.info.description == self.description(cx);
+            let newest = newest.get_or_insert((head, record));
+            if ours {
+                return Ok(Some(newest.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The volume claims that belong to the release: its own, and those that its StatefulSets have had made.
+    async fn claims(&self, cx: &Context, record: &Record) -> Result<Vec<(String, String)>, Failure> {
+        let client = cx.world.kube().await?;
+        let mut claims = Vec::new();
+        for (address, rendered) in observed::objects(&client, &self.kinds, &self.definition.namespace, record).await? {
+            let Some(namespace) = address.namespace else { continue };
+            match rendered.kind.as_str() {
+                "PersistentVolumeClaim" => claims.push((namespace, rendered.name)),
+                "StatefulSet" => {
+                    let prefixes: Vec<String> = rendered
+                        .body
+                        .pointer("/spec/volumeClaimTemplates")
+                        .and_then(serde_json::Value::as_array)
+                        .into_iter()
+                        .flatten()
+                        .filter_map(|template| template.pointer("/metadata/name")?.as_str())
+                        .map(|name| format!("{name}-{}-", rendered.name))
+                        .collect();
+                    let of_this = |claim: &String| {
+                        let ordinal = prefixes.iter().find_map(|prefix| claim.strip_prefix(prefix.as_str()));
+                        ordinal.is_some_and(|ordinal| ordinal.parse::<u32>().is_ok())
+                    };
+                    let found = volumes::claims(&client, &namespace, "").await?;
+                    claims.extend(found.into_iter().filter(of_this).map(|claim| (namespace.clone(), claim)));
+                }
+                _ => {}
+            }
+        }
+        Ok(claims)
+    }
+}
+
+/// `revision 8, backend 2/2, frontend 2/2 unchanged`.
+fn summary(release: &str, revision: u32, settled: &Settled) -> String {
+    let mut parts = vec![format!("revision {revision}")];
+    for (workload, state) in &settled.workloads {
+        let name =
+            workload.name.strip_prefix(release).and_then(|name| name.strip_prefix('-')).unwrap_or(&workload.name);
+        let unchanged = if state.unchanged { " unchanged" } else { "" };
+        parts.push(format!("{name} {}/{}{unchanged}", state.ready, state.desired));
+    }
+    parts.join(", ")
+}
+
+#[async_trait]
+impl Step for ReleaseStep {
+    fn id(&self) -> &StepId {
+        &self.id
+    }
+
+    fn pool(&self) -> Pool {
+        Pool::Cluster
+    }
+
+    fn lock_name(&self, cx: &Context) -> Result<String, Failure> {
+        let cluster = cx.output(&StepId::cluster());
+        let cluster = cluster.map_or_else(|| cx.world.context().to_owned(), |output| output.digest.to_string());
+        Ok(format!("release {cluster} {} {}", self.definition.namespace, self.definition.name))
+    }
+
+    async fn gather(&self, cx: &Context) -> Result<Manifest, Failure> {
+        let mut manifest = Manifest::new(self.id.clone());
+        manifest.value(Source::Definition, "name", &self.definition.name);
+        manifest.value(Source::Definition, "namespace", &self.definition.namespace);
+        manifest.value(Source::Definition, "chart", self.definition.chart.display());
+        manifest.value(Source::Tool, "helm", self.helm(cx).await?.version);
+        let upstream = self.definition.secrets.iter().map(|name| StepId::new(Kind::Secrets, name.as_str()));
+        for step in std::iter::once(StepId::cluster()).chain(upstream) {
+            if let Some(output) = cx.output(&step) {
+                manifest.digest(Source::Upstream, step.to_string(), output.digest);
+            }
+        }
+        inputs::chart(cx, &self.id, &self.definition, &self.origins, &mut manifest)?;
+        inputs::values(cx, &self.id, &self.definition, &self.origins)?.add_to(&mut manifest)?;
+        Ok(manifest)
+    }
+
+    async fn observe(&self, cx: &Context, receipt: &Receipt) -> Result<Observation, Failure> {
+        let left: Observed = serde_json::from_value(receipt.observed.clone())
+            .map_err(|error| Failure::step(format!("could not read what {} had left", self.id)).because(error))?;
+        let client = cx.world.kube().await?;
+        observed::observe(&client, &self.kinds, &self.definition.namespace, &self.definition.name, &left).await
+    }
+
+    async fn perform(&self, cx: &Context, job: &Job) -> Result<Made, Failure> {
+        let left: Option<Observed> =
+            job.previous.as_ref().and_then(|receipt| serde_json::from_value(receipt.observed.clone()).ok());
+        let deploy = Deploy { cx, step: self, client: cx.world.kube().await? };
+        let deployed = match left {
+            Some(left) if job.verdict.is_only_unhealthy() => deploy.settle(left).await?,
+            left => deploy.upgrade(&self.plan(cx, left).await?).await?,
+        };
+        self.made(deployed)
+    }
+
+    async fn belongings(&self, cx: &Context, scope: Scope) -> Result<Vec<Belonging>, Failure> {
+        let Place { namespace, release, .. } = self.place(cx);
+        let mut belongings = Vec::new();
+        let keeps = |kept: bool| kept.then(|| "--data removes it".to_owned());
+        if let Some((head, record)) = self.own_record(cx).await? {
+            let what = format!("helm release {release} in namespace {namespace}, revision {}", head.revision);
+            belongings.push(Belonging { what, kept: None });
+            for (namespace, claim) in self.claims(cx, &record).await? {
+                let what = format!("volume claim {claim} in namespace {namespace}, with its data");
+                belongings.push(Belonging { what, kept: keeps(!scope.data) });
+            }
+        }
+        let client = cx.world.kube().await?;
+        if namespaces::is_ours(&client, &namespace, &cx.project).await? {
+            let kept = !scope.data && volumes::any(&client, &namespace).await?;
+            let what = format!("namespace {namespace}, if nothing else is in it");
+            belongings.push(Belonging { what, kept: kept.then(|| "its data stays".to_owned()) });
+        }
+        Ok(belongings)
+    }
+
+    async fn remove(&self, cx: &Context, scope: Scope) -> Result<(), Failure> {
+        let client = cx.world.kube().await?;
+        let place = self.place(cx);
+        if let Some((head, record)) = self.own_record(cx).await? {
+            let claims = self.claims(cx, &record).await?;
+            if !scope.data && !claims.is_empty() {
+                record::keep(&client, &place.namespace, &head, &["PersistentVolumeClaim", "Namespace"]).await?;
+            }
+            Helm::new(&self.helm(cx).await?).uninstall(&place, &cx.cancel).await?;
+            for (namespace, claim) in claims.iter().filter(|_| scope.data) {
+                volumes::remove(&client, namespace, claim).await?;
+            }
+        }
+        namespaces::remove_if_empty(&client, &place.namespace, &cx.project).await.map(drop)
+    }
+}

@@ -1,0 +1,274 @@
+//! Brings a release to what it should be: drift put back, helm, and the watch until its pods run what they should.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use engine::event::{Event, Level};
+use engine::failure::Failure;
+use futures_util::StreamExt as _;
+use kube::Client;
+use tokio_util::sync::CancellationToken;
+
+use crate::context::Context;
+use crate::diagnose::evidence::{Identity as Workload, Kind};
+use crate::steps::release::ReleaseStep;
+use crate::steps::release::observed::{self, Known, Observed};
+use crate::world::helm::annotate;
+use crate::world::helm::pending;
+use crate::world::helm::program::{Helm, Place, Upgrade};
+use crate::world::helm::record::{self, Head, Record, Status};
+use crate::world::helm::unread::Reads;
+use crate::world::kube::drift::{Found, Inspected};
+use crate::world::kube::identity::{self, Address};
+use crate::world::kube::lease::{self, Holder};
+use crate::world::kube::namespaces;
+use crate::world::kube::put_back::put_back;
+use crate::world::settle::scope::Scope;
+use crate::world::settle::{Expected, Settled, Watch};
+
+/// A release that runs as it should.
+pub struct Deployed {
+    /// What was left in the world.
+    pub left: Observed,
+    /// How its workloads are.
+    pub settled: Settled,
+}
+
+/// What is deployed, all inputs gathered.
+pub struct Plan {
+    /// Helm.
+    pub helm: Helm,
+    /// Where.
+    pub place: Place,
+    /// The chart's folder.
+    pub chart: PathBuf,
+    /// The values.
+    pub values: super::inputs::Values,
+    /// The Secrets that its pods may read.
+    pub secrets: annotate::Secrets,
+    /// What an earlier deploy has left.
+    pub left: Option<Observed>,
+}
+
+/// One deploy of a release.
+pub struct Deploy<'a> {
+    /// The run.
+    pub cx: &'a Context,
+    /// The step.
+    pub step: &'a ReleaseStep,
+    /// The API server.
+    pub client: Client,
+}
+
+impl Deploy<'_> {
+    /// Only waits: nothing is wrong with the objects, something is with their pods.
+    pub async fn settle(&self, left: Observed) -> Result<Deployed, Failure> {
+        let watch = Watch::begin(self.client.clone(), self.scope(&left), self.redact()).await?;
+        self.settled(&watch, left).await
+    }
+
+    /// Upgrades under the namespace's Lease.
+    pub async fn upgrade(&self, plan: &Plan) -> Result<Deployed, Failure> {
+        let namespace = plan.place.namespace.as_str();
+        namespaces::ensure(&self.client, namespace, &self.cx.project).await?;
+        let holder = Holder::this(&self.step.id.to_string());
+        let waiting = |holder: &str| {
+            self.cx.tell(Event::Waiting { step: self.step.id.clone(), holder: holder.to_owned() });
+        };
+        let lease = tokio::select! {
+            lease = lease::acquire(&self.client, namespace, &holder, waiting) => lease?,
+            () = self.cx.cancel.cancelled() => return Err(Failure::interrupted()),
+        };
+        let deployed = tokio::select! {
+            deployed = self.upgrade_alone(plan) => deployed,
+            () = lease.lost().cancelled() => Err(Failure::step(format!("the Lease of namespace {namespace} was lost"))
+                .because("somebody else has taken it, or the cluster did not answer for a while")
+                .help("run the same command again")),
+        };
+        lease.release().await;
+        deployed
+    }
+
+    async fn upgrade_alone(&self, plan: &Plan) -> Result<Deployed, Failure> {
+        let Place { namespace, release, .. } = &plan.place;
+        if let Some(repaired) = pending::repair(&self.client, namespace, release).await? {
+            self.cx.note(&self.step.id, Level::Warning, repaired);
+        }
+        let newest = record::newest(&self.client, namespace, release).await?;
+        let before = match &newest {
+            Some(head) => Some(record::read(&self.client, namespace, head).await?),
+            None => None,
+        };
+        let deployed = before.as_ref().filter(|record| record.info.status == Status::Deployed);
+        if let Some(record) = deployed {
+            self.put_back(namespace, record, plan.left.as_ref()).await?;
+        }
+        self.warn_of_unread(plan);
+        let scope = plan.left.as_ref().map_or_else(|| self.release_scope(), |left| self.scope(left));
+        let watch = Watch::begin(self.client.clone(), scope, self.redact()).await?;
+        self.run_helm(plan, before.as_ref(), &watch).await?;
+        let (head, record) = self.newest(namespace, release).await?;
+        if deployed.is_none() && newest.is_some() {
+            // After a failed revision nobody knows what of it is there, and helm compares with what it thinks is.
+            self.put_back(namespace, &record, None).await?;
+        }
+        let left = self.look(namespace, &head, &record).await?;
+        self.settled(&watch, left).await
+    }
+
+    /// Gives what was changed by hand its values back: helm changes only what differs between two manifests.
+    async fn put_back(&self, namespace: &str, record: &Record, left: Option<&Observed>) -> Result<(), Failure> {
+        let objects = observed::objects(&self.client, &self.step.kinds, namespace, record).await?;
+        let addresses = objects.iter().map(|(address, _)| address.clone()).collect();
+        let seen = identity::look(&self.client, &addresses).await?;
+        let as_left = |address: &Address| {
+            let seen = seen.get(address).and_then(Option::as_ref).map(|seen| &seen.identity);
+            left.is_some_and(|left| left.is_as_left(address, seen))
+        };
+        let suspects: Vec<&Address> = addresses.iter().filter(|address| !as_left(address)).collect();
+        for inspected in observed::inspect(&self.client, &self.step.kinds, namespace, record, &suspects).await? {
+            self.put_one_back(&inspected).await?;
+        }
+        Ok(())
+    }
+
+    async fn put_one_back(&self, inspected: &Inspected) -> Result<(), Failure> {
+        if let Found::There { differences, live, .. } = &inspected.found
+            && !differences.is_empty()
+        {
+            for sentence in inspected.sentences() {
+                self.cx.note(&self.step.id, Level::Info, format!("putting back: {sentence}"));
+            }
+            put_back(&self.client, &inspected.address, live, differences).await?;
+        }
+        Ok(())
+    }
+
+    fn warn_of_unread(&self, plan: &Plan) {
+        for unread in Reads::of_chart(&plan.chart).unread(&plan.values.given) {
+            let chart = self.step.definition.chart.display();
+            let mut text = format!("no template of {chart} reads the value {}", unread.path);
+            if let Some(nearest) = unread.nearest {
+                text.push_str(&format!("; did you mean {nearest}?"));
+            }
+            self.cx.note(&self.step.id, Level::Warning, text);
+        }
+    }
+
+    /// Runs helm, and ends it as soon as the watch sees something that will not heal: helm waits for hooks until its
+    /// own time is over.
+    async fn run_helm(&self, plan: &Plan, before: Option<&Record>, watch: &Watch) -> Result<(), Failure> {
+        let folder = tempfile::Builder::new().prefix("xtask-release-").tempdir();
+        let folder = folder.map_err(|error| Failure::io("make a folder in", &std::env::temp_dir(), &error))?;
+        let post_renderer = self.post_renderer(plan, folder.path())?;
+        let upgrade = Upgrade {
+            place: &plan.place,
+            chart: &plan.chart,
+            values: &plan.values.all,
+            server_side: before.is_none_or(|record| record.apply_method.as_deref() == Some("ssa")),
+            post_renderer,
+            description: &self.step.description(self.cx),
+            timeout: self.step.definition.timeout,
+        };
+        self.cx.progress(&self.step.id, "helm upgrade");
+        let cancel: CancellationToken = self.cx.cancel.child_token();
+        let running = plan.helm.upgrade(&upgrade, self.redact(), &cancel, |_, line| self.cx.line(&self.step.id, line));
+        tokio::pin!(running);
+        let failure = tokio::select! {
+            ended = &mut running => return ended,
+            failure = watch.failure() => failure,
+        };
+        cancel.cancel();
+        // Helm, asked to end, marks its record as failed; what it could not mark is repaired below.
+        let ended = running.await;
+        if ended.is_ok() {
+            return Ok(());
+        }
+        pending::repair(&self.client, &plan.place.namespace, &plan.place.release).await?;
+        Err(failure)
+    }
+
+    fn post_renderer(&self, plan: &Plan, folder: &std::path::Path) -> Result<Option<(PathBuf, PathBuf)>, Failure> {
+        if plan.secrets.objects.is_empty() {
+            return Ok(None);
+        }
+        let file = folder.join("secrets.json");
+        let json = serde_json::to_vec(&plan.secrets)
+            .map_err(|error| Failure::step("could not tell helm of the secrets' versions").because(error))?;
+        std::fs::write(&file, json).map_err(|error| Failure::io("write", &file, &error))?;
+        Ok(Some((self.step.program()?, file)))
+    }
+
+    async fn newest(&self, namespace: &str, release: &str) -> Result<(Head, Record), Failure> {
+        let head = record::newest(&self.client, namespace, release).await?;
+        let head = head.ok_or_else(|| {
+            Failure::step(format!("helm has installed release {release} and left no record of it"))
+                .because("somebody removed it at the same time")
+                .help("run the same command again")
+        })?;
+        let record = record::read(&self.client, namespace, &head).await?;
+        Ok((head, record))
+    }
+
+    /// The objects of a record as they are now.
+    async fn look(&self, namespace: &str, head: &Head, record: &Record) -> Result<Observed, Failure> {
+        let objects = observed::objects(&self.client, &self.step.kinds, namespace, record).await?;
+        let addresses = objects.into_iter().map(|(address, _)| address).collect();
+        let seen = identity::look(&self.client, &addresses).await?;
+        let objects =
+            seen.into_iter().map(|(address, seen)| Known { address, identity: seen.map(|seen| seen.identity) });
+        Ok(Observed { revision: head.revision, record: head.uid.clone(), objects: objects.collect() })
+    }
+
+    /// Waits for the workloads of `left`, telling how they are.
+    async fn settled(&self, watch: &Watch, left: Observed) -> Result<Deployed, Failure> {
+        let expected: Vec<Expected> = left
+            .objects
+            .iter()
+            .filter_map(|known| {
+                let generation = known.identity.as_ref()?.generation.unwrap_or(0);
+                Some(Expected { identity: workload(&known.address)?, generation })
+            })
+            .collect();
+        let deadline = Instant::now() + self.step.definition.timeout;
+        let progress = async {
+            let mut lines = std::pin::pin!(watch.progress());
+            while let Some(line) = lines.next().await {
+                self.cx.progress(&self.step.id, line);
+            }
+            std::future::pending::<()>().await
+        };
+        let settled = tokio::select! {
+            settled = watch.until_settled(&expected, deadline) => settled?,
+            () = progress => return Err(Failure::interrupted()),
+            () = self.cx.cancel.cancelled() => return Err(Failure::interrupted()),
+        };
+        Ok(Deployed { left: self.after(left).await?, settled })
+    }
+
+    /// What was left, with the traces of controllers that wrote while the pods were made: a bound volume, an address.
+    async fn after(&self, left: Observed) -> Result<Observed, Failure> {
+        let Place { namespace, release, .. } = self.step.place(self.cx);
+        let observation = observed::observe(&self.client, &self.step.kinds, &namespace, &release, &left).await?;
+        let refreshed = observation.refreshed.and_then(|refreshed| serde_json::from_value(refreshed).ok());
+        Ok(refreshed.unwrap_or(left))
+    }
+
+    fn release_scope(&self) -> Scope {
+        let Place { namespace, release, .. } = self.step.place(self.cx);
+        Scope::release(namespace, release)
+    }
+
+    fn scope(&self, left: &Observed) -> Scope {
+        self.release_scope().with(left.objects.iter().filter_map(|known| workload(&known.address)))
+    }
+
+    fn redact(&self) -> crate::world::process::Redact {
+        let redactor = self.cx.redactor.clone();
+        std::sync::Arc::new(move |text| redactor.redact(text))
+    }
+}
+
+fn workload(address: &Address) -> Option<Workload> {
+    Some(Workload::new(Kind::from_word(&address.resource.kind)?, address.namespace.clone()?, address.name.clone()))
+}
