@@ -121,7 +121,7 @@ impl Session {
         let gatherer = Arc::new(Gatherer::new(workspace.state().join("stat-cache")));
         let mut cx = Context::new(workspace, project.file.project.clone(), world, gatherer, run, events);
         cx.interactive = std::io::IsTerminal::is_terminal(&std::io::stdin()) && std::env::var_os("CI").is_none();
-        let steps = steps::of_graph_file(&project.file);
+        let steps = steps::of_graph_file(&project.file, &project.graph);
         listen(cx.cancel.clone())?;
         cx.tell(Event::RunStarted { run, command: name.to_owned(), steps: steps.len() });
         Ok(Self { project, steps, cx, locks: Locks::of_this_user()?, begun, pump, record })

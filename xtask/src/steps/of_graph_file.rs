@@ -1,21 +1,25 @@
 //! The steps that a graph file declares: the one place that knows all kinds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use engine::config::GraphFile;
+use engine::graph::Graph;
+use engine::step::{Kind, StepId};
 
 use super::Step;
+use super::check::CheckStep;
 use super::cluster::{self, ClusterStep};
 use super::command::CommandStep;
 use super::image::ImageStep;
 use super::local_secrets::LocalSecrets;
-use super::secrets::SecretsStep;
+use super::release::ReleaseStep;
+use super::secrets::{Origin, SecretsStep};
 use super::variables::SecretValues;
 use crate::run::Steps;
 
-/// A step for each table of the file.
-pub fn of_graph_file(file: &GraphFile) -> Steps {
+/// A step for each table of the file. `graph` says what stands behind a check.
+pub fn of_graph_file(file: &GraphFile, graph: &Graph) -> Steps {
     let secrets: Arc<dyn SecretValues> = Arc::new(LocalSecrets::of(file));
     let mut steps = Steps::new();
     let mut add = |step: Arc<dyn Step>| {
@@ -29,6 +33,16 @@ pub fn of_graph_file(file: &GraphFile) -> Steps {
     }
     for (name, definition) in &file.secrets {
         add(Arc::new(SecretsStep::new(name, definition.clone(), namespaces_using(file, name))));
+    }
+    let origins: BTreeMap<String, Origin> =
+        file.secrets.iter().map(|(name, definition)| (name.clone(), Origin::of(definition))).collect();
+    for (name, release) in &file.releases {
+        add(Arc::new(ReleaseStep::new(name, release.clone(), origins.clone())));
+    }
+    for (name, check) in &file.checks {
+        let needs = graph.dependencies(&StepId::new(Kind::Check, name.as_str()));
+        let behind = needs.iter().map(|dependency| dependency.step.clone()).collect();
+        add(Arc::new(CheckStep::new(name, check.clone(), behind, Arc::clone(&secrets))));
     }
     for (name, command) in &file.commands {
         add(Arc::new(CommandStep::new(name, command.clone(), Arc::clone(&secrets))));
