@@ -76,7 +76,7 @@ async fn daemon(global: &Global) -> Result<BTreeMap<&'static str, String>, Probl
             .into());
     };
     let daemon = World::of_context(cluster.kube_context()).node_daemon().await?;
-    daemon.connect().await?;
+    daemon.api_version().await?;
     Ok(daemon.variables(Some(&cluster.profile)))
 }
 

@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bollard::{API_DEFAULT_VERSION, Docker};
+use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
 use buildkit::Endpoint;
 use engine::digest::Digest;
 use engine::failure::Failure;
@@ -111,31 +111,46 @@ impl Daemon {
         }
     }
 
-    /// A client that speaks the newest API version which both sides know ([`Docker::client_version`]). Takes one
-    /// request, and so shows that the daemon is there.
+    /// A client that speaks the newest API version which both sides know.
     ///
     /// # Errors
     /// When certificates cannot be read, or nobody answers in time.
     pub async fn connect(&self) -> Result<Docker, Failure> {
+        let known = |text: &str| {
+            let (major, minor) = text.split_once('.')?;
+            Some(ClientVersion { major_version: major.parse().ok()?, minor_version: minor.parse().ok()? })
+        };
+        // A daemon that does not say is asked for the newest, and says what it minds.
+        let offered = known(&self.api_version().await?).unwrap_or(*API_DEFAULT_VERSION);
+        let version = if offered < *API_DEFAULT_VERSION { offered } else { *API_DEFAULT_VERSION };
         tls::install_provider();
         let docker = match self {
-            Self::Socket(path) => Docker::connect_with_unix(&path.to_string_lossy(), TIMEOUT, API_DEFAULT_VERSION),
+            Self::Socket(path) => Docker::connect_with_unix(&path.to_string_lossy(), TIMEOUT, &version),
             // Not `connect_with_host`, which speaks plain text to tcp:// whatever the certificates.
             Self::Tls { address, certificates } => {
                 let file = |name: &str| certificates.join(name);
                 let (key, cert, ca) = (file("key.pem"), file("cert.pem"), file("ca.pem"));
-                Docker::connect_with_ssl(&format!("tcp://{address}"), &key, &cert, &ca, TIMEOUT, API_DEFAULT_VERSION)
+                Docker::connect_with_ssl(&format!("tcp://{address}"), &key, &cert, &ca, TIMEOUT, &version)
             }
-            Self::Plain(address) => {
-                Docker::connect_with_http(&format!("tcp://{address}"), TIMEOUT, API_DEFAULT_VERSION)
-            }
+            Self::Plain(address) => Docker::connect_with_http(&format!("tcp://{address}"), TIMEOUT, &version),
         };
-        let docker = docker.map_err(|error| self.unreachable(&error))?;
-        match tokio::time::timeout(HELLO, docker.negotiate_version()).await {
-            Ok(docker) => docker.map_err(|error| self.unreachable(&error)),
-            Err(_) => Err(Failure::environment(format!("the docker daemon at {self} does not answer"))
-                .because(format!("no reply within {HELLO:?}"))),
-        }
+        docker.map_err(|error| self.unreachable(&error))
+    }
+
+    /// The newest API version that it speaks: `1.41`. Shows that it is there by the cheapest request there is: the
+    /// one for its version makes it run three other programs.
+    ///
+    /// # Errors
+    /// When nobody answers in time, or the certificates do not fit.
+    pub async fn api_version(&self) -> Result<String, Failure> {
+        let endpoint = self.endpoint()?;
+        let answer = tokio::time::timeout(HELLO, endpoint.get("/_ping")).await.map_err(|_| {
+            Failure::environment(format!("the docker daemon at {self} does not answer"))
+                .because(format!("no reply within {HELLO:?}"))
+        })?;
+        let answer = answer.map_err(|error| self.failure("say that it is there", error))?;
+        let version = answer.headers().get("api-version").and_then(|value| value.to_str().ok());
+        Ok(version.unwrap_or_default().to_owned())
     }
 
     /// The address in the form that builds and single requests take.
@@ -163,6 +178,29 @@ impl Daemon {
                 let file = |name: &str| certificates.join(name);
                 Ok(Endpoint::Tls { host, port, ca: file("ca.pem"), cert: file("cert.pem"), key: file("key.pem") })
             }
+        }
+    }
+
+    /// The error for a request that asked it to `doing`.
+    pub fn failure(&self, doing: &str, error: buildkit::Error) -> Failure {
+        match error {
+            buildkit::Error::Connect { source, .. } => self.unreachable(&source),
+            buildkit::Error::Tls { subject, message } => Failure::environment(format!(
+                "the docker daemon at {self} and this machine do not trust each other"
+            ))
+            .because(format!("{subject}: {message}"))
+            .help("if it is minikube's, its certificates may have been renewed: `minikube start` brings them here"),
+            buildkit::Error::Broken { message, .. } => {
+                Failure::environment(format!("the docker daemon at {self} went away"))
+                    .because(message)
+                    .help("see whether it still runs: `sudo systemctl status docker`, `minikube status`")
+            }
+            buildkit::Error::NoBuildKit { message } => {
+                Failure::environment(format!("the docker daemon at {self} has no BuildKit"))
+                    .because(message)
+                    .help("use docker 20.10 or newer, on Linux containers; podman's docker socket does not offer it")
+            }
+            other => Failure::environment(format!("the docker daemon at {self} would not {doing}")).because(other),
         }
     }
 

@@ -1,4 +1,4 @@
-//! A daemon's and a build's errors as people need to read them.
+//! A build's errors as people need to read them.
 
 use buildkit::{BaseImageProblem, Error};
 use engine::failure::Failure;
@@ -8,25 +8,6 @@ use crate::world::process::Redact;
 
 /// How many of a failed command's last lines an error shows; the log has them all.
 const SHOWN: usize = 20;
-
-/// The error for a request to the daemon: "could not `doing`".
-pub(super) fn of_request(doing: &str, daemon: &Daemon, error: Error) -> Failure {
-    match error {
-        Error::Connect { source, .. } => daemon.unreachable(&source),
-        Error::Tls { subject, message } => {
-            Failure::environment(format!("the docker daemon at {daemon} and this machine do not trust each other"))
-                .because(format!("{subject}: {message}"))
-                .help("if it is minikube's, its certificates may have been renewed: `minikube start` brings them here")
-        }
-        Error::Broken { message, .. } => Failure::environment(format!("the docker daemon at {daemon} went away"))
-            .because(message)
-            .help("see whether it still runs: `sudo systemctl status docker`, `minikube status`"),
-        Error::NoBuildKit { message } => Failure::environment(format!("the docker daemon at {daemon} has no BuildKit"))
-            .because(message)
-            .help("use docker 20.10 or newer, on Linux containers; podman's docker socket does not offer it"),
-        other => Failure::environment(format!("the docker daemon at {daemon} would not {doing}")).because(other),
-    }
-}
 
 /// What a failed build was of, for its error.
 pub(super) struct Subject<'a> {
@@ -44,7 +25,7 @@ pub(super) fn of_build(subject: &Subject<'_>, daemon: &Daemon, error: Error) -> 
     let failed = Failure::step(format!("{what} did not build"));
     match error {
         Error::Connect { .. } | Error::Tls { .. } | Error::Broken { .. } | Error::NoBuildKit { .. } => {
-            of_request("build", daemon, error)
+            daemon.failure("build", error)
         }
         Error::ChangedDuringBuild { path } => Failure::step(format!("{what}: {path} changed during the build"))
             .because("an image of half old and half new files would be worth nothing")

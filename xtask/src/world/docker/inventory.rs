@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use engine::failure::Failure;
 use serde::{Deserialize, Deserializer};
 
-use super::failure::of_request;
 use super::naming::{LABEL_PROJECT, LABEL_STEP, familiar};
 use crate::world::daemon::Daemon;
 
@@ -57,7 +56,7 @@ impl Inventory {
     /// When it does not answer, is not for this user, or is too old.
     pub async fn fetch(daemon: &Daemon) -> Result<Self, Failure> {
         let answer = daemon.endpoint()?.get("/images/json").await;
-        let answer = answer.map_err(|error| of_request("list its images", daemon, error))?;
+        let answer = answer.map_err(|error| daemon.failure("list its images", error))?;
         let api = answer.headers().get("api-version").and_then(|value| value.to_str().ok()).unwrap_or_default();
         Self::read(api, answer.body()).map_err(|reason| {
             let failure = Failure::environment(format!("the docker daemon at {daemon} is none that this tool can use"));

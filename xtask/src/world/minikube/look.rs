@@ -93,12 +93,12 @@ impl Look {
                 Err(failure) => Err(failure),
             }
         };
-        let (docker, identity) = tokio::join!(daemon.connect(), identity);
-        let docker = match docker {
-            Ok(docker) => docker,
+        let (api, identity) = tokio::join!(daemon.api_version(), identity);
+        let api = match api {
+            Ok(api) => api,
             Err(failure) => return Ok(Self::DaemonSilent(failure)),
         };
-        let daemon = DaemonFacts { address, certificates, api: docker.client_version().to_string() };
+        let daemon = DaemonFacts { address, certificates, api };
         match identity {
             Err(failure) => Ok(Self::ContextMissing(failure)),
             Ok(Err(Unknown::Silent(failure))) => Ok(Self::ApiSilent(failure)),

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use bollard::Docker;
-use bollard::errors::Error;
 use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum, PortBinding};
+use buildkit::Error;
 use engine::failure::Failure;
 
 use super::home::Home;
@@ -44,13 +44,13 @@ impl Node {
     /// # Errors
     /// When that daemon does not answer.
     pub async fn look(host: &Daemon, profile: &str) -> Result<Self, Failure> {
-        let docker = host.connect().await?;
-        match docker.inspect_container(profile, None).await {
-            Ok(container) => Ok(Self::from_container(container)),
-            Err(Error::DockerResponseServerError { status_code: 404, .. }) => {
-                Ok(Self { state: State::Missing, published: BTreeMap::new() })
-            }
-            Err(error) => Err(host.unreachable(&error)),
+        const DOING: &str = "look at minikube's node";
+        match host.endpoint()?.get(&format!("/containers/{profile}/json")).await {
+            Ok(answer) => serde_json::from_slice(answer.body()).map(Self::from_container).map_err(|error| {
+                Failure::environment(format!("could not understand what {host} says of {profile}")).because(error)
+            }),
+            Err(Error::Refused { status: 404, .. }) => Ok(Self { state: State::Missing, published: BTreeMap::new() }),
+            Err(error) => Err(host.failure(DOING, error)),
         }
     }
 
