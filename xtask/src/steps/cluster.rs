@@ -14,10 +14,12 @@ use engine::receipt::{Output, Receipt};
 use engine::run::{Job, Pool};
 use engine::step::StepId;
 use engine::verdict::{Difference, Observation};
+use kube::Client;
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
 use crate::steps::{Belonging, Made, Scope, Step};
+use crate::world::daemon::Daemon;
 use crate::world::kube_client::Identity;
 use crate::world::minikube::start::Wanted;
 
@@ -89,6 +91,9 @@ struct Found {
     facts: Facts,
     observed: Observed,
     summary: String,
+    /// What the steps behind this one can go on with.
+    client: Client,
+    node: Option<Daemon>,
 }
 
 /// The step `cluster`.
@@ -118,7 +123,7 @@ impl ClusterStep {
     pub async fn question(&self, previous: Option<&Receipt>) -> Result<Option<Identity>, Failure> {
         match &self.definition {
             Definition::Context { context, identity: None } if self.previous(previous).is_none() => {
-                context::identity(context).await.map(Some)
+                Ok(Some(context::identity(context).await?.0))
             }
             _ => Ok(None),
         }
@@ -173,7 +178,7 @@ impl Step for ClusterStep {
         Ok(manifest)
     }
 
-    async fn observe(&self, _: &Context, receipt: &Receipt) -> Result<Observation, Failure> {
+    async fn observe(&self, cx: &Context, receipt: &Receipt) -> Result<Observation, Failure> {
         let previous = self.previous(Some(receipt));
         let found = match &self.definition {
             Definition::Minikube { profile, wanted } => match minikube::look(profile, wanted).await? {
@@ -184,6 +189,7 @@ impl Step for ClusterStep {
                 context::recognise(context, identity.as_deref(), None, previous.as_ref()).await?
             }
         };
+        cx.world.connected(found.client, found.node).await;
         let Some(previous) = previous else { return Ok(Observation::differs(Difference::Missing(other_context()))) };
         Ok(match difference(&previous, &found.observed) {
             Some(difference) => Observation::differs(difference),
@@ -202,7 +208,7 @@ impl Step for ClusterStep {
                 context::recognise(context, identity.as_deref(), accepted, previous.as_ref()).await?
             }
         };
-        cx.world.forget_connections().await;
+        cx.world.connected(found.client.clone(), found.node.clone()).await;
         found.made()
     }
 

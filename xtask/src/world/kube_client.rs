@@ -88,11 +88,11 @@ impl Target {
         Ok(Self { context: context.to_owned(), config, server })
     }
 
-    /// Asks the cluster who it is. One request.
+    /// Asks the cluster who it is; its client is good for further requests. One request.
     ///
     /// # Errors
     /// See [`Unknown`].
-    pub async fn identity(self) -> Result<Identity, Unknown> {
+    pub async fn identity(self) -> Result<(Identity, Client), Unknown> {
         let ca = self.config.root_cert.as_ref().map(|certificates| {
             let mut hasher = Hasher::new("ca/1");
             certificates.iter().for_each(|certificate| {
@@ -101,8 +101,8 @@ impl Target {
             hasher.finish()
         });
         let client = client_of(self.config, &self.context).map_err(Unknown::Silent)?;
-        let uid = uid(client, &self.context, &self.server).await?;
-        Ok(Identity { uid, ca, server: self.server })
+        let uid = uid(client.clone(), &self.context, &self.server).await?;
+        Ok((Identity { uid, ca, server: self.server }, client))
     }
 }
 

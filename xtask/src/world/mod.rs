@@ -94,6 +94,12 @@ impl World {
         self.inventories.lock().await.clear();
     }
 
+    /// Takes connections that somebody has made already while finding out that they work.
+    pub async fn connected(&self, kube: ::kube::Client, node: Option<Daemon>) {
+        *self.kube.lock().await = Some(kube);
+        *self.node.lock().await = node;
+    }
+
     /// Drops all connections: the cluster was started, repaired or made anew, and answers elsewhere now.
     pub async fn forget_connections(&self) {
         *self.kube.lock().await = None;

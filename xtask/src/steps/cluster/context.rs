@@ -4,12 +4,13 @@
 //! under the same name ends the run with nothing touched.
 
 use engine::failure::{Class, Failure};
+use kube::Client;
 
 use super::{Facts, Found, Observed};
 use crate::world::kube_client::{Identity, Target, Unknown};
 
 /// Asks the cluster who it is.
-pub(super) async fn identity(context: &str) -> Result<Identity, Failure> {
+pub(super) async fn identity(context: &str) -> Result<(Identity, Client), Failure> {
     Target::of(context).await?.identity().await.map_err(Unknown::failure)
 }
 
@@ -20,7 +21,7 @@ pub(super) async fn recognise(
     accepted: Option<&str>,
     previous: Option<&Observed>,
 ) -> Result<Found, Failure> {
-    let identity = identity(context).await?;
+    let (identity, client) = identity(context).await?;
     admit(context, &identity, declared, accepted, previous)?;
     let summary = format!("{context}: uid {} at {}", identity.uid, identity.server);
     let facts = Facts {
@@ -30,7 +31,8 @@ pub(super) async fn recognise(
         kubernetes: None,
         daemon_api: None,
     };
-    Ok(Found { facts, observed: Observed { context: context.to_owned(), identity, kubernetes: None }, summary })
+    let observed = Observed { context: context.to_owned(), identity, kubernetes: None };
+    Ok(Found { facts, observed, summary, client, node: None })
 }
 
 fn admit(

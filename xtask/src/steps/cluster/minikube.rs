@@ -69,18 +69,18 @@ pub(super) async fn look(profile: &str, wanted: &Wanted) -> Result<Result<Found,
 }
 
 fn found(ready: Ready) -> Found {
-    let Ready { identity, daemon, profile, .. } = ready;
+    let Ready { identity, client, daemon, api, profile, .. } = ready;
     let version = profile.kubernetes.trim_start_matches('v');
-    let summary = format!("{}: minikube, Kubernetes {version}, docker API {}, ready", profile.name, daemon.api);
+    let summary = format!("{}: minikube, Kubernetes {version}, docker API {api}, ready", profile.name);
     let facts = Facts {
         context: profile.name.clone(),
         profile: Some(profile.name.clone()),
         uid: identity.uid.clone(),
         kubernetes: Some(profile.kubernetes.clone()),
-        daemon_api: Some(daemon.api),
+        daemon_api: Some(api),
     };
     let observed = Observed { context: profile.name, identity, kubernetes: Some(profile.kubernetes) };
-    Found { facts, observed, summary }
+    Found { facts, observed, summary, client, node: Some(daemon) }
 }
 
 /// The declared version, if the node's is older: minikube raises it. It cannot lower it, and says so itself only

@@ -1,10 +1,8 @@
 //! How a minikube cluster is: from its profile's file, the host's daemon, the daemon inside the node and the API
 //! server. Nothing is changed and nothing is spawned.
 
-use std::path::PathBuf;
-
 use engine::failure::Failure;
-use serde::{Deserialize, Serialize};
+use kube::Client;
 
 use super::home::Home;
 use super::node::{Node, State};
@@ -13,31 +11,24 @@ use crate::world::daemon::Daemon;
 use crate::world::kube_client::{Identity, Target, Unknown};
 
 /// A cluster that answers.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone)]
 pub struct Ready {
     /// Which cluster it is.
     pub identity: Identity,
+    /// A client of its API server, connected.
+    pub client: Client,
     /// The daemon inside the node.
-    pub daemon: DaemonFacts,
+    pub daemon: Daemon,
+    /// The newest API version that this daemon speaks: `1.41`.
+    pub api: String,
     /// What its node was made like.
     pub profile: Profile,
     /// The node's container.
     pub node: Node,
 }
 
-/// Where the daemon inside the node answers, and how.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DaemonFacts {
-    /// `127.0.0.1:32771`.
-    pub address: String,
-    /// The folder with `ca.pem`, `cert.pem` and `key.pem`.
-    pub certificates: PathBuf,
-    /// The newest API version that both sides speak: `1.41`.
-    pub api: String,
-}
-
 /// How a cluster is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone)]
 pub enum Look {
     /// minikube knows no such profile.
     NoProfile,
@@ -77,8 +68,7 @@ impl Look {
             let failure = Failure::environment(format!("the node of the minikube profile `{name}` has no address"));
             return Ok(Self::DaemonSilent(failure));
         };
-        let certificates = home.certificates();
-        let daemon = Daemon::Tls { address: address.clone(), certificates: certificates.clone() };
+        let daemon = Daemon::Tls { address, certificates: home.certificates() };
         let target = match Target::of(name).await {
             Ok(target) if node.is_served_at(&profile, &target.server) => Ok(target),
             Ok(target) => Err(Failure::environment(format!(
@@ -98,12 +88,13 @@ impl Look {
             Ok(api) => api,
             Err(failure) => return Ok(Self::DaemonSilent(failure)),
         };
-        let daemon = DaemonFacts { address, certificates, api };
         match identity {
             Err(failure) => Ok(Self::ContextMissing(failure)),
             Ok(Err(Unknown::Silent(failure))) => Ok(Self::ApiSilent(failure)),
             Ok(Err(Unknown::Refused(failure))) => Err(failure),
-            Ok(Ok(identity)) => Ok(Self::Ready(Box::new(Ready { identity, daemon, profile, node }))),
+            Ok(Ok((identity, client))) => {
+                Ok(Self::Ready(Box::new(Ready { identity, client, daemon, api, profile, node })))
+            }
         }
     }
 
