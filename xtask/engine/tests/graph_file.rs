@@ -101,6 +101,26 @@ fn what_a_file_leaves_out_has_its_default() {
 }
 
 #[test]
+fn what_help_says_to_add_makes_the_file_right() {
+    let check = |above: &str, table: &str| {
+        let text = format!("{above}{table}\n");
+        let origin = folder("workspace").join("xtask.toml");
+        let problems = graph::parse(&text, &origin).err().unwrap();
+        let lines = problems.iter().flat_map(|problem| problem.helps()).map(|help| help.strip_prefix("add ").unwrap());
+        let repaired = lines.fold(text, |text, line| format!("{text}{line}\n"));
+        assert_eq!(complaints(&repaired), "", "{repaired}");
+    };
+    let cluster = "[cluster]\nprofile = \"todo-chatbot\"\n";
+    let release = format!("{cluster}[release.todo]\nchart = \"helm/todo-chatbot\"\nnamespace = \"todo\"\n");
+    check("", "[cluster]");
+    check("project = \"todo\"\n", "[cluster]\ndriver = \"context\"");
+    for table in ["[image.a]", "[secrets.a]", "[release.a]", "[manifests.a]", "[command.a]"] {
+        check(cluster, table);
+    }
+    check(&release, "[check.a]");
+}
+
+#[test]
 fn broken_files_are_explained_word_by_word() {
     let update = std::env::var_os("UPDATE_EXPECTED").is_some();
     let mut wrong = Vec::new();

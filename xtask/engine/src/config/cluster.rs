@@ -41,7 +41,7 @@ pub struct Cluster {
     /// Memory of the node: "4GiB".
     #[schemars(with = "Option<Form<ByteSize>>")]
     pub memory: Option<ByteSize>,
-    /// Ports of the node that are to answer on this machine: "[IP:]HOST:NODE". Set when the node is made.
+    /// Ports of the node that are to answer on this machine: `[IP:]HOST:NODE`. Set when the node is made.
     #[schemars(with = "Vec<Form<PortMapping>>", default)]
     pub ports: Vec<PortMapping>,
     /// Further flags for `minikube start`: a base image of your own, a registry mirror.
