@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 
 runs=${1:-21}
 cargo build --quiet --package engine --example verdict_files
-verdict=$(pwd)/target/debug/examples/verdict_files
+verdict=$(realpath "${CARGO_TARGET_DIR:-target}")/debug/examples/verdict_files
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 

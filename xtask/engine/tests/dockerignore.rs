@@ -1,11 +1,7 @@
 //! `.dockerignore` means here what it means to docker: a table of ignore files over one tree of paths, with what the
 //! matcher and the filtered walk of BuildKit's client leave out for each.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "helpers of tests, which have to stop where they cannot go on"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has to stop")]
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,7 +1,7 @@
 //! Gathering real folders: what is in a file set, what changes its digest and what does not, and that a stat cache,
 //! whatever happened to it, never changes an answer.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests, which have to stop where they cannot go on")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has to stop")]
 
 use std::ffi::OsStr;
 use std::fs;

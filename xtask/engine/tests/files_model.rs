@@ -1,7 +1,7 @@
 //! Random sequences of what people and programs do to a checkout. After each act the gathering with a stat cache, one
 //! without, and a plain listing by the standard library have to agree.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests, which have to stop where they cannot go on")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has to stop")]
 
 use std::fs;
 use std::io;

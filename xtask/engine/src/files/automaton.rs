@@ -110,17 +110,17 @@ impl Automaton {
 
     /// Adds `state` and what is reached from it without taking a character; whether that is the end.
     fn enter(&self, state: usize, at_start: bool, at_end: bool, active: &mut Active) -> bool {
-        let mut pending = vec![state];
-        while let Some(state) = pending.pop() {
+        active.pending.push(state);
+        while let Some(state) = active.pending.pop() {
             if std::mem::replace(&mut active.present[state], true) {
                 continue;
             }
             active.states.push(state);
             match &self.0[state] {
                 State::Matched => return true,
-                State::Start if at_start => pending.push(state + 1),
-                State::End if at_end => pending.push(state + 1),
-                State::Fork(one, other) => pending.extend([*other, *one]),
+                State::Start if at_start => active.pending.push(state + 1),
+                State::End if at_end => active.pending.push(state + 1),
+                State::Fork(one, other) => active.pending.extend([*other, *one]),
                 State::Take(_) | State::Start | State::End => {}
             }
         }
@@ -132,11 +132,13 @@ impl Automaton {
 struct Active {
     states: Vec<usize>,
     present: Vec<bool>,
+    /// Still to be entered; empty between calls.
+    pending: Vec<usize>,
 }
 
 impl Active {
     fn new(states: usize) -> Self {
-        Self { states: Vec::with_capacity(states), present: vec![false; states] }
+        Self { states: Vec::with_capacity(states), present: vec![false; states], pending: Vec::new() }
     }
 
     fn clear(&mut self) {
