@@ -100,12 +100,13 @@ impl Deploy<'_> {
             None => None,
         };
         let deployed = before.as_ref().filter(|record| record.info.status == Status::Deployed);
+        self.warn_of_unread(plan);
+        let scope = plan.left.as_ref().map_or_else(|| self.release_scope(), |left| self.scope(left));
+        // Before the first write, so that pods which only a put-back has replaced are not told as unchanged.
+        let watch = Watch::begin(self.client.clone(), scope, self.redact()).await?;
         if let Some(record) = deployed {
             self.put_back(namespace, record, plan.left.as_ref()).await?;
         }
-        self.warn_of_unread(plan);
-        let scope = plan.left.as_ref().map_or_else(|| self.release_scope(), |left| self.scope(left));
-        let watch = Watch::begin(self.client.clone(), scope, self.redact()).await?;
         self.run_helm(plan, before.as_ref(), &watch).await?;
         let (head, record) = self.newest(namespace, release).await?;
         if deployed.is_none() && newest.is_some() {
