@@ -149,7 +149,9 @@ impl Shell {
         script.push_str(&match self {
             Self::Sh => format!("# eval \"$(cargo xtask env{flag})\"\n"),
             Self::Fish => format!("# cargo xtask env{flag} --shell fish | source\n"),
-            Self::Powershell => format!("# cargo xtask env{flag} --shell powershell | Out-String | Invoke-Expression\n"),
+            Self::Powershell => {
+                format!("# cargo xtask env{flag} --shell powershell | Out-String | Invoke-Expression\n")
+            }
         });
         script
     }
