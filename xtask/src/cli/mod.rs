@@ -2,11 +2,14 @@
 //!
 //! One file per command; each has a `run` that is given the request and a [`session::Session`].
 
+pub mod check;
 pub mod deploy;
 pub mod env;
 pub mod explain;
 pub mod forecast;
+pub mod forward;
 pub mod graph;
+pub mod logs;
 pub mod post_render;
 pub mod problem;
 pub mod session;
@@ -87,6 +90,12 @@ enum Command {
     Explain(explain::Request),
     /// The steps and what they need
     Graph(graph::Request),
+    /// Ask what the checks ask, now
+    Check(check::Request),
+    /// Lead local ports to Services
+    Forward(forward::Request),
+    /// What the workloads write
+    Logs(logs::Request),
     /// Print what makes a shell's docker use the daemon that the pods' images come from
     Env(env::Request),
     /// Run every test of this repository
@@ -131,6 +140,9 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Problem> {
         Command::Status => status::run(&global).await,
         Command::Explain(request) => explain::run(&global, &request).await,
         Command::Graph(request) => graph::run(&global, &request),
+        Command::Check(request) => check::run(&global, &request).await,
+        Command::Forward(request) => forward::run(&global, &request).await,
+        Command::Logs(request) => logs::run(&global, &request).await,
         Command::Env(request) => env::run(&global, &request).await,
         Command::Test(request) => test::run(&global, &request).await,
         Command::PostRender(request) => post_render::run(&request),

@@ -10,6 +10,21 @@ use tokio::task::JoinSet;
 
 use super::{At, connect, resolve};
 
+/// A local port that could not be bound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotBound {
+    /// What went wrong, and what to do.
+    pub failure: Failure,
+    /// The address, if it is that somebody else has it.
+    pub taken: Option<SocketAddr>,
+}
+
+impl From<Failure> for NotBound {
+    fn from(failure: Failure) -> Self {
+        Self { failure, taken: None }
+    }
+}
+
 /// A bound local port.
 pub struct Forward {
     client: Client,
@@ -23,14 +38,14 @@ impl Forward {
     ///
     /// # Errors
     /// When there is no such Service or port, or the local port cannot be bound.
-    pub async fn bind(client: Client, at: At, local: Option<u16>) -> Result<Self, Failure> {
+    pub async fn bind(client: Client, at: At, local: Option<u16>) -> Result<Self, NotBound> {
         let port = match local {
             Some(port) => port,
             None => unprivileged(resolve::number(&client, &at).await?),
         };
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let listener = TcpListener::bind(address).await.map_err(|error| in_use(&at, address, &error))?;
-        let local = listener.local_addr().map_err(|error| in_use(&at, address, &error))?;
+        let listener = TcpListener::bind(address).await.map_err(|error| not_bound(&at, address, &error))?;
+        let local = listener.local_addr().map_err(|error| not_bound(&at, address, &error))?;
         Ok(Self { client, at, listener, local })
     }
 
@@ -94,12 +109,14 @@ fn unprivileged(port: u16) -> u16 {
     if port < 1024 { port + 8000 } else { port }
 }
 
-fn in_use(at: &At, address: SocketAddr, error: &std::io::Error) -> Failure {
-    Failure::environment(format!("could not forward {at} to {address}")).because_of(error).help(format!(
+fn not_bound(at: &At, address: SocketAddr, error: &std::io::Error) -> NotBound {
+    let taken = (error.kind() == std::io::ErrorKind::AddrInUse).then_some(address);
+    let failure = Failure::environment(format!("could not forward {at} to {address}")).because_of(error).help(format!(
         "choose another local port: cargo xtask forward {}={}",
         spelled(at),
         address.port().saturating_add(1)
-    ))
+    ));
+    NotBound { failure, taken }
 }
 
 fn spelled(at: &At) -> String {
