@@ -48,6 +48,10 @@ impl Pods {
             let Some(target) = endpoint.target_ref.as_ref() else { continue };
             let Some(uid) = target.uid.clone() else { continue };
             let pod = pods.iter().find(|pod| pod.metadata.uid.as_ref() == Some(&uid));
+            // One that is about to go answers nobody any more, and says nothing about those that stay.
+            if pod.is_some_and(|pod| pod.metadata.deletion_timestamp.is_some()) {
+                continue;
+            }
             let restarts = pod.map_or(0, |pod| containers(pod).map(|container| container.restart_count).sum());
             let ready = endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true);
             behind.insert(uid, Behind { name: target.name.clone().unwrap_or_default(), restarts, ready });

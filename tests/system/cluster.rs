@@ -1,0 +1,66 @@
+//! The test cluster, as somebody else sees and changes it: through kubectl and helm, not through this tool.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::project::NAMESPACE;
+
+/// The cluster behind a kubeconfig context.
+pub struct Cluster {
+    pub context: String,
+}
+
+impl Cluster {
+    pub fn of_environment() -> Self {
+        let context = std::env::var("XTASK_TEST_CONTEXT")
+            .expect("XTASK_TEST_CONTEXT names the minikube profile to test in; `cargo xtask test` sets it");
+        Self { context }
+    }
+
+    /// `kubectl` in the tests' namespace; what it prints.
+    #[track_caller]
+    pub fn kubectl(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new("kubectl");
+        command.args(["--context", &self.context, "--namespace", NAMESPACE]).args(arguments);
+        succeed(command)
+    }
+
+    /// `helm` in the tests' namespace; what it prints.
+    #[track_caller]
+    pub fn helm(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new("helm");
+        command.args(["--kube-context", &self.context, "--namespace", NAMESPACE]).args(arguments);
+        succeed(command)
+    }
+
+    /// An object or a list of objects.
+    #[track_caller]
+    pub fn get(&self, what: &[&str]) -> Value {
+        let text = self.kubectl(&[&["get", "--output", "json"], what].concat());
+        serde_json::from_str(&text).expect("kubectl prints JSON")
+    }
+
+    /// The uids of a component's pods that are not about to go.
+    pub fn pods(&self, component: &str) -> BTreeMap<String, String> {
+        let list = self.get(&["pods", "--selector", &format!("app.kubernetes.io/component={component}")]);
+        let pods = list["items"].as_array().cloned().unwrap_or_default();
+        let staying = pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        staying.map(|pod| (text(&pod["metadata"]["name"]), text(&pod["metadata"]["uid"]))).collect()
+    }
+
+    /// What `path` of the backend answers, asked through the API server.
+    pub fn ask_backend(&self, path: &str) -> String {
+        let url = format!("/api/v1/namespaces/{NAMESPACE}/services/todo-backend:8000/proxy{path}");
+        self.kubectl(&["get", "--raw", &url])
+    }
+}
+
+#[track_caller]
+fn succeed(mut command: Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}

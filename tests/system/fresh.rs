@@ -1,0 +1,65 @@
+//! A second deploy does nothing, and says so.
+
+use std::fs;
+use std::process::Command;
+use std::time::SystemTime;
+
+use crate::project::Project;
+
+#[test]
+fn a_second_deploy_is_all_fresh_and_one_line() {
+    let project = Project::deployed();
+    project.run(&["deploy"]).expect_all_fresh();
+
+    let ran = project.run_human(&["deploy"]).expect_success();
+    let lines: Vec<&str> = ran.stderr.lines().collect();
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    assert!(lines[0].trim_start().starts_with("Fresh 7 steps, todo revision "), "{lines:#?}");
+}
+
+#[test]
+fn touching_files_and_another_umask_change_nothing() {
+    let project = Project::deployed();
+    for folder in ["backend/app", "helm/todo-chatbot/templates"] {
+        for entry in fs::read_dir(project.path(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                fs::File::open(path).unwrap().set_modified(SystemTime::now()).unwrap();
+            }
+        }
+    }
+    project.run(&["deploy"]).expect_all_fresh();
+    // Group and others may read or not: that is no difference in an image.
+    let narrowed = Command::new("chmod").args(["-R", "go-rwx"]).arg(project.path("backend/app")).status().unwrap();
+    assert!(narrowed.success());
+    project.run(&["deploy"]).expect_all_fresh();
+}
+
+#[test]
+fn moving_the_checkout_changes_nothing() {
+    let project = Project::deployed();
+    let moved = project.folder().with_file_name("moved");
+    let _ = fs::remove_dir_all(&moved);
+    fs::rename(project.folder(), &moved).unwrap();
+    let output = project.command(&["deploy", "--format", "json"]).current_dir(&moved).output().unwrap();
+    fs::rename(&moved, project.folder()).unwrap();
+    crate::ran::Ran::new(&["deploy"], output).expect_all_fresh();
+}
+
+#[test]
+fn a_no_op_starts_no_other_program() {
+    let project = Project::deployed();
+    let trace = project.path("../trace");
+    let status = Command::new("strace")
+        .args(["--follow-forks", "--trace=execve", "--output"])
+        .arg(&trace)
+        .arg(env!("CARGO_BIN_EXE_xtask"))
+        .args(["deploy", "--quiet"])
+        .current_dir(project.folder())
+        .status()
+        .expect("strace is there");
+    assert!(status.success());
+    let trace = fs::read_to_string(trace).unwrap();
+    let started: Vec<&str> = trace.lines().filter(|line| line.contains("execve(")).collect();
+    assert_eq!(started.len(), 1, "only the program itself: {started:#?}");
+}

@@ -1,0 +1,14 @@
+//! The whole program on a real cluster: the binary that people run, the application of this repository, real images.
+//!
+//! The cluster is the minikube profile of `XTASK_TEST_CONTEXT`, which `cargo xtask test` sets; what is deployed there
+//! is a copy of this checkout, in a namespace of its own, with one replica each and no port of the host.
+//! The tests share that deployment, so they take turns; each begins by deploying what its predecessor has changed.
+
+mod change;
+mod cluster;
+mod drift;
+mod fresh;
+mod project;
+mod ran;
+mod secret;
+mod teardown;

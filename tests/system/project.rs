@@ -1,0 +1,164 @@
+//! A copy of this checkout that a test may change, and the command run in it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::cluster::Cluster;
+use crate::ran::Ran;
+
+/// The namespace of everything that these tests deploy.
+pub const NAMESPACE: &str = "system-test";
+
+/// The tests' turns.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// A checkout with a graph file for the test cluster.
+pub struct Project {
+    folder: PathBuf,
+    pub cluster: Cluster,
+    _turn: Option<MutexGuard<'static, ()>>,
+}
+
+impl Project {
+    /// The shared deployment, everything in it as in this checkout and fresh.
+    pub fn deployed() -> Self {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let project = Self { _turn: Some(turn), ..Self::copy("shared") };
+        project.run(&["deploy"]).expect_success();
+        project
+    }
+
+    /// A further checkout of the same deployment, with nothing known about it.
+    pub fn second_checkout(&self) -> Self {
+        let second = Self::copy("second");
+        let _ = fs::remove_dir_all(second.path(".xtask"));
+        let values = "helm/todo-chatbot/values-local.yaml";
+        fs::copy(self.path(values), second.path(values)).expect("both checkouts have the same secrets");
+        second
+    }
+
+    fn copy(name: &str) -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("system").join(name);
+        fs::create_dir_all(&folder).expect("the target folder can be written");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the workspace");
+        for path in tracked(root) {
+            let (from, to) = (root.join(&path), folder.join(&path));
+            let new = fs::read(&from).unwrap_or_default();
+            // Unchanged files keep their times, as in a checkout that somebody works in.
+            if fs::read(&to).ok().as_ref() != Some(&new) {
+                fs::create_dir_all(to.parent().expect("files are in folders")).expect("folders can be made");
+                fs::copy(&from, &to).expect("files can be copied");
+            }
+        }
+        let cluster = Cluster::of_environment();
+        fs::write(folder.join("xtask.toml"), graph_file(&cluster.context)).expect("the graph file can be written");
+        Self { folder, cluster, _turn: None }
+    }
+
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Replaces `from` by `to` in a file, which has to contain it.
+    pub fn edit(&self, path: &str, from: &str, to: &str) {
+        let text = fs::read_to_string(self.path(path)).expect("the file is there");
+        assert!(text.contains(from), "{path} has no {from:?}");
+        fs::write(self.path(path), text.replacen(from, to, 1)).expect("the file can be written");
+    }
+
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().expect("files are in folders")).expect("folders can be made");
+        fs::write(path, text).expect("the file can be written");
+    }
+
+    /// The command that people type, ready to be run, in this checkout.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.args(arguments).current_dir(&self.folder).env("CI", "true").stdin(Stdio::null());
+        command
+    }
+
+    /// Runs it to its end with JSON events.
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        let output = self.command(arguments).args(["--format", "json"]).output().expect("the binary can be run");
+        Ran::new(arguments, output)
+    }
+
+    /// Runs it to its end as people see it.
+    pub fn run_human(&self, arguments: &[&str]) -> Ran {
+        let output = self.command(arguments).output().expect("the binary can be run");
+        Ran::new(arguments, output)
+    }
+}
+
+/// What git would check out, with what is not committed yet, less what is only for this repository's own tests.
+fn tracked(root: &Path) -> Vec<PathBuf> {
+    let listed = Command::new("git")
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard", "backend", "frontend", "helm"])
+        .current_dir(root)
+        .output()
+        .expect("git is there");
+    let paths = String::from_utf8(listed.stdout).expect("paths are text");
+    paths.split_terminator('\0').map(PathBuf::from).filter(|path| root.join(path).is_file()).collect()
+}
+
+/// The graph file of this repository for one replica each, in the test cluster.
+fn graph_file(context: &str) -> String {
+    format!(
+        r#"
+project = "system-test"
+
+[cluster]
+driver = "minikube"
+profile = "{context}"
+
+[image.backend]
+context = "backend"
+
+[image.frontend]
+context = "frontend"
+
+[secrets.todo]
+from = "helm/todo-chatbot/values-local.yaml"
+key = "secrets"
+generate = {{ BETTER_AUTH_SECRET = "hex:32", MCP_API_KEY = "hex:32", POSTGRES_PASSWORD = "hex:16" }}
+require = ["BETTER_AUTH_SECRET", "MCP_API_KEY"]
+object = "todo-secrets"
+
+[release.todo]
+chart = "helm/todo-chatbot"
+namespace = "{NAMESPACE}"
+values = ["helm/todo-chatbot/values-local.yaml"]
+images = {{ "backend.image" = "backend", "frontend.image" = "frontend" }}
+secrets = ["todo"]
+
+[release.todo.set.frontend]
+replicas = 1
+service = {{ type = "ClusterIP" }}
+resources = {{ requests = {{ cpu = "50m" }} }}
+
+[release.todo.set.backend]
+replicas = 1
+resources = {{ requests = {{ cpu = "50m" }} }}
+
+[release.todo.set.postgres]
+resources = {{ requests = {{ cpu = "50m" }} }}
+
+[check.frontend]
+service = "todo-frontend:80"
+get = "/"
+
+[check.backend]
+service = "todo-backend:8000"
+get = "/api/health"
+json = {{ "/status" = "ok", "/database" = "ok" }}
+"#
+    )
+}

@@ -1,0 +1,48 @@
+//! A changed secret rolls the pods that read it, and its bytes are found nowhere.
+
+use std::fs;
+use std::path::Path;
+
+use crate::project::Project;
+
+#[test]
+fn a_changed_secret_rolls_only_its_readers_and_is_found_nowhere() {
+    let project = Project::deployed();
+    let (frontend, backend, postgres) =
+        (project.cluster.pods("frontend"), project.cluster.pods("backend"), project.cluster.pods("postgres"));
+    let path = "helm/todo-chatbot/values-local.yaml";
+    let text = fs::read_to_string(project.path(path)).unwrap();
+    let line = text.lines().find(|line| line.trim_start().starts_with("MCP_API_KEY:")).unwrap();
+    let secret = "canary-4f1c0e9a7b35";
+    fs::write(project.path(path), text.replace(line, &format!("  MCP_API_KEY: {secret}"))).unwrap();
+
+    let ran = project.run(&["deploy", "--verbose"]).expect_success();
+    assert!(!format!("{}{}", ran.stdout, ran.stderr).contains(secret), "nothing prints it");
+    ran.expect_reason("secrets:todo", "MCP_API_KEY").expect_reason("release:todo", "secrets:todo");
+    assert_ne!(project.cluster.pods("frontend"), frontend, "the frontend reads it");
+    assert_ne!(project.cluster.pods("backend"), backend, "the backend reads it");
+    assert_eq!(project.cluster.pods("postgres"), postgres, "the database does not");
+
+    assert_eq!(files_with(&project.path(".xtask"), secret), Vec::<String>::new());
+    let records = project.cluster.get(&["secrets", "--selector", "owner=helm"]);
+    for record in records["items"].as_array().unwrap() {
+        let name = record["metadata"]["labels"]["version"].as_str().unwrap();
+        let all = project.cluster.helm(&["get", "all", "todo", "--revision", name]);
+        assert!(!all.contains(secret), "revision {name} of helm's history has it");
+    }
+    project.run(&["deploy"]).expect_all_fresh();
+}
+
+/// The files below `folder` that contain `text`.
+fn files_with(folder: &Path, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_with(&path, text));
+        } else if String::from_utf8_lossy(&fs::read(&path).unwrap()).contains(text) {
+            found.push(path.display().to_string());
+        }
+    }
+    found
+}
