@@ -144,6 +144,13 @@ pub async fn forecast(cx: &Context, steps: &Steps, plan: &[Planned], locks: &Loc
             forecasts.iter().any(|forecast| forecast.step == **need && forecast.outlook != Outlook::Fresh)
         };
         let behind: Vec<StepId> = planned.needs.iter().filter(not_fresh).cloned().collect();
+        let unknown = planned.needs.iter().any(|need| steps.contains_key(need) && cx.output(need).is_none());
+        if unknown && !behind.is_empty() {
+            // Without their outputs every input would look as if it had gone.
+            let outlook = Outlook::Behind(behind);
+            forecasts.push(Forecast { step: planned.step.clone(), outlook, receipt: None, manifest: None });
+            continue;
+        }
         let forecast = match hands.judge(&**step).await {
             Ok(Judgement { manifest, stored, observation, .. }) => {
                 let receipt = stored.receipt().cloned();

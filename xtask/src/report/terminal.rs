@@ -123,12 +123,16 @@ impl Lines {
                 }
             }
             Event::Fresh { step } if verbose => vec![step_line(verb(GOOD, "Fresh"), step, "")],
+            Event::Done { step, took, .. } if !quiet && self.command == "teardown" => {
+                vec![step_line(verb(GOOD, "Removed"), step, &format!("in {}", words::duration(*took)))]
+            }
             Event::Done { step, summary, took } if !quiet => {
                 let text = format!("{summary}, in {}", words::duration(*took));
                 vec![step_line(verb(GOOD, words::done(step.kind)), step, text.trim_start_matches(", "))]
             }
             Event::Failed { step, failure } => vec![step_line(verb(BAD, "Failed"), step, &failure.message)],
-            Event::Skipped { step, because_of } if !quiet => {
+            // The last line counts them; one line each would bury the failure.
+            Event::Skipped { step, because_of } if verbose => {
                 vec![step_line(verb(WARNING, "Skipped"), step, &format!("{because_of} failed"))]
             }
             Event::Cancelled { step } if verbose => vec![step_line(verb(WARNING, "Cancelled"), step, "")],
