@@ -40,13 +40,24 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     request.build_args = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let listed = start.elapsed().as_millis();
 
-    let endpoint = Endpoint::Unix(PathBuf::from("/var/run/docker.sock"));
+    let endpoint = endpoint()?;
     let start = Instant::now();
     let built = build(&endpoint, request, |event| eprintln!("{}: {:?}", event.vertex, event.change)).await?;
     let Sent { files, bytes } = built.sent;
     eprintln!("listed in {listed} ms, built in {} ms, sent {files} files, {bytes} bytes", start.elapsed().as_millis());
     println!("{}", built.image_id);
     Ok(())
+}
+
+/// The daemon of DOCKER_HOST and DOCKER_CERT_PATH, as `minikube docker-env` sets them, else the host's.
+fn endpoint() -> Result<Endpoint, Box<dyn std::error::Error>> {
+    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
+    let Some((host, port)) = host.strip_prefix("tcp://").and_then(|address| address.rsplit_once(':')) else {
+        return Ok(Endpoint::Unix(host.strip_prefix("unix://").unwrap_or("/var/run/docker.sock").into()));
+    };
+    let folder = PathBuf::from(std::env::var("DOCKER_CERT_PATH")?);
+    let [ca, cert, key] = ["ca.pem", "cert.pem", "key.pem"].map(|name| folder.join(name));
+    Ok(Endpoint::Tls { host: host.to_owned(), port: port.parse()?, ca, cert, key })
 }
 
 /// Reads what was remembered: 32 bytes and the rest of a line for each file.

@@ -9,6 +9,7 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioExecutor;
+use sha2::{Digest as _, Sha256};
 use tokio::task::JoinSet;
 
 use crate::build::daemon_message;
@@ -39,6 +40,11 @@ impl Services {
     }
 }
 
+/// A key as a header's value, which holds neither line ends nor letters beyond ASCII, as paths do.
+fn header_safe(key: &str) -> String {
+    Sha256::digest(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Opens the session `id`, which lives until `tasks` ends.
 pub(crate) async fn open(
     endpoint: &Endpoint,
@@ -54,7 +60,7 @@ pub(crate) async fn open(
         .header("upgrade", "h2c")
         .header("x-docker-expose-session-uuid", id)
         .header("x-docker-expose-session-name", "xtask")
-        .header("x-docker-expose-session-sharedkey", services.files.context_key());
+        .header("x-docker-expose-session-sharedkey", header_safe(services.files.context_key()));
     for method in [DIFF_COPY, secrets::GET_SECRET, health::CHECK] {
         request = request.header("x-docker-expose-session-grpc-method", method);
     }

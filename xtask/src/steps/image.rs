@@ -181,9 +181,14 @@ impl Step for ImageStep {
             return Err(Failure::step(format!("the inputs of {} changed as its build began", self.id))
                 .help("run the same command again when they hold still"));
         }
-        // BuildKit leaves secrets out of its own keys: without this it would take the old layers.
-        let only_secrets = |reason: &Reason| matches!(reason, Reason::Input(change) if change.source == Source::Secret);
-        let no_cache = job.verdict.reasons().iter().any(only_secrets);
+        // BuildKit leaves secrets out of its own keys: its layers may have been made with any of a secret's values, so
+        // they are good only as long as a receipt says that the last ones were made with this.
+        let unsure = |reason: &Reason| match reason {
+            Reason::NeverRun | Reason::ReceiptDamaged(_) | Reason::Interrupted => true,
+            Reason::Input(change) => change.source == Source::Secret,
+            Reason::Forced | Reason::World(_) => false,
+        };
+        let no_cache = !self.definition.build_secrets.is_empty() && job.verdict.reasons().iter().any(unsure);
         let daemon = self.daemon(cx).await?;
         let redactor = Arc::clone(&cx.redactor);
         let build = docker::Build {

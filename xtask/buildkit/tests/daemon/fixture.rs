@@ -33,14 +33,14 @@ impl Folder {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let root = tempfile::tempdir().unwrap();
         // Of its own in each test: what one test sent must not spare another the sending.
-        let key = format!("{}-{}", root.path().display(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let key = format!("größe {}-{}", root.path().display(), NUMBER.fetch_add(1, Ordering::Relaxed));
         Self { root, entries: Vec::new(), key }
     }
 
     /// A text that no other test and no earlier run had: what is built with it is in no cache.
     pub fn unlike_others(&self) -> String {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        format!("{}-{}", now.as_nanos(), self.key.replace('/', "-"))
+        format!("{}-{}", now.as_nanos(), self.root.path().file_name().unwrap().to_string_lossy())
     }
 
     pub fn path(&self, path: &str) -> PathBuf {

@@ -12,6 +12,9 @@ use crate::world::daemon::Daemon;
 /// The oldest API whose BuildKit and whose answers this tool is made for: docker 20.10.
 const LEAST_API: (u32, u32) = (1, 41);
 
+/// How long a daemon may take for its list; a machine that is busy with builds takes seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// An image of a daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -55,7 +58,12 @@ impl Inventory {
     /// # Errors
     /// When it does not answer, is not for this user, or is too old.
     pub async fn fetch(daemon: &Daemon) -> Result<Self, Failure> {
-        let answer = daemon.endpoint()?.get("/images/json").await;
+        let endpoint = daemon.endpoint()?;
+        let answer = tokio::time::timeout(PATIENCE, endpoint.get("/images/json")).await.map_err(|_| {
+            Failure::environment(format!("the docker daemon at {daemon} does not answer"))
+                .because(format!("no reply within {PATIENCE:?}"))
+                .help("if it is minikube's, its node may be paused or stuck: `minikube status`, `minikube start`")
+        })?;
         let answer = answer.map_err(|error| daemon.failure("list its images", error))?;
         let api = answer.headers().get("api-version").and_then(|value| value.to_str().ok()).unwrap_or_default();
         Self::read(api, answer.body()).map_err(|reason| {
