@@ -8,10 +8,10 @@ use clap::Args;
 use engine::failure::Class;
 use engine::step::{Kind, StepId};
 
-use super::forecast;
 use super::problem::Problem;
 use super::session::{Record, Session};
 use super::{Format, Global};
+use super::{confirm, forecast};
 use crate::report::{failure, words};
 use crate::run;
 
@@ -35,12 +35,15 @@ pub struct Request {
 /// When nothing could be begun; failures of steps are told as events and in the exit code.
 pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem> {
     let record = if request.dry_run { Record::Nothing } else { Record::Run };
-    let session = Session::begin(global, "deploy", record)?;
+    let mut session = Session::begin(global, "deploy", record)?;
     let selected = session.project.graph.find(&request.steps)?;
     if request.dry_run {
         return dry_run(global, &session, &selected, request.force).await;
     }
     let plan = session.plan(&selected, request.force);
+    if plan.iter().any(|planned| planned.step == StepId::cluster()) {
+        confirm::first_deploy(&mut session).await?;
+    }
     let summary = run::execute(&session.cx, &session.steps, plan, &session.locks).await;
     let (tally, headline) = (summary.tally(), headline(&session));
     let interrupted = session.cx.cancel.is_cancelled();

@@ -3,6 +3,7 @@
 //! One file per command; each has a `run` that is given the request and a [`session::Session`].
 
 pub mod check;
+pub mod confirm;
 pub mod deploy;
 pub mod env;
 pub mod explain;

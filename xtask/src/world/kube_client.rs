@@ -155,7 +155,9 @@ async fn config(context: &str) -> Result<Config, Failure> {
         let names: Vec<_> = kubeconfig.contexts.iter().map(|known| format!("`{}`", known.name)).collect();
         let failure = Failure::environment(format!("the kubeconfig has no context `{context}`"));
         return Err(match names.as_slice() {
-            [] => failure.because("it has none at all"),
+            [] => failure
+                .because("it has none at all")
+                .help("KUBECONFIG names the files; without it, it is ~/.kube/config"),
             names => failure.because(format!("it has {}", names.join(", "))),
         });
     }
