@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use engine::config::{Check, GraphFile};
+use engine::config::Check;
 use engine::digest::Hasher;
 use engine::failure::Failure;
 use engine::manifest::{Manifest, Source};
@@ -48,21 +48,6 @@ pub struct Facts {
     pub json: BTreeMap<String, serde_json::Value>,
 }
 
-/// The steps that stand behind the answers to `check`: its release, or all that is deployed into its namespace; the
-/// cluster itself where it is somebody else's Service.
-pub fn behind(file: &GraphFile, check: &Check) -> Vec<StepId> {
-    if let Some(release) = &check.release {
-        return vec![StepId::new(Kind::Release, release.as_str())];
-    }
-    let releases = file.releases.iter().filter(|(_, release)| release.namespace == check.namespace);
-    let manifests = file.manifests.iter().filter(|(_, manifests)| manifests.namespace == check.namespace);
-    let steps: Vec<StepId> = releases
-        .map(|(name, _)| StepId::new(Kind::Release, name.as_str()))
-        .chain(manifests.map(|(name, _)| StepId::new(Kind::Manifests, name.as_str())))
-        .collect();
-    if steps.is_empty() { vec![StepId::cluster()] } else { steps }
-}
-
 /// The step `check:NAME`.
 pub struct CheckStep {
     id: StepId,
@@ -73,7 +58,7 @@ pub struct CheckStep {
 }
 
 impl CheckStep {
-    /// The check `name`; `behind` as [`behind`] says.
+    /// The check `name`. `behind` are the steps that put its Service there.
     pub fn new(name: &str, check: Check, behind: Vec<StepId>, secrets: Arc<dyn SecretValues>) -> Self {
         Self { id: StepId::new(Kind::Check, name), check, behind, secrets }
     }
@@ -106,7 +91,16 @@ impl CheckStep {
         let mut first_wrong = None;
         let mut pause = PAUSE;
         loop {
-            let failure = match http::get(&client, &at, &self.check.get, &headers).await {
+            let left = self.check.timeout.saturating_sub(begun.elapsed()).max(LONGEST_PAUSE);
+            let asked = tokio::time::timeout(left, http::get(&client, &at, &self.check.get, &headers));
+            let answered = tokio::select! {
+                answered = asked => answered.unwrap_or_else(|_| {
+                    let said = format!("GET {} of {at} was not answered within {}s", self.check.get, left.as_secs());
+                    Err(Trouble::NotYet(Failure::step(said)))
+                }),
+                () = cx.cancel.cancelled() => return Err(Failure::interrupted()),
+            };
+            let failure = match answered {
                 Ok(answer) => match self.wrong(cx, &at, &answer) {
                     None => return Ok(answer),
                     Some(failure) => {

@@ -129,6 +129,16 @@ impl Namespace {
         }
     }
 
+    /// Returns once `app` has a pod.
+    pub async fn until_pod(&self, app: &str) {
+        use futures_util::TryStreamExt;
+        use kube::runtime::{WatchStreamExt, watcher};
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.name);
+        let config = watcher::Config::default().labels(&format!("app={app}"));
+        let mut states = Box::pin(watcher(pods, config).applied_objects());
+        states.try_next().await.expect("pods can be watched");
+    }
+
     /// Returns once the quota's controller has counted, from when on it is enforced.
     pub async fn until_quota(&self, name: &str) {
         let quotas: Api<ResourceQuota> = Api::namespaced(self.client.clone(), &self.name);

@@ -17,6 +17,9 @@ use super::{At, Trouble, connect};
 /// How much of a body is read: a check needs the beginning, not a download.
 const MOST: usize = 1 << 20;
 
+/// How long an answer may still take once the kubelet has reported trouble with the connection.
+const OVERTAKEN: Duration = Duration::from_secs(1);
+
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -67,33 +70,28 @@ pub async fn get(
         })?;
         Ok(Answer { status, body: body.to_bytes(), took: begun.elapsed(), pod: pod.clone() })
     };
-    // The connection is driven beside the request and ends with it; a body is read before its end is reported.
+    // The connection is driven beside the request; what goes wrong with it, the request says.
     let driven = async {
-        let ended = driver.await;
-        match ended {
-            Ok(()) => std::future::pending().await,
-            Err(error) => failed(&pod).because_of(&error),
-        }
+        let _ = driver.await;
+        std::future::pending::<()>().await;
     };
-    // Told apart from an answer that says no: nothing listens on the port at all.
-    let refused = async {
-        match connection.trouble.await {
-            Some(said) => failed(&pod).because(said.trim().to_owned()),
-            None => std::future::pending().await,
-        }
+    tokio::pin!(answer, driven);
+    let said = tokio::select! {
+        biased;
+        answer = &mut answer => return answer,
+        // Told apart from an answer that says no: nothing listens on the port at all.
+        Some(said) = connection.trouble => said,
+        () = &mut driven => String::new(),
     };
-    tokio::pin!(answer, driven, refused);
-    let mut first = None;
-    loop {
+    // The kubelet's word may overtake an answer that is on its way.
+    let answer = async {
         tokio::select! {
-            biased;
-            answer = &mut answer => return match (answer, first) {
-                // The kubelet's word is more exact than "connection closed".
-                (Err(_), Some(known)) => Err(Trouble::NotYet(known)),
-                (answer, _) => answer,
-            },
-            failure = &mut refused, if first.is_none() => first = Some(failure),
-            failure = &mut driven, if first.is_none() => first = Some(failure),
+            answer = &mut answer => Some(answer),
+            () = &mut driven => None,
         }
+    };
+    match tokio::time::timeout(OVERTAKEN, answer).await {
+        Ok(Some(Ok(answer))) => Ok(answer),
+        _ => Err(Trouble::NotYet(failed(&pod).because(said.trim()))),
     }
 }
