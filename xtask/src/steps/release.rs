@@ -116,6 +116,7 @@ impl ReleaseStep {
             chart: cx.workspace.root().join(&self.definition.chart),
             values: inputs::values(cx, &self.id, &self.definition, &self.origins)?,
             secrets: self.secrets(cx)?,
+            description: self.description(cx),
             left,
         })
     }

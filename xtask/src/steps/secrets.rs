@@ -21,6 +21,7 @@ use engine::run::{Job, Pool};
 use engine::step::{Kind, StepId};
 use engine::verdict::{Difference, Observation};
 use futures_util::future::try_join_all;
+use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -229,13 +230,14 @@ impl SecretsStep {
         Ok(applied)
     }
 
-    /// How the Secret in `namespace` differs from the values in the file and from what was recorded.
+    /// How the Secret in `namespace` differs from what was recorded: `digests` has each value's, under this machine's
+    /// key. The file is not asked: whether that has changed is another question.
     async fn differences(
         &self,
         client: &Client,
         namespace: &str,
         recorded: Option<&Versions>,
-        values: &Values,
+        digests: &BTreeMap<&str, Digest>,
     ) -> Result<Vec<Difference>, Failure> {
         let title = format!("Secret {} in namespace {namespace}", self.definition.object);
         let Some(live) = secret::read(client, namespace, &self.definition.object).await? else {
@@ -244,11 +246,10 @@ impl SecretsStep {
         if live.metadata.uid.as_deref() != recorded.map(|recorded| recorded.uid.as_str()) {
             return Ok(vec![Difference::Altered(format!("{title} was made anew"))]);
         }
-        let found = secret::compare(Some(&live), values);
-        let mut texts = Vec::new();
-        texts.extend(found.different.iter().map(|key| format!("{title}: {key} changed by hand")));
-        texts.extend(found.strangers.iter().map(|key| format!("{title}: {key} added by hand")));
-        if texts.is_empty() && recorded.is_some_and(|recorded| recorded.keys != found.versions) {
+        let machine = MachineKey::of_this_user()?;
+        let found = altered(&live, digests, |key, value| machine.digest(key, value));
+        let mut texts: Vec<String> = found.into_iter().map(|what| format!("{title}: {what}")).collect();
+        if texts.is_empty() && recorded.map(|recorded| &recorded.keys) != secret::versions(&live).as_ref() {
             texts.push(format!("{title}: its versions were changed by hand"));
         }
         Ok(texts.into_iter().map(Difference::Altered).collect())
@@ -261,6 +262,19 @@ impl SecretsStep {
         }
         Ok(self.definition.generate.keys().map(String::as_str).collect())
     }
+}
+
+/// What of a Secret's data is not as `digests` say.
+fn altered(live: &Secret, digests: &BTreeMap<&str, Digest>, digest: impl Fn(&str, &[u8]) -> Digest) -> Vec<String> {
+    let data = live.data.as_ref();
+    let same = |key: &str, recorded: &Digest| {
+        data.and_then(|data| data.get(key)).is_some_and(|value| digest(key, &value.0) == *recorded)
+    };
+    let changed = digests.iter().filter(|(key, recorded)| !same(key, recorded));
+    let mut found: Vec<String> = changed.map(|(key, _)| format!("{key} changed by hand")).collect();
+    let strangers = data.into_iter().flat_map(BTreeMap::keys).filter(|key| !digests.contains_key(key.as_str()));
+    found.extend(strangers.map(|key| format!("{key} added by hand")));
+    found
 }
 
 fn digest_of(facts: &Facts) -> Digest {
@@ -329,16 +343,19 @@ impl Step for SecretsStep {
     async fn observe(&self, cx: &Context, receipt: &Receipt) -> Result<Observation, Failure> {
         let facts: Option<Facts> =
             receipt.output.as_ref().and_then(|output| serde_json::from_value(output.facts.clone()).ok());
-        let (Some(facts), Some(values)) = (facts, self.origin.values(cx)?) else {
+        let Some(facts) = facts.filter(|facts| !facts.namespaces.is_empty()) else {
             return Ok(Observation::as_recorded());
         };
-        if self.targets().next().is_none() {
-            return Ok(Observation::as_recorded());
-        }
+        // Until the step runs again the Secrets hold what the file had then.
+        let entries = receipt.manifest.entries().iter().filter(|entry| entry.source == Source::Secret);
+        let digests = entries.map(|entry| (entry.name.as_str(), entry.digest));
+        let digests = digests.filter(|(key, _)| facts.present.iter().any(|present| present == key)).collect();
         let client = cx.world.kube().await?;
         let found = try_join_all(
-            self.targets()
-                .map(|namespace| self.differences(&client, namespace, facts.namespaces.get(namespace), &values)),
+            facts
+                .namespaces
+                .iter()
+                .map(|(namespace, recorded)| self.differences(&client, namespace, Some(recorded), &digests)),
         )
         .await?;
         Ok(Observation { differences: found.into_iter().flatten().collect(), refreshed: None })
@@ -409,4 +426,29 @@ pub fn value(cx: &Context, origin: &Origin, key: &str) -> Result<(SecretString, 
 fn no_value(from: &Path, key: &str) -> Failure {
     Failure::usage(format!("{} has no value for {key}", from.display()))
         .help(format!("fill it in: {} stays on this machine, git ignores it", from.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use engine::digest::Digest;
+    use k8s_openapi::ByteString;
+    use k8s_openapi::api::core::v1::Secret;
+
+    use super::altered;
+
+    #[test]
+    fn a_secret_is_held_against_what_was_recorded_of_it() {
+        let digest = |key: &str, value: &[u8]| Digest::of_bytes(&[key.as_bytes(), value].concat());
+        let check = |data: &[(&str, &str)], expected: &[&str]| {
+            let data = data.iter().map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec())));
+            let live = Secret { data: Some(data.collect()), ..Secret::default() };
+            let recorded = BTreeMap::from([("A", digest("A", b"1")), ("B", digest("B", b"2"))]);
+            assert_eq!(altered(&live, &recorded, digest), expected);
+        };
+        check(&[("A", "1"), ("B", "2")], &[]);
+        check(&[("A", "x"), ("B", "2")], &["A changed by hand"]);
+        check(&[("B", "2"), ("C", "3")], &["A changed by hand", "C added by hand"]);
+    }
 }

@@ -1,7 +1,7 @@
 //! Brings a release to what it should be: drift put back, helm, and the watch until its pods run what they should.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use engine::event::{Event, Level};
 use engine::failure::Failure;
@@ -14,6 +14,8 @@ use crate::diagnose::evidence::{Identity as Workload, Kind};
 use crate::steps::release::ReleaseStep;
 use crate::steps::release::observed::{self, Known, Observed};
 use crate::world::helm::annotate;
+use crate::world::helm::complaint;
+use crate::world::helm::hooks;
 use crate::world::helm::pending;
 use crate::world::helm::program::{Helm, Place, Upgrade};
 use crate::world::helm::record::{self, Head, Record, Status};
@@ -23,6 +25,8 @@ use crate::world::kube::identity::{self, Address};
 use crate::world::kube::lease::{self, Holder};
 use crate::world::kube::namespaces;
 use crate::world::kube::put_back::put_back;
+use crate::world::kube::rendered;
+use crate::world::pause;
 use crate::world::settle::scope::Scope;
 use crate::world::settle::{Expected, Settled, Watch};
 
@@ -46,9 +50,36 @@ pub struct Plan {
     pub values: super::inputs::Values,
     /// The Secrets that its pods may read.
     pub secrets: annotate::Secrets,
+    /// What helm's record says of the revision.
+    pub description: String,
     /// What an earlier deploy has left.
     pub left: Option<Observed>,
 }
+
+impl Plan {
+    fn upgrade<'a>(
+        &'a self,
+        deploy: &'a Deploy<'_>,
+        server_side: bool,
+        post_renderer: Option<(PathBuf, PathBuf)>,
+    ) -> Upgrade<'a> {
+        Upgrade {
+            place: &self.place,
+            chart: &self.chart,
+            shown: &deploy.step.definition.chart,
+            values: &self.values.all,
+            server_side,
+            post_renderer,
+            description: self.description.as_str(),
+            timeout: deploy.step.definition.timeout,
+        }
+    }
+}
+
+/// How often helm is run while another helm is in its way.
+const ATTEMPTS: u32 = 5;
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// One deploy of a release.
 pub struct Deploy<'a> {
@@ -102,6 +133,7 @@ impl Deploy<'_> {
         let deployed = before.as_ref().filter(|record| record.info.status == Status::Deployed);
         self.warn_of_unread(plan);
         let scope = plan.left.as_ref().map_or_else(|| self.release_scope(), |left| self.scope(left));
+        let scope = scope.with(self.hooks(plan).await?);
         // Before the first write, so that pods which only a put-back has replaced are not told as unchanged.
         let watch = Watch::begin(self.client.clone(), scope, self.redact()).await?;
         if let Some(record) = deployed {
@@ -156,37 +188,63 @@ impl Deploy<'_> {
         }
     }
 
-    /// Runs helm, and ends it as soon as the watch sees something that will not heal: helm waits for hooks until its
-    /// own time is over.
+    /// The workloads that helm makes at certain moments of the upgrade: nothing marks them as the release's own.
+    async fn hooks(&self, plan: &Plan) -> Result<Vec<Workload>, Failure> {
+        // Rendering costs a process; most charts have no hooks.
+        if !hooks::may_have(&plan.chart) {
+            return Ok(Vec::new());
+        }
+        let text = plan.helm.render(&plan.upgrade(self, true, None), self.redact(), &self.cx.cancel).await?;
+        let rendered = rendered::objects(&text, &self.step.definition.chart.display().to_string())?;
+        Ok(hooks::workloads(&rendered, &plan.place.namespace))
+    }
+
+    /// Runs helm under the watch, again when another helm was about to end.
     async fn run_helm(&self, plan: &Plan, before: Option<&Record>, watch: &Watch) -> Result<(), Failure> {
         let folder = tempfile::Builder::new().prefix("xtask-release-").tempdir();
         let folder = folder.map_err(|error| Failure::io("make a folder in", &std::env::temp_dir(), &error))?;
         let post_renderer = self.post_renderer(plan, folder.path())?;
-        let upgrade = Upgrade {
-            place: &plan.place,
-            chart: &plan.chart,
-            values: &plan.values.all,
-            server_side: before.is_none_or(|record| record.apply_method.as_deref() == Some("ssa")),
-            post_renderer,
-            description: &self.step.description(self.cx),
-            timeout: self.step.definition.timeout,
-        };
+        let server_side = before.is_none_or(|record| record.apply_method.as_deref() == Some("ssa"));
+        let upgrade = plan.upgrade(self, server_side, post_renderer);
         self.cx.progress(&self.step.id, "helm upgrade");
+        let mut attempt = 1;
+        loop {
+            match self.run_helm_once(plan, &upgrade, watch).await {
+                // The helm of a run that was killed takes a moment to hear of it, and writes a record meanwhile.
+                Err(failure) if attempt < ATTEMPTS && complaint::is_in_the_way(&failure) => {
+                    attempt += 1;
+                    pause(SECOND).await;
+                    pending::repair(&self.client, &plan.place.namespace, &plan.place.release).await?;
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Runs helm, and ends it as soon as the watch sees something that will not heal: helm waits for hooks until its
+    /// own time is over, and then does not say what was wrong with them.
+    async fn run_helm_once(&self, plan: &Plan, upgrade: &Upgrade<'_>, watch: &Watch) -> Result<(), Failure> {
         let cancel: CancellationToken = self.cx.cancel.child_token();
-        let running = plan.helm.upgrade(&upgrade, self.redact(), &cancel, |_, line| self.cx.line(&self.step.id, line));
+        let running = plan.helm.upgrade(upgrade, self.redact(), &cancel, |_, line| self.cx.line(&self.step.id, line));
         tokio::pin!(running);
-        let failure = tokio::select! {
-            ended = &mut running => return ended,
-            failure = watch.failure() => failure,
+        let diagnosis = tokio::select! {
+            ended = &mut running => match ended {
+                Err(failure) if complaint::is_about_hooks(&failure) => tokio::select! {
+                    // It may look up logs and events before it says why.
+                    diagnosis = watch.failure() => return Err(diagnosis.because(failure.to_string())),
+                    () = pause(SECOND * 2) => return Err(failure),
+                },
+                ended => return ended,
+            },
+            diagnosis = watch.failure() => diagnosis,
         };
         cancel.cancel();
         // Helm, asked to end, marks its record as failed; what it could not mark is repaired below.
-        let ended = running.await;
-        if ended.is_ok() {
+        if running.await.is_ok() {
             return Ok(());
         }
         pending::repair(&self.client, &plan.place.namespace, &plan.place.release).await?;
-        Err(failure)
+        Err(diagnosis)
     }
 
     fn post_renderer(&self, plan: &Plan, folder: &std::path::Path) -> Result<Option<(PathBuf, PathBuf)>, Failure> {

@@ -9,7 +9,7 @@ use engine::failure::Failure;
 /// What helm's text contains, what that means for people, and what to do about it.
 ///
 /// `{release}` and `{chart}` stand for the release's name and the chart's folder. The first row that fits counts.
-const KNOWN: [(&str, &str, &str); 8] = [
+const KNOWN: [(&str, &str, &str); 9] = [
     (
         "missing in charts/ directory",
         "the chart {chart} lacks a chart that it depends on",
@@ -37,6 +37,11 @@ const KNOWN: [(&str, &str, &str); 8] = [
         "wait for it, then run the same command again",
     ),
     (
+        HOOKS,
+        "a hook of release {release} did not come to a good end",
+        "look at what it says: kubectl get jobs,pods; its manifest is in {chart}/templates",
+    ),
+    (
         "conflict",
         "somebody else claims fields of release {release}'s objects",
         "let go of them there, then run the same command again",
@@ -47,6 +52,23 @@ const KNOWN: [(&str, &str, &str); 8] = [
         "run the same command again: it starts or repairs a cluster of our own first",
     ),
 ];
+
+/// In what helm says when it gave up on hooks.
+const HOOKS: &str = "hooks failed";
+
+/// What helm says when another helm is at work on the same release.
+const IN_THE_WAY: [&str; 2] =
+    ["release: already exists", "another operation (install/upgrade/rollback) is in progress"];
+
+/// Whether another helm was at work on the same release.
+pub fn is_in_the_way(failure: &Failure) -> bool {
+    failure.causes.iter().any(|cause| IN_THE_WAY.iter().any(|part| cause.contains(part)))
+}
+
+/// Whether hooks are what failed.
+pub fn is_about_hooks(failure: &Failure) -> bool {
+    failure.causes.iter().any(|cause| cause.contains(HOOKS))
+}
 
 /// The error for helm's `text` about `release` of the chart in the folder `chart`.
 ///

@@ -4,6 +4,7 @@
 
 pub mod annotate;
 pub mod complaint;
+pub mod hooks;
 pub mod pending;
 pub mod program;
 pub mod record;

@@ -58,6 +58,8 @@ pub struct Upgrade<'a> {
     pub place: &'a Place,
     /// The chart's folder.
     pub chart: &'a Path,
+    /// The chart's folder as people know it.
+    pub shown: &'a Path,
     /// All values.
     pub values: &'a Value,
     /// The newest record says that helm 4 applied it on the server's side, or there is none: only then may helm 4
@@ -102,14 +104,13 @@ impl Helm {
             command = self.post_rendered(command, program, file, folder.path())?;
         }
         let finished = command.run(cancel, on_line).await?;
-        succeeded(&finished, upgrade.place, upgrade.chart)
+        succeeded(&finished, upgrade.place, upgrade.shown)
     }
 
     /// Renders without a cluster: the text that an upgrade would apply.
     pub async fn render(
         &self,
         upgrade: &Upgrade<'_>,
-        kubernetes: &str,
         redact: Redact,
         cancel: &CancellationToken,
     ) -> Result<String, Failure> {
@@ -117,13 +118,13 @@ impl Helm {
             .arg("template")
             .arg(&upgrade.place.release)
             .arg(upgrade.chart)
-            .args(["--namespace", &upgrade.place.namespace, "--kube-version", kubernetes, "--values", "-"])
+            .args(["--namespace", &upgrade.place.namespace, "--values", "-"])
             .stdin(upgrade.values.to_string())
             .redact(redact)
             .keep(64 << 20)
             .run(cancel, |_, _| {})
             .await?;
-        succeeded(&finished, upgrade.place, upgrade.chart)?;
+        succeeded(&finished, upgrade.place, upgrade.shown)?;
         Ok(finished.text(Stream::Out))
     }
 

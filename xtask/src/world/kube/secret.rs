@@ -68,10 +68,14 @@ pub struct Comparison {
     pub strangers: Vec<String>,
 }
 
+/// The versions that the Secret's annotation tells; `None` when there are none that can be read.
+pub fn versions(live: &Secret) -> Option<BTreeMap<String, u64>> {
+    serde_json::from_str(live.metadata.annotations.as_ref()?.get(ANNOTATION)?).ok()
+}
+
 /// Holds the live Secret, if there is one, against `values`.
 pub fn compare(live: Option<&Secret>, values: &Values) -> Comparison {
-    let annotation = live.and_then(|live| live.metadata.annotations.as_ref()?.get(ANNOTATION));
-    let known: Option<BTreeMap<String, u64>> = annotation.and_then(|text| serde_json::from_str(text).ok());
+    let known = live.and_then(versions);
     // Versions that were lost must not begin anew under the same uid: pods would be taken for those of back then.
     // The resource version is a number that no key's version has reached.
     let lost = known.is_none() && live.is_some_and(|live| label(live, MANAGED_BY) == Some(MANAGER));

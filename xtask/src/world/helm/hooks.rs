@@ -1,0 +1,74 @@
+//! Hooks: objects that helm makes at certain moments of an upgrade, waits for and forgets.
+//!
+//! Helm marks nothing on them as the release's own, so whoever wants to see what they do has to know their names.
+
+use std::fs;
+use std::path::Path;
+
+use crate::diagnose::evidence::{Identity, Kind};
+use crate::world::kube::rendered::Rendered;
+
+/// The annotation with the moments.
+const HOOK: &str = "helm.sh/hook";
+
+/// The moments at which an install or an upgrade makes hooks; those of a test or a removal are none.
+const MOMENTS: [&str; 4] = ["pre-install", "post-install", "pre-upgrade", "post-upgrade"];
+
+/// Whether any template of the chart, or of one inside it, may have hooks that an upgrade runs: by their text.
+pub fn may_have(chart: &Path) -> bool {
+    let entries = fs::read_dir(chart).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).any(|path| {
+        if path.is_dir() {
+            return may_have(&path);
+        }
+        // A packed chart is not unpacked for this.
+        let packed = path.extension().is_some_and(|extension| extension == "tgz");
+        packed || fs::read_to_string(&path).is_ok_and(|text| MOMENTS.iter().any(|moment| text.contains(moment)))
+    })
+}
+
+/// The workloads among the hooks of a rendered chart.
+pub fn workloads(objects: &[Rendered], namespace: &str) -> Vec<Identity> {
+    let hooks = objects.iter().filter(|object| {
+        object.annotation(HOOK).is_some_and(|moments| moments.split(',').any(|moment| MOMENTS.contains(&moment.trim())))
+    });
+    let identity = |object: &Rendered| {
+        let namespace = object.namespace.clone().unwrap_or_else(|| namespace.to_owned());
+        Some(Identity::new(Kind::from_word(&object.kind)?, namespace, object.name.clone()))
+    };
+    hooks.filter_map(identity).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{may_have, workloads};
+    use crate::world::kube::rendered;
+
+    #[test]
+    fn hooks_of_an_upgrade_are_found_and_no_others() {
+        let hook = |name: &str, kind: &str, moments: &str| {
+            format!(
+                "---\napiVersion: v1\nkind: {kind}\nmetadata: {{name: {name}, annotations: {{helm.sh/hook: \"{moments}\"}}}}\n"
+            )
+        };
+        let text = [
+            hook("migrate", "Job", "pre-install, pre-upgrade"),
+            hook("test", "Pod", "test"),
+            hook("rights", "Role", "pre-install"),
+            "---\napiVersion: batch/v1\nkind: Job\nmetadata: {name: plain}\n".to_owned(),
+        ]
+        .concat();
+        let found = workloads(&rendered::objects(&text, "test").unwrap(), "todo");
+        assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), ["Job migrate"]);
+
+        let folder = tempfile::tempdir().unwrap();
+        let template = folder.path().join("templates/a.yaml");
+        fs::create_dir(folder.path().join("templates")).unwrap();
+        fs::write(&template, "helm.sh/hook: test").unwrap();
+        assert!(!may_have(folder.path()));
+        fs::write(&template, "helm.sh/hook: post-upgrade").unwrap();
+        assert!(may_have(folder.path()));
+    }
+}
