@@ -153,7 +153,7 @@ impl Helm {
 
     /// Removes a release with its history. One that is not there is no error.
     pub async fn uninstall(&self, place: &Place, cancel: &CancellationToken) -> Result<(), Failure> {
-        let command = self.command(place, "uninstall").arg(&place.release);
+        let command = self.command(place, "uninstall").arg(&place.release).args(["--cascade", "foreground", "--wait"]);
         let finished = command.args(["--timeout", &format!("{REMOVAL}s")]).run(cancel, |_, _| {}).await?;
         if finished.text(Stream::Err).contains("release: not found") {
             return Ok(());
