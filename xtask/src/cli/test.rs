@@ -2,6 +2,8 @@
 //!
 //! The list below is the whole of it: a suite is a command in a folder, and any failing suite fails the command.
 
+mod bed;
+
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -51,8 +53,47 @@ const SUITES: &[Suite] = &[
         slow: false,
         command: &["cargo", "clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"],
     },
-    Suite { name: "engine", budget: minutes(4), slow: false, command: &["cargo", "test", "--package", "engine"] },
-    Suite { name: "tool", budget: minutes(4), slow: false, command: &["cargo", "test", "--package", "xtask", "--lib"] },
+    Suite {
+        name: "licences",
+        budget: minutes(1),
+        slow: false,
+        command: &["cargo", "deny", "--log-level", "error", "check", "licenses", "bans", "sources"],
+    },
+    Suite { name: "engine", budget: minutes(5), slow: false, command: &["cargo", "test", "--package", "engine"] },
+    Suite {
+        name: "chart",
+        budget: minutes(1),
+        slow: false,
+        command: &["helm", "lint", "--strict", "helm/todo-chatbot"],
+    },
+    Suite {
+        name: "backend",
+        budget: minutes(2),
+        slow: false,
+        command: &["uv", "run", "--directory", "backend", "pytest"],
+    },
+    Suite {
+        name: "frontend packages",
+        budget: minutes(2),
+        slow: false,
+        command: &["pnpm", "--dir", "frontend", "install", "--frozen-lockfile"],
+    },
+    Suite { name: "frontend", budget: minutes(2), slow: false, command: &["pnpm", "--dir", "frontend", "test"] },
+    Suite { name: "frontend types", budget: minutes(1), slow: false, command: &["pnpm", "--dir", "frontend", "types"] },
+    Suite { name: "builds", budget: minutes(5), slow: true, command: &["cargo", "test", "--package", "buildkit"] },
+    Suite { name: "tool", budget: minutes(5), slow: true, command: &["cargo", "test", "--package", "xtask", "--lib"] },
+    Suite {
+        name: "rollouts",
+        budget: minutes(8),
+        slow: true,
+        command: &["cargo", "test", "--package", "xtask", "--test", "settle", "--test", "pods"],
+    },
+    Suite {
+        name: "system",
+        budget: minutes(15),
+        slow: true,
+        command: &["cargo", "test", "--package", "xtask", "--test", "system", "--", "--test-threads=1"],
+    },
 ];
 
 /// What became of a suite.
@@ -83,22 +124,30 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     }
     let cancel = CancellationToken::new();
     super::session::listen(cancel.clone())?;
+    let root = &project.file.root;
+    let context = match suites.iter().any(|suite| suite.slow) {
+        true => Some(bed::prepare(root, &cancel, say).await?),
+        false => None,
+    };
     let mut ended = Vec::new();
     for suite in suites {
-        ended.push(one(suite, &project.file.root, &cancel).await?);
+        ended.push(one(suite, root, context.as_deref(), &cancel).await?);
     }
     table(global, &ended);
     Ok(if ended.iter().all(|suite| suite.ok) { ExitCode::SUCCESS } else { ExitCode::from(Class::Step.exit_code()) })
 }
 
-async fn one(suite: &Suite, root: &Path, cancel: &CancellationToken) -> Result<Ended, Failure> {
+async fn one(suite: &Suite, root: &Path, context: Option<&str>, cancel: &CancellationToken) -> Result<Ended, Failure> {
     let begun = Instant::now();
     say(&format!("{}{}", verb(DOING, "Testing"), suite.name));
     let (mut passed, mut failed) = (0, 0);
     let [program, args @ ..] = suite.command else {
         return Err(Failure::step(format!("the suite {} has no command", suite.name)));
     };
-    let command = process::Command::new(*program).args(args.iter().copied()).cwd(root);
+    let mut command = process::Command::new(*program).args(args.iter().copied()).cwd(root);
+    if let Some(context) = context {
+        command = command.env(bed::CONTEXT, context);
+    }
     let finished = command
         .run(cancel, |_, line| {
             let counts = counts(line);
