@@ -164,6 +164,34 @@ async fn a_profile_comes_back_from_whatever_has_happened_to_it() {
     assert!(step().belongings(&cx, everything).await.unwrap().is_empty());
 }
 
+#[tokio::test]
+#[ignore = "needs docker and minikube, and takes minutes"]
+async fn a_node_that_was_not_made_to_its_end_is_made_all_the_same() {
+    let everything = Scope { data: true, cluster: true };
+    for stage in
+        ["Creating docker container", "Preparing Kubernetes", "Booting up control plane", "Verifying Kubernetes"]
+    {
+        let Fixture { cx, mut events, _folder } = fixture("cluster-test");
+        step().remove(&cx, everything).await.unwrap();
+        let reached = async {
+            while let Some(event) = events.recv().await {
+                if matches!(&event, Event::Progress { text, .. } if text.starts_with(stage)) {
+                    return;
+                }
+            }
+        };
+        // The run is dropped where it is, as when it is killed; its children are killed with it.
+        tokio::select! {
+            made = perform(&cx, None) => panic!("made before `{stage}` was seen: {:?}", made.map(|made| made.0)),
+            () = reached => {}
+        }
+        let (made, receipt) = perform(&cx, None).await.unwrap_or_else(|failure| panic!("{stage}: {failure:#?}"));
+        println!("killed at {stage}: {}", made.summary);
+        assert_eq!(step().observe(&cx, &receipt).await.unwrap(), Observation::as_recorded(), "{stage}");
+    }
+    step().remove(&fixture("cluster-test").cx, everything).await.unwrap();
+}
+
 fn comm() -> String {
     std::fs::read_to_string("/proc/self/comm").unwrap().trim_end().to_owned()
 }

@@ -164,12 +164,26 @@ impl<'a> Hands<'a> {
                 self.require_free(&ports).await?;
                 self.call(Verb::Create).await
             }
+            // minikube cannot go on from there. The next look finds no profile.
+            Look::Unfinished(profile) if profile.made_for() == Some(self.cx.project.as_str()) => {
+                self.call(Verb::Delete).await
+            }
+            Look::Unfinished(profile) => {
+                let name = &profile.name;
+                Err(Failure::new(Class::Cluster, format!("the minikube profile `{name}` was not made to its end"))
+                    .because("it was not made for this project, so it is not removed from here")
+                    .help(format!("remove it, then deploy: `minikube delete -p {name}`")))
+            }
             Look::NodeMissing(profile) => {
                 mend::forget_settings(&self.host, profile).await?;
                 self.call(Verb::BringBack).await
             }
             Look::NodePaused => node::unpause(&self.host, self.minikube.profile()).await,
-            Look::ContextMissing(_) if !again => self.call(Verb::UpdateContext).await,
+            // Takes a second where a start takes half a minute; where it cannot be done, a start can.
+            Look::ContextMissing(_) if !again => match self.call(Verb::UpdateContext).await {
+                Err(failure) if failure.class == Class::Step => self.call(Verb::BringBack).await,
+                done => done,
+            },
             Look::NodeStopped(node) => {
                 let ports =
                     node.published.values().flatten().filter_map(|address| address.parse().ok()).collect::<Vec<_>>();

@@ -38,6 +38,8 @@ pub enum Look {
     NodeStopped(Node),
     /// Its processes are frozen.
     NodePaused,
+    /// Whoever made it was ended before the node got an address: nothing has ever run in it.
+    Unfinished(Profile),
     /// The container runs, but the daemon inside does not answer.
     DaemonSilent(Failure),
     /// The node is well, but the kubeconfig does not lead there.
@@ -57,6 +59,9 @@ impl Look {
     pub async fn at(host: &Daemon, home: &Home, name: &str) -> Result<Self, Failure> {
         let Some(profile) = Profile::read(home, name)? else { return Ok(Self::NoProfile) };
         profile.require_usable()?;
+        if profile.nodes.first().is_none_or(|node| node.ip.is_empty()) {
+            return Ok(Self::Unfinished(profile));
+        }
         let node = Node::look(host, name).await?;
         match node.state {
             State::Missing => return Ok(Self::NodeMissing(profile)),
@@ -105,6 +110,7 @@ impl Look {
             Self::NodeMissing(_) => Some("has lost its node"),
             Self::NodeStopped(_) => Some("is stopped"),
             Self::NodePaused => Some("is paused"),
+            Self::Unfinished(_) => Some("was not made to its end"),
             Self::DaemonSilent(_) => Some("runs, but its docker daemon does not answer"),
             Self::ContextMissing(_) => Some("has no usable kubeconfig context"),
             Self::ApiSilent(_) => Some("runs, but its API server does not answer"),
@@ -116,7 +122,12 @@ impl Look {
     pub fn cause(self) -> Option<Failure> {
         match self {
             Self::DaemonSilent(failure) | Self::ContextMissing(failure) | Self::ApiSilent(failure) => Some(failure),
-            Self::NoProfile | Self::NodeMissing(_) | Self::NodeStopped(_) | Self::NodePaused | Self::Ready(_) => None,
+            Self::NoProfile
+            | Self::NodeMissing(_)
+            | Self::NodeStopped(_)
+            | Self::NodePaused
+            | Self::Unfinished(_)
+            | Self::Ready(_) => None,
         }
     }
 }

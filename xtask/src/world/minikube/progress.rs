@@ -76,7 +76,8 @@ impl Complaint {
         let machine = of_machine.iter().any(|prefix| self.name.starts_with(prefix));
         let class = if machine { Class::Environment } else { Class::Step };
         let failure = Failure::new(class, format!("minikube could not {doing}")).because(&self.message);
-        if self.advice.is_empty() { failure } else { failure.help(&self.advice) }
+        // minikube leaves the placeholders of some advice unfilled.
+        if self.advice.is_empty() || self.advice.contains("{{") { failure } else { failure.help(&self.advice) }
     }
 }
 
