@@ -30,16 +30,17 @@ pub fn find(workload: &Workload, evidence: &Evidence) -> Option<Diagnosis> {
         }
         // "0/1 nodes are available: 1 Insufficient cpu, 1 ... . preemption: ..."
         let reasons = between(message, "nodes are available: ", ". ").unwrap_or(message);
-        let heals = making_room(evidence) || STARTING.iter().any(|taint| reasons.contains(taint));
-        let patience = if heals { Patience::UntilDeadline } else { Patience::LONG };
-        let diagnosis = Diagnosis::new(CLASS, &workload.identity, format!("no node has room for pod {}", name(pod)))
-            .patience(patience)
-            .wants(Want::Capacity);
         let lacking: Vec<&str> = reasons
             .split("Insufficient ")
             .skip(1)
             .map(|rest| rest.split([',', ' ']).next().unwrap_or(rest).trim_end_matches('.'))
             .collect();
+        let starting = STARTING.iter().any(|taint| reasons.contains(taint));
+        let heals = starting || (!lacking.is_empty() && room_is_coming(pod, &lacking, evidence));
+        let patience = if heals { Patience::UntilDeadline } else { Patience::LONG };
+        let diagnosis = Diagnosis::new(CLASS, &workload.identity, format!("no node has room for pod {}", name(pod)))
+            .patience(patience)
+            .wants(Want::Capacity);
         if lacking.is_empty() {
             let mut diagnosis = diagnosis.because(reasons).help(format!(
                 "change the nodeSelector, affinity or tolerations of {}, or the node's labels and taints",
@@ -59,15 +60,36 @@ pub fn find(workload: &Workload, evidence: &Evidence) -> Option<Diagnosis> {
     })
 }
 
-/// Whether something is about to give its requests back: a pod that ends, or a Job's that will.
-fn making_room(evidence: &Evidence) -> bool {
-    let bound = evidence.findings.bound.iter();
-    evidence.neighbours.iter().map(AsRef::as_ref).chain(bound).any(|pod| {
-        let ends = pod.metadata.deletion_timestamp.is_some();
-        let job = pod.metadata.owner_references.iter().flatten().any(|owner| owner.kind == "Job");
-        let running = pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running");
-        ends || (job && running)
+/// Whether the pod will fit once those that are ending, and Jobs', are gone. Until the nodes have been looked at, an
+/// ending neighbour is reason enough to wait.
+fn room_is_coming(pod: &Pod, lacking: &[&str], evidence: &Evidence) -> bool {
+    let Some(nodes) = evidence.findings.nodes.as_deref() else {
+        return evidence.neighbours.iter().any(|neighbour| leaves(neighbour));
+    };
+    let stays = |other: &&Pod| !ended(other) && !leaves(other);
+    nodes.iter().any(|node| {
+        lacking.iter().all(|resource| {
+            let taken: i128 = on(node, &evidence.findings.bound).filter(stays).map(|pod| request(pod, resource)).sum();
+            request(pod, resource) <= allocatable(node, resource) - taken
+        })
     })
+}
+
+/// Whether a pod is about to give its requests back.
+fn leaves(pod: &Pod) -> bool {
+    let job = pod.metadata.owner_references.iter().flatten().any(|owner| owner.kind == "Job");
+    pod.metadata.deletion_timestamp.is_some() || job
+}
+
+/// The pods that are bound to a node.
+fn on<'a>(node: &'a Node, bound: &'a [Pod]) -> impl Iterator<Item = &'a Pod> {
+    bound.iter().filter(|pod| pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref()) == node.metadata.name.as_ref())
+}
+
+/// What pods may have of a node's resource, in thousandths.
+fn allocatable(node: &Node, resource: &str) -> i128 {
+    let all = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
+    all.and_then(|all| all.get(resource)).map_or(0, |amount| quantity::milli(&amount.0))
 }
 
 /// "Insufficient cpu: pod asks 200m, node NAME has 2000m of which 1900m are requested".
@@ -76,14 +98,8 @@ fn shortage(resource: &str, pod: &Pod, nodes: &[Node], bound: &[Pod]) -> String 
     let mut text = format!("Insufficient {resource}: pod asks {asked}");
     for node in nodes {
         let node_name = node.metadata.name.as_deref().unwrap_or_default();
-        let allocatable = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
-        let has = allocatable.and_then(|all| all.get(resource)).map_or(0, |amount| quantity::milli(&amount.0));
-        let taken: i128 = bound
-            .iter()
-            .filter(|pod| pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some(node_name))
-            .filter(|pod| !ended(pod))
-            .map(|pod| request(pod, resource))
-            .sum();
+        let has = allocatable(node, resource);
+        let taken: i128 = on(node, bound).filter(|pod| !ended(pod)).map(|pod| request(pod, resource)).sum();
         text += &format!(
             ", node {node_name} has {} of which {} are requested",
             quantity::shown(resource, has),
