@@ -6,9 +6,11 @@
 pub mod check;
 pub mod cluster;
 pub mod command;
+pub mod exclusive;
 pub mod image;
 pub mod local_secrets;
 pub mod log;
+pub mod manifests;
 mod of_graph_file;
 pub mod release;
 pub mod secrets;

@@ -13,6 +13,7 @@ use super::cluster::{self, ClusterStep};
 use super::command::CommandStep;
 use super::image::ImageStep;
 use super::local_secrets::LocalSecrets;
+use super::manifests::ManifestsStep;
 use super::release::ReleaseStep;
 use super::secrets::{Origin, SecretsStep};
 use super::variables::SecretValues;
@@ -38,6 +39,9 @@ pub fn of_graph_file(file: &GraphFile, graph: &Graph) -> Steps {
         file.secrets.iter().map(|(name, definition)| (name.clone(), Origin::of(definition))).collect();
     for (name, release) in &file.releases {
         add(Arc::new(ReleaseStep::new(name, release.clone(), origins.clone())));
+    }
+    for (name, manifests) in &file.manifests {
+        add(Arc::new(ManifestsStep::new(name, manifests.clone())));
     }
     for (name, check) in &file.checks {
         let needs = graph.dependencies(&StepId::new(Kind::Check, name.as_str()));

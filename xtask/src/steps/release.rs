@@ -7,7 +7,7 @@ mod deploy;
 pub mod inputs;
 pub mod observed;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -19,16 +19,19 @@ use engine::receipt::{Output, Receipt};
 use engine::run::{Job, Pool};
 use engine::step::{Kind, StepId};
 use engine::verdict::Observation;
+use kube::core::DynamicObject;
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
 use crate::steps::secrets;
 use crate::steps::{Belonging, Made, Scope, Step};
-use crate::world::helm::annotate;
 use crate::world::helm::program::{Helm, Place};
 use crate::world::helm::record::{self, Record};
+use crate::world::helm::{annotate, hooks};
+use crate::world::kube::apply::{self, Owner};
+use crate::world::kube::identity::Address;
 use crate::world::kube::kinds::Kinds;
-use crate::world::kube::{namespaces, volumes};
+use crate::world::kube::{namespaces, rendered, volumes};
 use crate::world::settle::Settled;
 use crate::world::tool::{self, Tools};
 use deploy::{Deploy, Deployed, Plan};
@@ -167,14 +170,35 @@ impl ReleaseStep {
         Ok(None)
     }
 
-    /// The volume claims that belong to the release: its own, and those that its StatefulSets have had made.
-    async fn claims(&self, cx: &Context, record: &Record) -> Result<Vec<(String, String)>, Failure> {
+    /// The objects that hooks of the kept revisions have made: helm forgets them.
+    async fn hooks(&self, cx: &Context) -> Result<BTreeSet<Address>, Failure> {
         let client = cx.world.kube().await?;
-        let mut claims = Vec::new();
+        let Place { namespace, release, .. } = self.place(cx);
+        let mut hooks = BTreeSet::new();
+        for head in record::history(&client, &namespace, &release).await? {
+            for hook in record::read(&client, &namespace, &head).await?.hooks {
+                for object in rendered::objects(&hook.manifest, &format!("the hook {}", hook.name))? {
+                    hooks.insert(Address::of(&client, &self.kinds, &object, &namespace).await?);
+                }
+            }
+        }
+        Ok(hooks)
+    }
+
+    /// The volume claims that belong to the release: its own, those that its StatefulSets have had made, and those
+    /// that an earlier teardown has left.
+    async fn claims(&self, cx: &Context, record: Option<&Record>) -> Result<BTreeSet<(String, String)>, Failure> {
+        let client = cx.world.kube().await?;
+        let step = self.id.file_stem();
+        let mut claims =
+            BTreeSet::from_iter(volumes::marked(&client, &Owner { project: &cx.project, step: &step }).await?);
+        let Some(record) = record else { return Ok(claims) };
         for (address, rendered) in observed::objects(&client, &self.kinds, &self.definition.namespace, record).await? {
             let Some(namespace) = address.namespace else { continue };
             match rendered.kind.as_str() {
-                "PersistentVolumeClaim" => claims.push((namespace, rendered.name)),
+                "PersistentVolumeClaim" => {
+                    claims.insert((namespace, rendered.name));
+                }
                 "StatefulSet" => {
                     let prefixes: Vec<String> = rendered
                         .body
@@ -197,6 +221,11 @@ impl ReleaseStep {
         }
         Ok(claims)
     }
+}
+
+/// Whether an object was made by a hook, and not by somebody else under the same name.
+fn is_hook(object: &DynamicObject) -> bool {
+    object.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(hooks::HOOK))
 }
 
 /// `revision 8, backend 2/2, frontend 2/2 unchanged`.
@@ -266,13 +295,14 @@ impl Step for ReleaseStep {
         let Place { namespace, release, .. } = self.place(cx);
         let mut belongings = Vec::new();
         let keeps = |kept: bool| kept.then(|| "--data removes it".to_owned());
-        if let Some((head, record)) = self.own_record(cx).await? {
+        let own = self.own_record(cx).await?;
+        if let Some((head, _)) = &own {
             let what = format!("helm release {release} in namespace {namespace}, revision {}", head.revision);
             belongings.push(Belonging { what, kept: None });
-            for (namespace, claim) in self.claims(cx, &record).await? {
-                let what = format!("volume claim {claim} in namespace {namespace}, with its data");
-                belongings.push(Belonging { what, kept: keeps(!scope.data) });
-            }
+        }
+        for (namespace, claim) in self.claims(cx, own.as_ref().map(|(_, record)| record)).await? {
+            let what = format!("volume claim {claim} in namespace {namespace}, with its data");
+            belongings.push(Belonging { what, kept: keeps(!scope.data) });
         }
         let client = cx.world.kube().await?;
         if namespaces::is_ours(&client, &namespace, &cx.project).await? {
@@ -286,14 +316,26 @@ impl Step for ReleaseStep {
     async fn remove(&self, cx: &Context, scope: Scope) -> Result<(), Failure> {
         let client = cx.world.kube().await?;
         let place = self.place(cx);
-        if let Some((head, record)) = self.own_record(cx).await? {
-            let claims = self.claims(cx, &record).await?;
+        let own = self.own_record(cx).await?;
+        let claims = self.claims(cx, own.as_ref().map(|(_, record)| record)).await?;
+        if let Some((head, _)) = &own {
             if !scope.data && !claims.is_empty() {
-                record::keep(&client, &place.namespace, &head, &["PersistentVolumeClaim", "Namespace"]).await?;
+                record::keep(&client, &place.namespace, head, &["PersistentVolumeClaim", "Namespace"]).await?;
             }
+            let hooks = self.hooks(cx).await?;
             Helm::new(&self.helm(cx).await?).uninstall(&place, &cx.cancel).await?;
-            for (namespace, claim) in claims.iter().filter(|_| scope.data) {
+            for hook in hooks {
+                if let Some(uid) = hook.read(&client).await?.filter(is_hook).and_then(|object| object.metadata.uid) {
+                    apply::remove(&client, &hook, &uid).await?;
+                }
+            }
+        }
+        let step = self.id.file_stem();
+        for (namespace, claim) in &claims {
+            if scope.data {
                 volumes::remove(&client, namespace, claim).await?;
+            } else {
+                volumes::mark(&client, namespace, claim, &Owner { project: &cx.project, step: &step }).await?;
             }
         }
         namespaces::remove_if_empty(&client, &place.namespace, &cx.project).await.map(drop)

@@ -390,13 +390,18 @@ impl Step for SecretsStep {
         let mut belongings = Vec::new();
         for namespace in self.targets() {
             let owned = self.owned(cx, namespace);
-            let live = secret::read(&client, namespace, owned.name).await?.filter(|live| secret::is_ours(live, &owned));
-            if live.is_some() {
-                let kept = self.kept_keys(&client, namespace, scope).await?;
-                let kept =
-                    (!kept.is_empty()).then(|| format!("{} belong to the data; --data removes them", kept.join(", ")));
-                belongings.push(Belonging { what: format!("Secret {} in namespace {namespace}", owned.name), kept });
+            let live = secret::read(&client, namespace, owned.name).await?;
+            let Some(live) = live.filter(|live| secret::is_ours(live, &owned)) else { continue };
+            let kept = self.kept_keys(&client, namespace, scope).await?;
+            let others = live.data.iter().flatten().map(|(key, _)| key.as_str()).filter(|key| !kept.contains(key));
+            let others: Vec<&str> = others.collect();
+            if !kept.is_empty() && !others.is_empty() {
+                let what = format!("{} of Secret {} in namespace {namespace}", others.join(", "), owned.name);
+                belongings.push(Belonging { what, kept: None });
             }
+            let kept =
+                (!kept.is_empty()).then(|| format!("{} belong to the data; --data removes them", kept.join(", ")));
+            belongings.push(Belonging { what: format!("Secret {} in namespace {namespace}", owned.name), kept });
         }
         Ok(belongings)
     }

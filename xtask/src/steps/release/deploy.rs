@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use engine::event::{Event, Level};
+use engine::event::Level;
 use engine::failure::Failure;
 use futures_util::StreamExt as _;
 use kube::Client;
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::diagnose::evidence::{Identity as Workload, Kind};
+use crate::steps::exclusive::under_lease;
 use crate::steps::release::ReleaseStep;
 use crate::steps::release::observed::{self, Known, Observed};
 use crate::world::helm::annotate;
@@ -22,7 +23,6 @@ use crate::world::helm::record::{self, Head, Record, Status};
 use crate::world::helm::unread::Reads;
 use crate::world::kube::drift::{Found, Inspected};
 use crate::world::kube::identity::{self, Address};
-use crate::world::kube::lease::{self, Holder};
 use crate::world::kube::namespaces;
 use crate::world::kube::put_back::put_back;
 use crate::world::kube::rendered;
@@ -102,22 +102,7 @@ impl Deploy<'_> {
     pub async fn upgrade(&self, plan: &Plan) -> Result<Deployed, Failure> {
         let namespace = plan.place.namespace.as_str();
         namespaces::ensure(&self.client, namespace, &self.cx.project).await?;
-        let holder = Holder::this(&self.step.id.to_string());
-        let waiting = |holder: &str| {
-            self.cx.tell(Event::Waiting { step: self.step.id.clone(), holder: holder.to_owned() });
-        };
-        let lease = tokio::select! {
-            lease = lease::acquire(&self.client, namespace, &holder, waiting) => lease?,
-            () = self.cx.cancel.cancelled() => return Err(Failure::interrupted()),
-        };
-        let deployed = tokio::select! {
-            deployed = self.upgrade_alone(plan) => deployed,
-            () = lease.lost().cancelled() => Err(Failure::step(format!("the Lease of namespace {namespace} was lost"))
-                .because("somebody else has taken it, or the cluster did not answer for a while")
-                .help("run the same command again")),
-        };
-        lease.release().await;
-        deployed
+        under_lease(self.cx, &self.step.id, &self.client, namespace, self.upgrade_alone(plan)).await
     }
 
     async fn upgrade_alone(&self, plan: &Plan) -> Result<Deployed, Failure> {

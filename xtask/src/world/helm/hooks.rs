@@ -9,7 +9,7 @@ use crate::diagnose::evidence::{Identity, Kind};
 use crate::world::kube::rendered::Rendered;
 
 /// The annotation with the moments.
-const HOOK: &str = "helm.sh/hook";
+pub const HOOK: &str = "helm.sh/hook";
 
 /// The moments at which an install or an upgrade makes hooks; those of a test or a removal are none.
 const MOMENTS: [&str; 4] = ["pre-install", "post-install", "pre-upgrade", "post-upgrade"];

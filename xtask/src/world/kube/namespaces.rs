@@ -1,12 +1,15 @@
 //! Namespaces: made when they are missing, labelled as ours, and removed only when they are ours and nobody else has
 //! anything in them.
 
+use std::time::Duration;
+
 use engine::failure::Failure;
 use futures_util::future::join_all;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, ObjectMeta, PostParams, Preconditions};
-use kube::discovery::{Discovery, Scope, verbs};
+use kube::core::ApiResource;
+use kube::discovery::{self, Scope, verbs};
 use kube::runtime::wait;
 
 use crate::world::kube::{MANAGED_BY, MANAGER, PROJECT, error};
@@ -57,16 +60,7 @@ fn made_for(namespace: &ObjectMeta, project: &str) -> bool {
 /// What another object owns goes with it and does not count; neither does what is being removed.
 pub async fn contents(client: &Client, namespace: &str) -> Result<Vec<String>, Failure> {
     let doing = format!("look at what is in the namespace {namespace}");
-    let discovery = Discovery::new(client.clone()).run().await.map_err(|found| error::failed(&doing, &found))?;
-    let mut kinds = Vec::new();
-    for (resource, capabilities) in discovery.groups().flat_map(kube::discovery::ApiGroup::recommended_resources) {
-        if capabilities.scope == Scope::Namespaced
-            && capabilities.supports_operation(verbs::LIST)
-            && capabilities.supports_operation(verbs::DELETE)
-        {
-            kinds.push(resource);
-        }
-    }
+    let kinds = kinds(client).await.map_err(|found| error::failed(&doing, &found))?;
     let lists = join_all(kinds.iter().map(|resource| async move {
         let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, resource);
         (resource, api.list_metadata(&ListParams::default()).await)
@@ -74,7 +68,13 @@ pub async fn contents(client: &Client, namespace: &str) -> Result<Vec<String>, F
     .await;
     let mut found = Vec::new();
     for (resource, list) in lists {
-        for object in list.map_err(|found| error::failed(&doing, &found))?.items {
+        let objects = match list {
+            Ok(list) => list.items,
+            // The kind was removed since it was asked for.
+            Err(found) if error::is_missing(&found) => continue,
+            Err(found) => return Err(error::failed(&doing, &found)),
+        };
+        for object in objects {
             let name = object.metadata.name.clone().unwrap_or_default();
             if counts(&resource.kind, &name, &object.metadata) {
                 found.push(format!("{} {name}", resource.kind));
@@ -83,6 +83,24 @@ pub async fn contents(client: &Client, namespace: &str) -> Result<Vec<String>, F
     }
     found.sort();
     Ok(found)
+}
+
+/// The kinds whose objects live in namespaces and can be listed and removed.
+async fn kinds(client: &Client) -> Result<Vec<ApiResource>, kube::Error> {
+    let groups = client.list_api_groups().await?.groups;
+    let names = std::iter::once(String::new()).chain(groups.into_iter().map(|group| group.name));
+    let found = join_all(names.map(|name| async move { discovery::group(client, &name).await })).await;
+    let mut kinds = Vec::new();
+    for group in found {
+        // A group that is listed and not there any more, or whose own server does not answer, has nothing to remove.
+        let Ok(group) = group else { continue };
+        kinds.extend(group.recommended_resources().into_iter().filter_map(|(resource, capabilities)| {
+            let can = |verb| capabilities.supports_operation(verb);
+            let fits = capabilities.scope == Scope::Namespaced && can(verbs::LIST) && can(verbs::DELETE);
+            fits.then_some(resource)
+        }));
+    }
+    Ok(kinds)
 }
 
 fn counts(kind: &str, name: &str, metadata: &ObjectMeta) -> bool {
@@ -97,6 +115,9 @@ fn counts(kind: &str, name: &str, metadata: &ObjectMeta) -> bool {
     !automatic && !owned && metadata.deletion_timestamp.is_none()
 }
 
+/// How long a removed namespace may take to be gone before nobody waits for it any more.
+const GONE: Duration = Duration::from_secs(60);
+
 /// Removes `namespace` if we made it for `project` and nothing is left in it; says whether it goes.
 pub async fn remove_if_empty(client: &Client, namespace: &str, project: &str) -> Result<bool, Failure> {
     let Some(found) = metadata(client, namespace).await?.filter(|found| made_for(found, project)) else {
@@ -105,14 +126,19 @@ pub async fn remove_if_empty(client: &Client, namespace: &str, project: &str) ->
     if !contents(client, namespace).await?.is_empty() {
         return Ok(false);
     }
-    let this = Preconditions { uid: found.uid, resource_version: None };
-    let deleted =
-        Api::<Namespace>::all(client.clone()).delete(namespace, &DeleteParams::default().preconditions(this)).await;
-    match deleted {
+    let this = Preconditions { uid: found.uid.clone(), resource_version: None };
+    let api: Api<Namespace> = Api::all(client.clone());
+    match api.delete(namespace, &DeleteParams::default().preconditions(this)).await {
         Err(found) if !error::is_missing(&found) => {
             Err(error::failed(&format!("remove the namespace {namespace}"), &found))
         }
-        _ => Ok(true),
+        _ => {
+            let uid = found.uid.unwrap_or_default();
+            let gone = wait::await_condition(api, namespace, wait::conditions::is_deleted(&uid));
+            // One that hangs on somebody's finalizer goes when that does: nothing of it can be used any more.
+            let _ = tokio::time::timeout(GONE, gone).await;
+            Ok(true)
+        }
     }
 }
 
