@@ -1,6 +1,6 @@
 //! The steps that a graph file declares: the one place that knows all kinds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use engine::config::GraphFile;
@@ -33,7 +33,7 @@ pub fn of_graph_file(file: &GraphFile, graph: &Graph) -> Steps {
         add(Arc::new(ImageStep::new(name, image.clone(), Arc::clone(&secrets))));
     }
     for (name, definition) in &file.secrets {
-        add(Arc::new(SecretsStep::new(name, definition.clone(), namespaces_using(file, name))));
+        add(Arc::new(SecretsStep::new(name, definition.clone(), file.namespaces_of_secrets(name))));
     }
     let origins: BTreeMap<String, Origin> =
         file.secrets.iter().map(|(name, definition)| (name.clone(), Origin::of(definition))).collect();
@@ -52,10 +52,4 @@ pub fn of_graph_file(file: &GraphFile, graph: &Graph) -> Steps {
         add(Arc::new(CommandStep::new(name, command.clone(), Arc::clone(&secrets))));
     }
     steps
-}
-
-/// The namespaces of the releases that use the secrets step `name`.
-fn namespaces_using(file: &GraphFile, name: &str) -> BTreeSet<String> {
-    let users = file.releases.values().filter(|release| release.secrets.iter().any(|used| used == name));
-    users.map(|release| release.namespace.clone()).collect()
 }
