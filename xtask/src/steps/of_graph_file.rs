@@ -33,7 +33,8 @@ pub fn of_graph_file(file: &GraphFile, graph: &Graph) -> Steps {
         add(Arc::new(ImageStep::new(name, image.clone(), Arc::clone(&secrets))));
     }
     for (name, definition) in &file.secrets {
-        add(Arc::new(SecretsStep::new(name, definition.clone(), file.namespaces_of_secrets(name))));
+        let namespaces = file.namespaces_of_secrets(name).into_iter().map(str::to_owned).collect();
+        add(Arc::new(SecretsStep::new(name, definition.clone(), namespaces)));
     }
     let origins: BTreeMap<String, Origin> =
         file.secrets.iter().map(|(name, definition)| (name.clone(), Origin::of(definition))).collect();
