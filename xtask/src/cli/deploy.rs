@@ -11,7 +11,7 @@ use engine::step::{Kind, StepId};
 use super::problem::Problem;
 use super::session::{Record, Session};
 use super::{Format, Global};
-use super::{confirm, forecast};
+use super::{confirm, forecast, rollback};
 use crate::report::{failure, words};
 use crate::run;
 
@@ -45,6 +45,7 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
         confirm::first_deploy(&mut session).await?;
     }
     let summary = run::execute(&session.cx, &session.steps, plan, &session.locks).await;
+    rollback::remember_passed(&session, &summary)?;
     let (tally, headline) = (summary.tally(), headline(&session));
     let interrupted = session.cx.cancel.is_cancelled();
     session.finish(tally, headline).await;

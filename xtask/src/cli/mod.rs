@@ -13,6 +13,7 @@ pub mod graph;
 pub mod logs;
 pub mod post_render;
 pub mod problem;
+pub mod rollback;
 pub mod session;
 pub mod status;
 pub mod teardown;
@@ -101,6 +102,8 @@ enum Command {
     Env(env::Request),
     /// Run every test of this repository
     Test(test::Request),
+    /// Go back to the last revision of a release that passed its checks
+    Rollback(rollback::Request),
     /// What helm runs on the manifests that it has rendered
     #[command(name = crate::world::helm::annotate::VERB, hide = true)]
     PostRender(post_render::Request),
@@ -146,6 +149,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Problem> {
         Command::Logs(request) => logs::run(&global, &request).await,
         Command::Env(request) => env::run(&global, &request).await,
         Command::Test(request) => test::run(&global, &request).await,
+        Command::Rollback(request) => rollback::run(&global, &request).await,
         Command::PostRender(request) => post_render::run(&request),
     }
 }

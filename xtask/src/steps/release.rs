@@ -26,7 +26,7 @@ use crate::context::Context;
 use crate::steps::secrets;
 use crate::steps::{Belonging, Made, Scope, Step};
 use crate::world::helm::program::{Helm, Place};
-use crate::world::helm::record::{self, Record};
+use crate::world::helm::record::{self, Head, Record};
 use crate::world::helm::{annotate, hooks};
 use crate::world::kube::apply::{self, Owner};
 use crate::world::kube::identity::Address;
@@ -47,6 +47,8 @@ pub struct Facts {
     pub namespace: String,
     /// Its revision.
     pub revision: u32,
+    /// The uid of helm's record of it: revisions of another installation have numbers alike.
+    pub record: String,
     /// Its objects: kind, namespace and name.
     pub objects: Vec<(String, Option<String>, String)>,
 }
@@ -136,6 +138,7 @@ impl ReleaseStep {
             name: self.definition.name.clone(),
             namespace: self.definition.namespace.clone(),
             revision: left.revision,
+            record: left.record.clone(),
             objects: left
                 .objects
                 .iter()
@@ -153,8 +156,45 @@ impl ReleaseStep {
         Ok(Made { output: Output { facts, digest: hasher.finish() }, observed, summary })
     }
 
+    /// The revisions that helm has kept, oldest first.
+    ///
+    /// # Errors
+    /// When the cluster does not answer.
+    pub async fn history(&self, cx: &Context) -> Result<Vec<Head>, Failure> {
+        let Place { namespace, release, .. } = self.place(cx);
+        record::history(&cx.world.kube().await?, &namespace, &release).await
+    }
+
+    /// The images that the pods of a revision run.
+    ///
+    /// # Errors
+    /// When its record cannot be read.
+    pub async fn images(&self, cx: &Context, head: &Head) -> Result<BTreeSet<String>, Failure> {
+        let record = record::read(&cx.world.kube().await?, &self.definition.namespace, head).await?;
+        let mut images = BTreeSet::new();
+        for object in rendered::objects(&record.manifest, &format!("revision {}", head.revision))? {
+            let template = object.pod_template().and_then(|pointer| object.body.pointer(pointer));
+            let containers = ["/spec/containers", "/spec/initContainers"].into_iter();
+            for container in containers.filter_map(|pointer| template?.pointer(pointer)?.as_array()).flatten() {
+                images.extend(container.get("image").and_then(serde_json::Value::as_str).map(str::to_owned));
+            }
+        }
+        Ok(images)
+    }
+
+    /// Makes the next revision as `head` was and waits for its pods; says how they are.
+    ///
+    /// # Errors
+    /// When helm fails, or the pods do not become ready.
+    pub async fn roll_back(&self, cx: &Context, head: &Head) -> Result<String, Failure> {
+        let helm = Helm::new(&self.helm(cx).await?);
+        let deploy = Deploy { cx, step: self, client: cx.world.kube().await? };
+        let Deployed { left, settled } = deploy.roll_back(&helm, head).await?;
+        Ok(summary(&self.definition.name, left.revision, &settled))
+    }
+
     /// The newest record, if any of the records that are kept is of our making.
-    async fn own_record(&self, cx: &Context) -> Result<Option<(record::Head, Record)>, Failure> {
+    async fn own_record(&self, cx: &Context) -> Result<Option<(Head, Record)>, Failure> {
         let client = cx.world.kube().await?;
         let Place { namespace, release, .. } = self.place(cx);
         let history = record::history(&client, &namespace, &release).await?;

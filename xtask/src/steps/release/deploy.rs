@@ -105,6 +105,25 @@ impl Deploy<'_> {
         under_lease(self.cx, &self.step.id, &self.client, namespace, self.upgrade_alone(plan)).await
     }
 
+    /// Makes the next revision as `head` was, under the namespace's Lease, and waits for its pods.
+    pub async fn roll_back(&self, helm: &Helm, head: &Head) -> Result<Deployed, Failure> {
+        let place = self.step.place(self.cx);
+        let namespace = place.namespace.as_str();
+        let work = async {
+            pending::repair(&self.client, namespace, &place.release).await?;
+            let watch = Watch::begin(self.client.clone(), self.release_scope(), self.redact()).await?;
+            let record = record::read(&self.client, namespace, head).await?;
+            let server_side = record.apply_method.as_deref() == Some("ssa");
+            let timeout = self.step.definition.timeout;
+            helm.rollback(&place, head.revision, server_side, timeout, &self.cx.cancel).await?;
+            let (head, record) = self.newest(namespace, &place.release).await?;
+            self.put_back(namespace, &record, None).await?;
+            let left = self.look(namespace, &head, &record).await?;
+            self.settled(&watch, left).await
+        };
+        under_lease(self.cx, &self.step.id, &self.client, namespace, work).await
+    }
+
     async fn upgrade_alone(&self, plan: &Plan) -> Result<Deployed, Failure> {
         let Place { namespace, release, .. } = &plan.place;
         if let Some(repaired) = pending::repair(&self.client, namespace, release).await? {
@@ -117,6 +136,10 @@ impl Deploy<'_> {
         };
         let deployed = before.as_ref().filter(|record| record.info.status == Status::Deployed);
         self.warn_of_unread(plan);
+        if before.is_none() && plan.values.has_secrets() {
+            let text = format!("helm gets secret values and keeps them in its history, in namespace {namespace}");
+            self.cx.note(&self.step.id, Level::Info, text);
+        }
         let scope = plan.left.as_ref().map_or_else(|| self.release_scope(), |left| self.scope(left));
         let scope = scope.with(self.hooks(plan).await?);
         // Before the first write, so that pods which only a put-back has replaced are not told as unchanged.

@@ -153,6 +153,11 @@ impl SecretValues for NoSecrets {
 }
 
 impl Values {
+    /// Whether helm gets secret values, which its history then keeps.
+    pub fn has_secrets(&self) -> bool {
+        !self.secret.is_empty()
+    }
+
     /// Adds each value under its own path, so that `explain` names the one that changed.
     ///
     /// # Errors

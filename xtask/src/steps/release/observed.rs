@@ -102,7 +102,7 @@ fn moved(head: &Head, release: &str, left: &Observed) -> Option<String> {
         }
         Status::Deployed if head.uid == left.record => None,
         Status::Deployed if head.revision > left.revision => Some(format!(
-            "{release} is at revision {}, which this tool did not make; it had left revision {}",
+            "{release} is at revision {}, which no deploy has made; the last one left revision {}",
             head.revision, left.revision
         )),
         Status::Deployed => Some(format!("{release} was installed anew by somebody else")),
@@ -192,7 +192,7 @@ mod tests {
             9,
             Status::Deployed,
             "u9",
-            Some("todo is at revision 9, which this tool did not make; it had left revision 8"),
+            Some("todo is at revision 9, which no deploy has made; the last one left revision 8"),
         );
         check(1, Status::Deployed, "u1", Some("todo was installed anew by somebody else"));
         check(

@@ -82,12 +82,17 @@ impl fmt::Display for ImageRef {
     }
 }
 
+/// Where images live whose names say nothing of it: a chart that joins registry and name gets the same image.
+const DEFAULT_REGISTRY: &str = "docker.io/library";
+
 /// Sets the parts of `image` where `paths` wants them.
 pub fn set_image(values: &mut Value, paths: &ImagePaths, image: &ImageRef) {
     for (path, part) in paths.parts() {
         let text = match part {
             Part::Repository => image.repository.clone(),
-            Part::Registry => image.repository.rsplit_once('/').map_or("", |(registry, _)| registry).to_owned(),
+            Part::Registry => {
+                image.repository.rsplit_once('/').map_or(DEFAULT_REGISTRY, |(registry, _)| registry).to_owned()
+            }
             Part::Name => image.repository.rsplit('/').next().unwrap_or_default().to_owned(),
             Part::Tag => image.tag.clone(),
             Part::Reference => image.to_string(),
