@@ -4,6 +4,13 @@
 //! is a copy of this checkout, in a namespace of its own, with one replica each and no port of the host.
 //! The tests share that deployment, so they take turns; each begins by deploying what its predecessor has changed.
 
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where something is not as it has to be"
+)]
+
 mod change;
 mod cluster;
 mod drift;

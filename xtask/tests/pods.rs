@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use support::{DEBIAN, Namespace, PAUSE, deployment, shell};
+use support::{Namespace, PAUSE, SHELL, deployment, shell};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use xtask::diagnose::evidence::{Identity, Kind};
@@ -49,7 +49,7 @@ fn server() -> Value {
     json!({
         "terminationGracePeriodSeconds": 0,
         "containers": [{
-            "name": "app", "image": DEBIAN, "imagePullPolicy": "Never", "command": ["perl", "-e", SERVER],
+            "name": "app", "image": SHELL, "imagePullPolicy": "Never", "command": ["perl", "-e", SERVER],
             "ports": [{"name": "web", "containerPort": 8000}],
             "readinessProbe": {"tcpSocket": {"port": "web"}, "periodSeconds": 1},
             "resources": {"requests": {"cpu": "10m"}},
@@ -157,7 +157,7 @@ fn writer() -> Value {
     let script = format!("i=0; while [ $i -lt {LINES} ]; do i=$((i+1)); echo \"line $i\"; sleep 0.01; done; exit 1");
     json!({
         "terminationGracePeriodSeconds": 0,
-        "containers": [{"name": "app", "image": DEBIAN, "imagePullPolicy": "Never", "command": shell(&script)}],
+        "containers": [{"name": "app", "image": SHELL, "imagePullPolicy": "Never", "command": shell(&script)}],
     })
 }
 
@@ -227,7 +227,7 @@ async fn logs_are_read_in_the_order_in_which_they_were_written_and_of_the_lives_
         let script = format!("echo {word} 1; sleep 0.3; echo {word} 2; sleep infinity");
         json!({
             "terminationGracePeriodSeconds": 0,
-            "containers": [{"name": "app", "image": DEBIAN, "imagePullPolicy": "Never", "command": shell(&script)}],
+            "containers": [{"name": "app", "image": SHELL, "imagePullPolicy": "Never", "command": shell(&script)}],
         })
     };
     namespace.apply(&deployment("a", 1, finished("a"))).await;

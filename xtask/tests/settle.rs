@@ -1,7 +1,7 @@
 //! The watch and its diagnoses on a real cluster: each class of failure is provoked, and what heals is let heal.
 //!
 //! The cluster comes from `XTASK_TEST_CONTEXT` (a kubeconfig context). Its nodes need the images
-//! `registry.k8s.io/pause:3.10.1` and `local/debian:bookworm`. Every test has a namespace of its own.
+//! `registry.k8s.io/pause:3.10.1` and `python:3.13-slim`. Every test has a namespace of its own.
 
 #![allow(
     clippy::expect_used,
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use engine::failure::Failure;
 use serde_json::{Value, json};
-use support::{DEBIAN, Namespace, PAUSE, deployment, shell};
+use support::{Namespace, PAUSE, SHELL, deployment, shell};
 use xtask::diagnose::evidence::{Identity, Kind};
 use xtask::world::settle::scope::Scope;
 use xtask::world::settle::{Expected, Settled, Watch};
@@ -111,7 +111,7 @@ async fn an_image_that_the_registry_does_not_have() {
         "use IO::Socket::INET; $s = IO::Socket::INET->new(LocalPort => 5000, Listen => 9, ReuseAddr => 1) or die; {registry}"
     );
     let pod = container(
-        DEBIAN,
+        SHELL,
         json!({"command": ["perl", "-e", listen], "readinessProbe": {"tcpSocket": {"port": 5000}, "periodSeconds": 1}}),
     );
     settle(&namespace, &[deployment("registry", 1, pod)], &[(Kind::Deployment, "registry")]).await.expect("it starts");
@@ -237,7 +237,7 @@ async fn a_claim_of_a_storage_class_that_is_missing() {
 async fn a_command_that_is_not_in_the_image() {
     breaks(
         "no-command",
-        container(DEBIAN, json!({"command": ["nosuch"]})),
+        container(SHELL, json!({"command": ["nosuch"]})),
         &["cannot start `nosuch`", "executable file not found"],
     )
     .await;
@@ -250,7 +250,7 @@ async fn a_job_that_has_failed() {
         "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "migrate"},
         "spec": {"backoffLimit": 0, "template": {"spec": {
             "restartPolicy": "Never",
-            "containers": [{"name": "app", "image": DEBIAN, "imagePullPolicy": "Never", "command": shell("echo relation exists; exit 7")}],
+            "containers": [{"name": "app", "image": SHELL, "imagePullPolicy": "Never", "command": shell("echo relation exists; exit 7")}],
         }}},
     });
     let failure = settle(&namespace, &[job], &[(Kind::Job, "migrate")]).await.expect_err("it fails");
@@ -263,14 +263,14 @@ async fn a_job_that_has_failed() {
 
 #[tokio::test]
 async fn a_container_that_keeps_ending_with_the_same_words() {
-    let pod = container(DEBIAN, json!({"command": shell("echo starting; echo \"$(date): no moon\" >&2; exit 3")}));
+    let pod = container(SHELL, json!({"command": shell("echo starting; echo \"$(date): no moon\" >&2; exit 3")}));
     breaks("crash", pod, &["container app ended with exit code 3", ": no moon"]).await;
 }
 
 #[tokio::test]
 async fn an_init_container_that_keeps_ending() {
     let mut pod = container(PAUSE, json!({}));
-    pod["initContainers"] = json!([{"name": "migrate", "image": DEBIAN, "imagePullPolicy": "Never", "command": shell("echo no such table; exit 1")}]);
+    pod["initContainers"] = json!([{"name": "migrate", "image": SHELL, "imagePullPolicy": "Never", "command": shell("echo no such table; exit 1")}]);
     breaks("init", pod, &["container migrate ended with exit code 1", "no such table"]).await;
 }
 
@@ -279,13 +279,13 @@ async fn a_container_that_needs_more_memory_than_its_limit() {
     // The probe keeps it from counting as ready between its start and its end.
     let probe = json!({"exec": {"command": ["false"]}});
     let eat = json!({"command": ["perl", "-e", "my $x = q(a) x 200000000; sleep 100"], "readinessProbe": probe, "resources": {"limits": {"memory": "32Mi"}, "requests": {"cpu": "10m"}}});
-    breaks("memory", container(DEBIAN, eat), &["was killed for using more memory than its limit of 32Mi"]).await;
+    breaks("memory", container(SHELL, eat), &["was killed for using more memory than its limit of 32Mi"]).await;
 }
 
 #[tokio::test]
 async fn a_liveness_probe_that_kills() {
     let pod = container(
-        DEBIAN,
+        SHELL,
         json!({
             "command": shell("echo up; exec sleep infinity"),
             "livenessProbe": {"tcpSocket": {"port": 8000}, "periodSeconds": 1, "failureThreshold": 1},
@@ -341,7 +341,7 @@ async fn a_service_account_that_is_missing() {
 async fn a_rollout_that_its_controller_gives_up() {
     let namespace = Namespace::make("stall").await;
     let probe = json!({"command": shell("sleep infinity"), "readinessProbe": {"httpGet": {"path": "/api/health", "port": 8000}, "periodSeconds": 1}});
-    let mut object = deployment("app", 1, container(DEBIAN, probe));
+    let mut object = deployment("app", 1, container(SHELL, probe));
     object["spec"]["progressDeadlineSeconds"] = json!(5);
     let failure = settle(&namespace, &[object], &[(Kind::Deployment, "app")]).await.expect_err("nothing listens");
     assert_says(
@@ -363,7 +363,7 @@ async fn a_probe_that_fails_until_the_deadline_is_named_with_its_answer() {
         "command": shell("echo waiting for the moon; sleep infinity"),
         "readinessProbe": {"exec": {"command": shell("echo database is locked; exit 1")}, "periodSeconds": 1},
     });
-    let object = deployment("app", 1, container(DEBIAN, probe));
+    let object = deployment("app", 1, container(SHELL, probe));
     let failure = within(&namespace, &[object], &[(Kind::Deployment, "app")], Duration::from_secs(15)).await;
     assert_says(
         &failure.expect_err("it never is ready"),
@@ -378,14 +378,14 @@ async fn a_backend_that_restarts_until_its_database_is_ready_passes() {
     let namespace = Namespace::make("heals").await;
     let listen = "sleep 25; exec perl -e 'use IO::Socket::INET; $s = IO::Socket::INET->new(LocalPort => 5432, Listen => 5, ReuseAddr => 1) or die; close $c while $c = $s->accept'";
     let database = container(
-        DEBIAN,
+        SHELL,
         json!({
             "command": shell(listen),
             "readinessProbe": {"tcpSocket": {"port": 5432}, "periodSeconds": 1},
         }),
     );
     let connect = "if ! (exec 3<>/dev/tcp/postgres/5432); then echo 'no database'; exit 1; fi; exec sleep infinity";
-    let backend = container(DEBIAN, json!({"command": ["bash", "-c", connect], "env": []}));
+    let backend = container(SHELL, json!({"command": ["bash", "-c", connect], "env": []}));
     let service = json!({
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": "postgres"},
         "spec": {"selector": {"app": "postgres"}, "ports": [{"port": 5432}]},

@@ -21,7 +21,8 @@ use serde_json::{Value, json};
 use xtask::world::settle::Redactor;
 
 pub const PAUSE: &str = "registry.k8s.io/pause:3.10.1";
-pub const DEBIAN: &str = "local/debian:bookworm";
+/// Any image with a shell; this one is in the node for the application.
+pub const SHELL: &str = "python:3.13-slim";
 
 /// The context of the cluster under test.
 pub fn context() -> String {

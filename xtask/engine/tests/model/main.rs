@@ -5,6 +5,8 @@
 //! inputs that change, artifacts that somebody alters, runs that are killed between any two effects, receipts that
 //! are damaged, two checkouts and two runs at once.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test ends where something is not as it has to be")]
+
 mod history;
 mod world;
 

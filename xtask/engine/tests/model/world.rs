@@ -68,7 +68,7 @@ enum Stage {
     Begun,
     MarkRead,
     Gathered(Manifest),
-    Loaded(Manifest, Stored, bool),
+    Loaded(Box<(Manifest, Stored, bool)>),
     HalfMade,
 }
 
@@ -200,8 +200,8 @@ impl Simulation {
 
     pub fn assert_as_from_scratch(&self, checkout: Checkout) {
         let mut outputs: Vec<Digest> = Vec::new();
-        for step in 0..STEPS {
-            let needs: Vec<Digest> = NEEDS[step].iter().map(|need| outputs[*need]).collect();
+        for (step, needs) in NEEDS.iter().enumerate() {
+            let needs: Vec<Digest> = needs.iter().map(|need| outputs[*need]).collect();
             let expected = artifact(step, self.inputs[&(checkout, step)], &needs);
             assert_eq!(self.artifacts.get(&step), Some(&expected), "step {step} is not what its inputs say");
             outputs.push(output(&expected).digest);
@@ -319,9 +319,10 @@ impl Simulation {
                 let own = load(self.receipts.get(&(checkout, step)));
                 let (stored, adopted) = choose(&manifest.key(), own, load(self.shared.get(&step)));
                 self.seen.adopted += usize::from(adopted);
-                Err(Stage::Loaded(manifest, stored, adopted))
+                Err(Stage::Loaded(Box::new((manifest, stored, adopted))))
             }
-            (Effect::Judge, Stage::Loaded(manifest, stored, adopted)) => {
+            (Effect::Judge, Stage::Loaded(loaded)) => {
+                let (manifest, stored, adopted) = *loaded;
                 let observation = stored.receipt().filter(|receipt| receipt.output.is_some()).map(|receipt| {
                     let expected = receipt.observed.as_str();
                     match if step == POORLY_OBSERVED { self.labels.get(&step) } else { self.artifacts.get(&step) } {
