@@ -3,6 +3,8 @@
 //! What has to be done is the engine's decision ([`engine::run::Run`]); how is the steps'. Between the two there is
 //! only this loop.
 
+mod looks;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -20,6 +22,7 @@ use tokio::task::JoinSet;
 
 use crate::context::Context;
 use crate::steps::Step;
+use looks::Looks;
 
 /// How long a cancelled step may take to end its children and undo what is half done.
 const GRACE: Duration = Duration::from_secs(10);
@@ -52,7 +55,7 @@ impl Summary {
 
 /// Runs `plan` to its end.
 pub async fn execute(cx: &Context, steps: &Steps, plan: Vec<Planned>, locks: &Locks) -> Summary {
-    let hands = Hands::new(cx, locks);
+    let hands = Hands::new(cx, locks, Looks::begin(cx, steps, &plan));
     let mut run = Run::new(plan, Limits::default());
     let mut tasks = JoinSet::new();
     let mut steps_of_tasks = BTreeMap::new();
@@ -136,7 +139,7 @@ pub struct Forecast {
 
 /// Judges the steps of `plan` without changing anything, each against what the steps before it made last.
 pub async fn forecast(cx: &Context, steps: &Steps, plan: &[Planned], locks: &Locks) -> Vec<Forecast> {
-    let hands = Hands::new(cx, locks);
+    let hands = Hands::new(cx, locks, Looks::begin(cx, steps, plan));
     let mut forecasts: Vec<Forecast> = Vec::new();
     for planned in plan {
         let Some(step) = steps.get(&planned.step) else { continue };
@@ -208,6 +211,7 @@ struct Hands {
     receipts: Receipts,
     locks: Locks,
     held: Arc<Mutex<BTreeMap<StepId, Grip>>>,
+    looks: Looks,
 }
 
 /// A step's lock, from its judgement on.
@@ -219,8 +223,8 @@ struct Grip {
 }
 
 impl Hands {
-    fn new(cx: &Context, locks: &Locks) -> Self {
-        Self { cx: cx.clone(), receipts: cx.workspace.receipts(), locks: locks.clone(), held: Arc::default() }
+    fn new(cx: &Context, locks: &Locks, looks: Looks) -> Self {
+        Self { cx: cx.clone(), receipts: cx.workspace.receipts(), locks: locks.clone(), held: Arc::default(), looks }
     }
 
     async fn carry_out(&self, step: &dyn Step, effect: Effect) -> Outcome {
@@ -246,13 +250,18 @@ impl Hands {
             let shared = lock.shared(step.id());
             self.grip(step, |grip| grip.mark = Some(shared.mark));
             let manifest = step.gather(&self.cx).await?;
-            let (mut stored, adopted) = choose(&manifest.key(), self.receipts.load(step.id()), shared.stored);
+            let (mut stored, adopted) = choose(&manifest.key(), self.receipts.load(step.id()), shared.stored.clone());
+            let early = match stored.receipt() {
+                Some(receipt) => self.looks.take(step.id(), receipt, &shared.stored).await,
+                None => None,
+            };
             if let Stored::Receipt(receipt) = &mut stored {
                 self.receipts.attach_listings(&mut receipt.manifest, &manifest);
             }
-            let observation = match stored.receipt() {
-                Some(receipt) if receipt.output.is_some() => Some(step.observe(&self.cx, receipt).await?),
-                _ => None,
+            let observation = match stored.receipt().filter(|receipt| receipt.output.is_some()) {
+                None => None,
+                Some(_) if early.is_some() => early,
+                Some(receipt) => Some(step.observe(&self.cx, receipt).await?),
             };
             Ok(Judgement { manifest, stored, adopted, observation })
         };
@@ -284,7 +293,8 @@ impl Hands {
                 }
             }
         };
-        // Whoever held it may have changed what this run has seen.
+        // Whoever held it may have changed what this run has seen, and this step is about to.
+        self.looks.forget();
         self.cx.world.forget_observations().await;
         let mark = lock.shared(step.id()).mark;
         let mut changed_hands = false;

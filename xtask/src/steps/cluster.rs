@@ -14,13 +14,12 @@ use engine::receipt::{Output, Receipt};
 use engine::run::{Job, Pool};
 use engine::step::StepId;
 use engine::verdict::{Difference, Observation};
-use kube::Client;
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
 use crate::steps::{Belonging, Made, Scope, Step};
 use crate::world::daemon::Daemon;
-use crate::world::kube_client::Identity;
+use crate::world::kube_client::{Identity, Target};
 use crate::world::minikube::start::Wanted;
 
 /// Which cluster.
@@ -91,8 +90,7 @@ struct Found {
     facts: Facts,
     observed: Observed,
     summary: String,
-    /// What the steps behind this one can go on with.
-    client: Client,
+    /// The daemon that the steps behind this one can go on with.
     node: Option<Daemon>,
 }
 
@@ -123,7 +121,7 @@ impl ClusterStep {
     pub async fn question(&self, previous: Option<&Receipt>) -> Result<Option<Identity>, Failure> {
         match &self.definition {
             Definition::Context { context, identity: None } if self.previous(previous).is_none() => {
-                Ok(Some(context::identity(context).await?.0))
+                Ok(Some(context::identity(Target::of(context).await?).await?))
             }
             _ => Ok(None),
         }
@@ -181,15 +179,16 @@ impl Step for ClusterStep {
     async fn observe(&self, cx: &Context, receipt: &Receipt) -> Result<Observation, Failure> {
         let previous = self.previous(Some(receipt));
         let found = match &self.definition {
-            Definition::Minikube { profile, wanted } => match minikube::look(profile, wanted).await? {
+            Definition::Minikube { profile, wanted } => match minikube::look(cx, profile, wanted).await? {
                 Ok(found) => found,
                 Err(trouble) => return Ok(Observation::differs(trouble)),
             },
             Definition::Context { context, identity } => {
-                context::recognise(context, identity.as_deref(), None, previous.as_ref()).await?
+                let target = cx.world.target().await?;
+                context::recognise(target, context, identity.as_deref(), None, previous.as_ref()).await?
             }
         };
-        cx.world.connected(found.client, found.node).await;
+        cx.world.found_node(found.node).await;
         let Some(previous) = previous else { return Ok(Observation::differs(Difference::Missing(other_context()))) };
         Ok(match difference(&previous, &found.observed) {
             Some(difference) => Observation::differs(difference),
@@ -205,10 +204,12 @@ impl Step for ClusterStep {
             Definition::Context { context, identity } => {
                 let previous = self.previous(job.previous.as_ref());
                 let accepted = self.accepted.as_deref();
-                context::recognise(context, identity.as_deref(), accepted, previous.as_ref()).await?
+                let target = cx.world.target().await?;
+                context::recognise(target, context, identity.as_deref(), accepted, previous.as_ref()).await?
             }
         };
-        cx.world.connected(found.client.clone(), found.node.clone()).await;
+        cx.world.forget_connections().await;
+        cx.world.found_node(found.node.clone()).await;
         found.made()
     }
 

@@ -9,7 +9,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use serde::{Deserialize, Serialize};
 
-use crate::world::tls;
+use crate::world::{kube_transport, tls};
 
 /// How long an API server may take to say who it is.
 const HELLO: Duration = Duration::from_secs(10);
@@ -66,15 +66,18 @@ impl Unknown {
 /// # Errors
 /// When there is no such context, or its certificates cannot be used. No request is made yet.
 pub async fn client(context: &str) -> Result<Client, Failure> {
-    client_of(config(context).await?, context)
+    Ok(Target::of(context).await?.client)
 }
 
 /// Where a context leads, by the kubeconfig alone.
+#[derive(Clone)]
 pub struct Target {
     context: String,
-    config: Config,
+    ca: Option<Digest>,
     /// The API server: `https://192.168.49.2:8443`.
     pub server: String,
+    /// Asks it; connects with the first request.
+    pub client: Client,
 }
 
 impl Target {
@@ -85,24 +88,25 @@ impl Target {
     pub async fn of(context: &str) -> Result<Self, Failure> {
         let config = config(context).await?;
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
-        Ok(Self { context: context.to_owned(), config, server })
-    }
-
-    /// Asks the cluster who it is; its client is good for further requests. One request.
-    ///
-    /// # Errors
-    /// See [`Unknown`].
-    pub async fn identity(self) -> Result<(Identity, Client), Unknown> {
-        let ca = self.config.root_cert.as_ref().map(|certificates| {
+        let ca = config.root_cert.as_ref().map(|certificates| {
             let mut hasher = Hasher::new("ca/1");
             certificates.iter().for_each(|certificate| {
                 hasher.field(certificate);
             });
             hasher.finish()
         });
-        let client = client_of(self.config, &self.context).map_err(Unknown::Silent)?;
-        let uid = uid(client.clone(), &self.context, &self.server).await?;
-        Ok((Identity { uid, ca, server: self.server }, client))
+        tls::install_provider();
+        let client = kube_transport::client(config).map_err(|error| cannot_use(context).because_of(&error))?;
+        Ok(Self { context: context.to_owned(), ca, server, client })
+    }
+
+    /// Asks the cluster who it is. One request.
+    ///
+    /// # Errors
+    /// See [`Unknown`].
+    pub async fn identity(self) -> Result<Identity, Unknown> {
+        let uid = uid(self.client, &self.context, &self.server).await?;
+        Ok(Identity { uid, ca: self.ca, server: self.server })
     }
 }
 
@@ -137,11 +141,6 @@ async fn uid(client: Client, context: &str, server: &str) -> Result<String, Unkn
             }))
         }
     }
-}
-
-fn client_of(config: Config, context: &str) -> Result<Client, Failure> {
-    tls::install_provider();
-    Client::try_from(config).map_err(|error| cannot_use(context).because_of(&error))
 }
 
 async fn config(context: &str) -> Result<Config, Failure> {

@@ -10,6 +10,7 @@ pub mod git_index;
 pub mod helm;
 pub mod kube;
 pub mod kube_client;
+pub mod kube_transport;
 pub mod lines;
 pub mod machine;
 pub mod machine_key;
@@ -27,12 +28,13 @@ use std::sync::Arc;
 use daemon::Daemon;
 use docker::Inventory;
 use engine::failure::Failure;
+use kube_client::Target;
 use tokio::sync::Mutex;
 
 /// The one cluster that a run works on, and the connections to it. Connections are made when first asked for.
 pub struct World {
     context: String,
-    kube: Mutex<Option<::kube::Client>>,
+    target: Mutex<Option<Target>>,
     node: Mutex<Option<Daemon>>,
     inventories: Mutex<BTreeMap<String, Arc<Inventory>>>,
 }
@@ -41,7 +43,8 @@ impl World {
     /// The cluster that the kubeconfig context `context` names. It is named in every call: whatever the current
     /// context is, nothing here looks at it.
     pub fn of_context(context: impl Into<String>) -> Self {
-        Self { context: context.into(), kube: Mutex::new(None), node: Mutex::new(None), inventories: Mutex::default() }
+        let context = context.into();
+        Self { context, target: Mutex::new(None), node: Mutex::new(None), inventories: Mutex::default() }
     }
 
     /// The kubeconfig context.
@@ -54,10 +57,18 @@ impl World {
     /// # Errors
     /// When the kubeconfig has no such context, or cannot be read.
     pub async fn kube(&self) -> Result<::kube::Client, Failure> {
-        let mut kube = self.kube.lock().await;
-        match &*kube {
-            Some(client) => Ok(client.clone()),
-            None => Ok(kube.insert(kube_client::client(&self.context).await?).clone()),
+        Ok(self.target().await?.client)
+    }
+
+    /// Where the context leads, with the client that everything in this run shares.
+    ///
+    /// # Errors
+    /// As [`Self::kube`].
+    pub async fn target(&self) -> Result<Target, Failure> {
+        let mut target = self.target.lock().await;
+        match &*target {
+            Some(target) => Ok(target.clone()),
+            None => Ok(target.insert(Target::of(&self.context).await?).clone()),
         }
     }
 
@@ -94,15 +105,14 @@ impl World {
         self.inventories.lock().await.clear();
     }
 
-    /// Takes connections that somebody has made already while finding out that they work.
-    pub async fn connected(&self, kube: ::kube::Client, node: Option<Daemon>) {
-        *self.kube.lock().await = Some(kube);
-        *self.node.lock().await = node;
+    /// Takes the node's daemon from somebody who has found out already where it is, and that it works.
+    pub async fn found_node(&self, daemon: Option<Daemon>) {
+        *self.node.lock().await = daemon;
     }
 
     /// Drops all connections: the cluster was started, repaired or made anew, and answers elsewhere now.
     pub async fn forget_connections(&self) {
-        *self.kube.lock().await = None;
+        *self.target.lock().await = None;
         *self.node.lock().await = None;
         self.forget_observations().await;
     }

@@ -4,24 +4,24 @@
 //! under the same name ends the run with nothing touched.
 
 use engine::failure::{Class, Failure};
-use kube::Client;
 
 use super::{Facts, Found, Observed};
 use crate::world::kube_client::{Identity, Target, Unknown};
 
 /// Asks the cluster who it is.
-pub(super) async fn identity(context: &str) -> Result<(Identity, Client), Failure> {
-    Target::of(context).await?.identity().await.map_err(Unknown::failure)
+pub(super) async fn identity(target: Target) -> Result<Identity, Failure> {
+    target.identity().await.map_err(Unknown::failure)
 }
 
 /// The cluster behind `context`, if it is the one that is meant.
 pub(super) async fn recognise(
+    target: Target,
     context: &str,
     declared: Option<&str>,
     accepted: Option<&str>,
     previous: Option<&Observed>,
 ) -> Result<Found, Failure> {
-    let (identity, client) = identity(context).await?;
+    let identity = identity(target).await?;
     admit(context, &identity, declared, accepted, previous)?;
     let summary = format!("{context}: uid {} at {}", identity.uid, identity.server);
     let facts = Facts {
@@ -32,7 +32,7 @@ pub(super) async fn recognise(
         daemon_api: None,
     };
     let observed = Observed { context: context.to_owned(), identity, kubernetes: None };
-    Ok(Found { facts, observed, summary, client, node: None })
+    Ok(Found { facts, observed, summary, node: None })
 }
 
 fn admit(

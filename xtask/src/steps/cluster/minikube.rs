@@ -50,8 +50,12 @@ pub(super) async fn gather(cx: &Context, wanted: &Wanted, manifest: &mut Manifes
 }
 
 /// The cluster as it is, or what is to be put right.
-pub(super) async fn look(profile: &str, wanted: &Wanted) -> Result<Result<Found, Difference>, Failure> {
-    let look = Look::at(&Daemon::of_host()?, &Home::find(), profile).await?;
+pub(super) async fn look(
+    cx: &Context,
+    profile: &str,
+    wanted: &Wanted,
+) -> Result<Result<Found, Difference>, Failure> {
+    let look = Look::through(cx.world.target(), &Daemon::of_host()?, &Home::find(), profile).await?;
     Ok(match look {
         Look::Ready(ready) => match older_than(wanted, &ready.profile)? {
             None => Ok(found(*ready)),
@@ -69,7 +73,7 @@ pub(super) async fn look(profile: &str, wanted: &Wanted) -> Result<Result<Found,
 }
 
 fn found(ready: Ready) -> Found {
-    let Ready { identity, client, daemon, api, profile, .. } = ready;
+    let Ready { identity, daemon, api, profile, .. } = ready;
     let version = profile.kubernetes.trim_start_matches('v');
     let summary = format!("{}: minikube, Kubernetes {version}, docker API {api}, ready", profile.name);
     let facts = Facts {
@@ -80,7 +84,7 @@ fn found(ready: Ready) -> Found {
         daemon_api: Some(api),
     };
     let observed = Observed { context: profile.name, identity, kubernetes: Some(profile.kubernetes) };
-    Found { facts, observed, summary, client, node: Some(daemon) }
+    Found { facts, observed, summary, node: Some(daemon) }
 }
 
 /// The declared version, if the node's is older: minikube raises it. It cannot lower it, and says so itself only

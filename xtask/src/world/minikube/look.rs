@@ -2,7 +2,6 @@
 //! server. Nothing is changed and nothing is spawned.
 
 use engine::failure::Failure;
-use kube::Client;
 
 use super::home::Home;
 use super::node::{Node, State};
@@ -15,8 +14,6 @@ use crate::world::kube_client::{Identity, Target, Unknown};
 pub struct Ready {
     /// Which cluster it is.
     pub identity: Identity,
-    /// A client of its API server, connected.
-    pub client: Client,
     /// The daemon inside the node.
     pub daemon: Daemon,
     /// The newest API version that this daemon speaks: `1.41`.
@@ -57,6 +54,19 @@ impl Look {
     /// When the host's daemon does not answer, or the profile is of a kind that is not handled
     /// (see [`Profile::require_usable`]), or the API server refuses this user.
     pub async fn at(host: &Daemon, home: &Home, name: &str) -> Result<Self, Failure> {
+        Self::through(Target::of(name), host, home, name).await
+    }
+
+    /// Looks at it through the connection of `target`, which has to lead where the context by the profile's name does.
+    ///
+    /// # Errors
+    /// As [`Self::at`].
+    pub async fn through(
+        target: impl Future<Output = Result<Target, Failure>>,
+        host: &Daemon,
+        home: &Home,
+        name: &str,
+    ) -> Result<Self, Failure> {
         let Some(profile) = Profile::read(home, name)? else { return Ok(Self::NoProfile) };
         profile.require_usable()?;
         if profile.nodes.first().is_none_or(|node| node.ip.is_empty()) {
@@ -74,7 +84,7 @@ impl Look {
             return Ok(Self::DaemonSilent(failure));
         };
         let daemon = Daemon::Tls { address, certificates: home.certificates() };
-        let target = match Target::of(name).await {
+        let target = match target.await {
             Ok(target) if node.is_served_at(&profile, &target.server) => Ok(target),
             Ok(target) => Err(Failure::environment(format!(
                 "the kubeconfig context `{name}` leads to {}, not to minikube's node",
@@ -97,8 +107,8 @@ impl Look {
             Err(failure) => Ok(Self::ContextMissing(failure)),
             Ok(Err(Unknown::Silent(failure))) => Ok(Self::ApiSilent(failure)),
             Ok(Err(Unknown::Refused(failure))) => Err(failure),
-            Ok(Ok((identity, client))) => {
-                Ok(Self::Ready(Box::new(Ready { identity, client, daemon, api, profile, node })))
+            Ok(Ok(identity)) => {
+                Ok(Self::Ready(Box::new(Ready { identity, daemon, api, profile, node })))
             }
         }
     }
