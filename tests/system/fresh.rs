@@ -4,6 +4,9 @@ use std::fs;
 use std::process::Command;
 use std::time::SystemTime;
 
+use engine::receipt::{Receipts, Stored};
+use engine::step::{Kind, StepId};
+
 use crate::project::Project;
 
 #[test]
@@ -62,4 +65,19 @@ fn a_no_op_starts_no_other_program() {
     let trace = fs::read_to_string(trace).unwrap();
     let started: Vec<&str> = trace.lines().filter(|line| line.contains("execve(")).collect();
     assert_eq!(started.len(), 1, "only the program itself: {started:#?}");
+}
+
+#[test]
+fn a_receipt_that_another_version_wrote_costs_a_run_and_nothing_else() {
+    let project = Project::deployed();
+    let receipts = Receipts::in_folder(project.path(".xtask/receipts"));
+    for step in [StepId::new(Kind::Release, "todo"), StepId::new(Kind::Image, "backend")] {
+        let Stored::Receipt(mut receipt) = receipts.load(&step) else { panic!("{step} has a receipt") };
+        let output = receipt.output.as_mut().expect("it was deployed");
+        output.facts = serde_json::json!({"of": "another shape"});
+        receipts.store(&receipt).unwrap();
+    }
+    let ran = project.run(&["deploy"]).expect_success();
+    ran.expect_reason("release:todo", "another version").expect_reason("image:backend", "another version");
+    project.run(&["deploy"]).expect_all_fresh();
 }

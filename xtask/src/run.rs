@@ -251,6 +251,9 @@ impl Hands {
             self.grip(step, |grip| grip.mark = Some(shared.mark));
             let manifest = step.gather(&self.cx).await?;
             let (mut stored, adopted) = choose(&manifest.key(), self.receipts.load(step.id()), shared.stored.clone());
+            if stored.receipt().is_some_and(|receipt| receipt.output.is_some() && !step.understands(receipt)) {
+                stored = Stored::Damaged("another version of this tool wrote it".to_owned());
+            }
             let early = match stored.receipt() {
                 Some(receipt) => self.looks.take(step.id(), receipt, &shared.stored).await,
                 None => None,

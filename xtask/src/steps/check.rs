@@ -186,6 +186,10 @@ impl Step for CheckStep {
         Ok(manifest)
     }
 
+    fn understands(&self, receipt: &Receipt) -> bool {
+        super::has_shapes::<Facts, Pods>(receipt)
+    }
+
     async fn observe(&self, cx: &Context, receipt: &Receipt) -> Result<Observation, Failure> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let age = now.saturating_sub(Duration::from_millis(receipt.finished_ms));

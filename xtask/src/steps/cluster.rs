@@ -176,6 +176,10 @@ impl Step for ClusterStep {
         Ok(manifest)
     }
 
+    fn understands(&self, receipt: &Receipt) -> bool {
+        super::has_shapes::<Facts, Observed>(receipt)
+    }
+
     async fn observe(&self, cx: &Context, receipt: &Receipt) -> Result<Observation, Failure> {
         let previous = self.previous(Some(receipt));
         let found = match &self.definition {

@@ -222,6 +222,10 @@ impl Step for CommandStep {
         Ok(manifest)
     }
 
+    fn understands(&self, receipt: &Receipt) -> bool {
+        super::has_shapes::<serde_json::Value, Products>(receipt)
+    }
+
     async fn observe(&self, cx: &Context, receipt: &Receipt) -> Result<Observation, Failure> {
         let (products, missing) = self.products(cx).await?;
         if !missing.is_empty() {

@@ -155,6 +155,10 @@ impl Step for ImageStep {
         Ok(self.manifest(cx, &self.ingredients(cx).await?))
     }
 
+    fn understands(&self, receipt: &Receipt) -> bool {
+        super::has_shapes::<Facts, serde_json::Value>(receipt)
+    }
+
     async fn observe(&self, cx: &Context, receipt: &Receipt) -> Result<Observation, Failure> {
         let Some(facts) =
             receipt.output.as_ref().and_then(|output| serde_json::from_value::<Facts>(output.facts.clone()).ok())

@@ -252,6 +252,10 @@ impl Step for ManifestsStep {
         Ok(manifest)
     }
 
+    fn understands(&self, receipt: &Receipt) -> bool {
+        super::has_shapes::<Value, Observed>(receipt)
+    }
+
     async fn observe(&self, cx: &Context, receipt: &Receipt) -> Result<Observation, Failure> {
         let client = cx.world.kube().await?;
         let left: Observed = serde_json::from_value(receipt.observed.clone()).unwrap_or_default();

@@ -23,6 +23,7 @@ use engine::receipt::{Output, Receipt};
 use engine::run::{Job, Pool};
 use engine::step::StepId;
 use engine::verdict::Observation;
+use serde::de::DeserializeOwned;
 
 use crate::context::Context;
 
@@ -76,6 +77,10 @@ pub trait Step: Send + Sync {
     /// Reads all inputs. Must not change anything, and must read the disk again at each call.
     async fn gather(&self, cx: &Context) -> Result<Manifest, Failure>;
 
+    /// Whether this version of the tool can read what the receipt says of the output and of the world. A receipt that
+    /// another version wrote in another shape is no receipt.
+    fn understands(&self, receipt: &Receipt) -> bool;
+
     /// Holds the world against a receipt of this step that has an output. Must not change anything.
     async fn observe(&self, cx: &Context, receipt: &Receipt) -> Result<Observation, Failure>;
 
@@ -87,4 +92,10 @@ pub trait Step: Send + Sync {
 
     /// Removes what [`Self::belongings`] says goes.
     async fn remove(&self, cx: &Context, scope: Scope) -> Result<(), Failure>;
+}
+
+/// Whether a receipt's output and observation have these shapes.
+fn has_shapes<Facts: DeserializeOwned, Observed: DeserializeOwned>(receipt: &Receipt) -> bool {
+    let facts = receipt.output.as_ref().map(|output| Facts::deserialize(&output.facts).is_ok());
+    facts.unwrap_or(true) && Observed::deserialize(&receipt.observed).is_ok()
 }

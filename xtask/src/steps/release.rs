@@ -313,6 +313,10 @@ impl Step for ReleaseStep {
         Ok(manifest)
     }
 
+    fn understands(&self, receipt: &Receipt) -> bool {
+        super::has_shapes::<Facts, Observed>(receipt)
+    }
+
     async fn observe(&self, cx: &Context, receipt: &Receipt) -> Result<Observation, Failure> {
         let left: Observed = serde_json::from_value(receipt.observed.clone())
             .map_err(|error| Failure::step(format!("could not read what {} had left", self.id)).because(error))?;

@@ -340,6 +340,10 @@ impl Step for SecretsStep {
         Ok(manifest)
     }
 
+    fn understands(&self, receipt: &Receipt) -> bool {
+        super::has_shapes::<Facts, serde_json::Value>(receipt)
+    }
+
     async fn observe(&self, cx: &Context, receipt: &Receipt) -> Result<Observation, Failure> {
         let facts: Option<Facts> =
             receipt.output.as_ref().and_then(|output| serde_json::from_value(output.facts.clone()).ok());

@@ -50,11 +50,7 @@ pub(super) async fn gather(cx: &Context, wanted: &Wanted, manifest: &mut Manifes
 }
 
 /// The cluster as it is, or what is to be put right.
-pub(super) async fn look(
-    cx: &Context,
-    profile: &str,
-    wanted: &Wanted,
-) -> Result<Result<Found, Difference>, Failure> {
+pub(super) async fn look(cx: &Context, profile: &str, wanted: &Wanted) -> Result<Result<Found, Difference>, Failure> {
     let look = Look::through(cx.world.target(), &Daemon::of_host()?, &Home::find(), profile).await?;
     Ok(match look {
         Look::Ready(ready) => match older_than(wanted, &ready.profile)? {

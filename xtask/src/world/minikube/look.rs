@@ -107,9 +107,7 @@ impl Look {
             Err(failure) => Ok(Self::ContextMissing(failure)),
             Ok(Err(Unknown::Silent(failure))) => Ok(Self::ApiSilent(failure)),
             Ok(Err(Unknown::Refused(failure))) => Err(failure),
-            Ok(Ok(identity)) => {
-                Ok(Self::Ready(Box::new(Ready { identity, daemon, api, profile, node })))
-            }
+            Ok(Ok(identity)) => Ok(Self::Ready(Box::new(Ready { identity, daemon, api, profile, node }))),
         }
     }
 
