@@ -51,6 +51,23 @@ impl Cluster {
         staying.map(|pod| (text(&pod["metadata"]["name"]), text(&pod["metadata"]["uid"]))).collect()
     }
 
+    /// What makes the namespace's objects the ones that they are, by kind and name: uid, generation, what is wanted and
+    /// what is kept, and the pods' uids. Not helm's records, of which each upgrade adds one.
+    pub fn objects(&self) -> BTreeMap<String, Value> {
+        const KINDS: &str = "deployments,statefulsets,services,configmaps,secrets,serviceaccounts,networkpolicies,\
+                             poddisruptionbudgets,persistentvolumeclaims,pods";
+        let list = self.get(&[KINDS]);
+        let items = list["items"].as_array().cloned().unwrap_or_default();
+        let ours = items.into_iter().filter(|item| item["type"] != "helm.sh/release.v1");
+        ours.map(|item| {
+            let name = format!("{} {}", item["kind"], item["metadata"]["name"]);
+            let about = &item["metadata"];
+            let (uid, generation) = (about["uid"].clone(), about["generation"].clone());
+            (name, serde_json::json!([uid, generation, item["spec"], item["data"]]))
+        })
+        .collect()
+    }
+
     /// What `path` of the backend answers, asked through the API server.
     pub fn ask_backend(&self, path: &str) -> String {
         let url = format!("/api/v1/namespaces/{NAMESPACE}/services/todo-backend:8000/proxy{path}");

@@ -13,9 +13,18 @@
 
 mod change;
 mod cluster;
+mod cluster_gone;
+mod daemon;
 mod drift;
+mod forward;
 mod fresh;
+mod image_gone;
+mod interrupted;
+mod killed;
+mod marker;
 mod project;
 mod ran;
+mod running;
 mod secret;
 mod teardown;
+mod two_at_once;

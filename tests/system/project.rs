@@ -8,8 +8,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::cluster::Cluster;
 use crate::ran::Ran;
 
-/// The namespace of everything that these tests deploy.
-pub const NAMESPACE: &str = "system-test";
+/// The namespace of everything that these tests deploy, and the project's name: `system-test`, unless these tests were
+/// compiled with another one, to run beside others in the same cluster.
+pub const NAMESPACE: &str = match option_env!("XTASK_TEST_NAMESPACE") {
+    Some(name) => name,
+    None => "system-test",
+};
 
 /// The tests' turns.
 static TURN: Mutex<()> = Mutex::new(());
@@ -39,8 +43,23 @@ impl Project {
         second
     }
 
+    /// A project of its own, with nothing known about it, in the cluster of the kubeconfig context `context`.
+    pub fn of_files(name: &str, context: &str, files: &[(&str, &str)]) -> Self {
+        let folder = Self::place(name);
+        let _ = fs::remove_dir_all(&folder);
+        let project = Self { folder, cluster: Cluster { context: context.to_owned() }, _turn: None };
+        for (path, text) in files {
+            project.write(path, text);
+        }
+        project
+    }
+
+    fn place(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join("system").join(name)
+    }
+
     fn copy(name: &str) -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("system").join(name);
+        let folder = Self::place(name);
         fs::create_dir_all(&folder).expect("the target folder can be written");
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the workspace");
         for path in tracked(root) {
@@ -113,7 +132,7 @@ fn tracked(root: &Path) -> Vec<PathBuf> {
 fn graph_file(context: &str) -> String {
     format!(
         r#"
-project = "system-test"
+project = "{NAMESPACE}"
 
 [cluster]
 driver = "minikube"

@@ -1,0 +1,118 @@
+//! The cluster itself goes, and comes back by a deploy: stopped, or deleted and made anew under the same name.
+//!
+//! Makes and deletes a minikube profile of its own, which takes minutes:
+//! `cargo test -p xtask --test system -- --ignored --test-threads=1 cluster_gone`. Flags that minikube needs on this
+//! machine come from the user's settings, as in every run.
+
+use std::process::Command;
+
+use crate::project::Project;
+
+const PROFILE: &str = "xtask-cluster-gone";
+
+/// An image on a base that every node has, a secret, and a chart with a workload that reads it.
+const FILES: &[(&str, &str)] = &[
+    (
+        "xtask.toml",
+        r#"
+project = "cluster-gone"
+
+[cluster]
+driver = "minikube"
+profile = "xtask-cluster-gone"
+cpus = 2
+memory = "3000MiB"
+
+[image.app]
+context = "app"
+
+[secrets.app]
+from = "secrets.yaml"
+key = "secrets"
+generate = { TOKEN = "hex:16" }
+object = "app-secrets"
+
+[release.app]
+chart = "chart"
+namespace = "app"
+images = { "image" = "app" }
+secrets = ["app"]
+"#,
+    ),
+    ("app/Dockerfile", "FROM registry.k8s.io/pause:3.10.1\nCOPY content /content\n"),
+    ("app/content", "what makes it an image of its own\n"),
+    ("secrets.yaml.example", "secrets:\n  TOKEN: \"\"\n"),
+    ("chart/Chart.yaml", "apiVersion: v2\nname: app\nversion: 0.1.0\n"),
+    ("chart/values.yaml", "image: { repository: \"\", tag: \"\" }\nsecrets: { existingSecret: \"\", present: [] }\n"),
+    (
+        "chart/templates/deployment.yaml",
+        r#"apiVersion: apps/v1
+kind: Deployment
+metadata: { name: app }
+spec:
+  selector: { matchLabels: { app: app } }
+  template:
+    metadata: { labels: { app: app } }
+    spec:
+      containers:
+        - name: app
+          image: "{{ .Values.image.repository }}:{{ .Values.image.tag }}"
+          imagePullPolicy: Never
+          env:
+            - { name: TOKEN, valueFrom: { secretKeyRef: { name: {{ .Values.secrets.existingSecret }}, key: TOKEN } } }
+"#,
+    ),
+];
+
+/// Deletes the profile at the end, also that of a test that fails.
+struct Profile;
+
+impl Profile {
+    #[track_caller]
+    fn minikube(verb: &str) {
+        let status = Command::new("minikube").args([verb, "--profile", PROFILE]).status().expect("minikube is there");
+        assert!(status.success(), "minikube {verb}");
+    }
+}
+
+impl Drop for Profile {
+    fn drop(&mut self) {
+        let _ = Command::new("minikube").args(["delete", "--profile", PROFILE]).status();
+    }
+}
+
+/// How many pods of the workload are ready, and the secret that is there.
+#[track_caller]
+fn deployed(project: &Project) -> (String, String) {
+    let get = |what: &[&str]| project.cluster.kubectl(&[&["get", "--namespace", "app"], what].concat());
+    let ready = get(&["deployment", "app", "--output", "jsonpath={.status.readyReplicas}"]);
+    (ready, get(&["secret", "app-secrets", "--output", "jsonpath={.data.TOKEN}"]))
+}
+
+#[test]
+#[ignore = "makes and deletes a minikube profile, and takes minutes"]
+fn a_deploy_brings_it_back_with_all_that_was_in_it() {
+    let project = Project::of_files("cluster-gone", PROFILE, FILES);
+    let everything = ["cluster", "image:app", "release:app", "secrets:app"];
+    let _profile = Profile;
+    Profile::minikube("delete");
+    project.run(&["deploy"]).expect_success().expect_done(&everything);
+    let (ready, secret) = deployed(&project);
+    assert_eq!(ready, "1");
+    project.run(&["deploy"]).expect_all_fresh();
+
+    // The same cluster, started again: all that was in it is there.
+    Profile::minikube("stop");
+    let ran = project.run(&["deploy"]).expect_success().expect_reason("cluster", "is stopped");
+    assert!(ran.steps("stale").iter().all(|step| ["cluster", "release:app"].contains(step)), "{:?}", ran.reasons());
+    assert_eq!(deployed(&project), ("1".to_owned(), secret.clone()));
+    project.run(&["deploy"]).expect_all_fresh();
+
+    // Another cluster under the same name, made by somebody else: nothing that receipts say is true of it.
+    Profile::minikube("delete");
+    project.run(&["deploy", "cluster"]).expect_success().expect_reason("cluster", "there is no minikube profile");
+    let ran = project.run(&["deploy"]).expect_success().expect_reason("image:app", "cluster");
+    ran.expect_reason("release:app", "cluster").expect_done(&everything[1..]);
+    assert_eq!(deployed(&project), ("1".to_owned(), secret));
+    project.run(&["deploy"]).expect_all_fresh();
+}
