@@ -11,10 +11,13 @@
     reason = "a test ends where something is not as it has to be"
 )]
 
+mod bad_luck;
 mod change;
 mod cluster;
 mod drift;
 mod fresh;
+mod garbage;
+mod odd_chart;
 mod project;
 mod ran;
 mod secret;
