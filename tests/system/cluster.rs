@@ -10,20 +10,27 @@ use crate::project::NAMESPACE;
 /// The cluster behind a kubeconfig context.
 pub struct Cluster {
     pub context: String,
+    /// Where the tests' objects are.
+    namespace: &'static str,
 }
 
 impl Cluster {
     pub fn of_environment() -> Self {
         let context = std::env::var("XTASK_TEST_CONTEXT")
             .expect("XTASK_TEST_CONTEXT names the minikube profile to test in; `cargo xtask test` sets it");
-        Self { context }
+        Self { context, namespace: NAMESPACE }
+    }
+
+    /// The same cluster, for tests that have a namespace of their own.
+    pub fn in_namespace(self, namespace: &'static str) -> Self {
+        Self { namespace, ..self }
     }
 
     /// `kubectl` in the tests' namespace; what it prints.
     #[track_caller]
     pub fn kubectl(&self, arguments: &[&str]) -> String {
         let mut command = Command::new("kubectl");
-        command.args(["--context", &self.context, "--namespace", NAMESPACE]).args(arguments);
+        command.args(["--context", &self.context, "--namespace", self.namespace]).args(arguments);
         succeed(command)
     }
 
@@ -31,7 +38,7 @@ impl Cluster {
     #[track_caller]
     pub fn helm(&self, arguments: &[&str]) -> String {
         let mut command = Command::new("helm");
-        command.args(["--kube-context", &self.context, "--namespace", NAMESPACE]).args(arguments);
+        command.args(["--kube-context", &self.context, "--namespace", self.namespace]).args(arguments);
         succeed(command)
     }
 
@@ -70,7 +77,7 @@ impl Cluster {
 
     /// What `path` of the backend answers, asked through the API server.
     pub fn ask_backend(&self, path: &str) -> String {
-        let url = format!("/api/v1/namespaces/{NAMESPACE}/services/todo-backend:8000/proxy{path}");
+        let url = format!("/api/v1/namespaces/{}/services/todo-backend:8000/proxy{path}", self.namespace);
         self.kubectl(&["get", "--raw", &url])
     }
 }

@@ -11,6 +11,7 @@
     reason = "a test ends where something is not as it has to be"
 )]
 
+mod bad_luck;
 mod change;
 mod cluster;
 mod cluster_gone;
@@ -18,10 +19,12 @@ mod daemon;
 mod drift;
 mod forward;
 mod fresh;
+mod garbage;
 mod image_gone;
 mod interrupted;
 mod killed;
 mod marker;
+mod odd_chart;
 mod project;
 mod ran;
 mod running;

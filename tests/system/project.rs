@@ -34,6 +34,19 @@ impl Project {
         project
     }
 
+    /// The project below `fixtures/` as it is there, with nothing deployed of it, in a folder of the test's own. What it
+    /// deploys is in `namespace`, as its graph file says.
+    pub fn fixture(name: &str, namespace: &'static str) -> Self {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let cluster = Cluster::of_environment().in_namespace(namespace);
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("system").join(name);
+        let _ = fs::remove_dir_all(&folder);
+        copy_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/system/fixtures").join(name), &folder);
+        let project = Self { folder, cluster, _turn: Some(turn) };
+        project.edit("xtask.toml", "CONTEXT", &project.cluster.context);
+        project
+    }
+
     /// A further checkout of the same deployment, with nothing known about it.
     pub fn second_checkout(&self) -> Self {
         let second = Self::copy("second");
@@ -114,6 +127,19 @@ impl Project {
     pub fn run_human(&self, arguments: &[&str]) -> Ran {
         let output = self.command(arguments).output().expect("the binary can be run");
         Ran::new(arguments, output)
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("folders can be made");
+    for entry in fs::read_dir(from).expect("the fixture is there") {
+        let entry = entry.expect("folders can be read");
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).expect("files can be copied");
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! Nothing below `cli` reads a flag, steps print nothing, reporters decide nothing.
 
 pub mod cli;
+pub mod collect;
 pub mod context;
 pub mod diagnose;
 pub mod redact;

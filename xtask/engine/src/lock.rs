@@ -50,6 +50,11 @@ impl Locks {
         Ok(Self { folder })
     }
 
+    /// Where they lie, each beside the receipt that its last holder left: `NAME` and `NAME.receipt`.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The lock of that name.
     pub fn named(&self, name: &str) -> Lock {
         // Names hold uids and paths: hashed to a fixed length, with a readable head.

@@ -76,6 +76,11 @@ impl Receipts {
         Self { folder: folder.into() }
     }
 
+    /// Where they lie: a file per step.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// What is known of `step`. Never fails: what cannot be read is [`Stored::Damaged`].
     pub fn load(&self, step: &StepId) -> Stored {
         match fs::read(self.path(step)) {

@@ -12,6 +12,7 @@ use super::problem::Problem;
 use super::session::{Record, Session};
 use super::{Format, Global};
 use super::{confirm, forecast, rollback};
+use crate::collect;
 use crate::report::{failure, words};
 use crate::run;
 
@@ -48,6 +49,12 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     rollback::remember_passed(&session, &summary)?;
     let (tally, headline) = (summary.tally(), headline(&session));
     let interrupted = session.cx.cancel.is_cancelled();
+    if tally.ran > 0 && tally.ran + tally.fresh == summary.states.len() {
+        let images = summary.states.iter().filter(|(step, _)| step.kind == Kind::Image);
+        let images: Vec<_> =
+            images.filter_map(|(step, _)| session.project.file.images.get(step.name.as_str())).collect();
+        collect::after_deploy(&session.cx, &images, &session.locks).await;
+    }
     session.finish(tally, headline).await;
     if global.format == Format::Human {
         for failure in &summary.failures {

@@ -15,6 +15,6 @@ mod naming;
 mod tests;
 
 pub use building::{Build, BuiltImage, build};
-pub use garbage::{Removed, collect, remove};
+pub use garbage::{Removed, candidates, collect, remove};
 pub use inventory::{Image, Inventory};
 pub use naming::{DIGITS, LABEL_PROJECT, LABEL_STEP, reference, short};

@@ -25,7 +25,20 @@ pub fn commit(folder: &Path) -> Result<String, Failure> {
     })
 }
 
+/// Where in each worktree of its repository `folder` is: in this one, the main one and all others, whether it is there
+/// or not. None if it lies in no repository.
+pub fn worktrees(folder: &Path) -> Vec<PathBuf> {
+    let Some(repository) = Repository::around(folder) else { return Vec::new() };
+    let Ok(inside) = folder.strip_prefix(&repository.worktree) else { return Vec::new() };
+    let others = fs::read_dir(repository.common.join("worktrees")).into_iter().flatten().flatten();
+    let others = others.filter_map(|entry| fs::read_to_string(entry.path().join("gitdir")).ok());
+    let dot_gits = others.map(|text| PathBuf::from(text.trim_end())).chain([repository.common.clone()]);
+    dot_gits.filter_map(|dot_git| Some(dot_git.parent()?.join(inside))).collect()
+}
+
 struct Repository {
+    /// The folder of the files that are checked out.
+    worktree: PathBuf,
     /// What belongs to this worktree: HEAD.
     own: PathBuf,
     /// What all worktrees share: branches.
@@ -35,6 +48,7 @@ struct Repository {
 impl Repository {
     fn around(folder: &Path) -> Option<Self> {
         let dot_git = folder.ancestors().map(|folder| folder.join(".git")).find(|path| path.exists())?;
+        let worktree = dot_git.parent()?.to_owned();
         let own = if dot_git.is_dir() {
             dot_git
         } else {
@@ -42,10 +56,11 @@ impl Repository {
             dot_git.parent()?.join(text.strip_prefix("gitdir:")?.trim())
         };
         let common = match fs::read_to_string(own.join("commondir")) {
-            Ok(path) => own.join(path.trim()),
+            // Worktrees say `../..`; what is joined has to be a path that its parent can be taken of.
+            Ok(path) => own.join(path.trim()).canonicalize().ok()?,
             Err(_) => own.clone(),
         };
-        Some(Self { own, common })
+        Some(Self { worktree, own, common })
     }
 
     fn head(&self) -> Option<String> {
@@ -75,10 +90,10 @@ fn is_commit(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
     use std::process::Command;
 
-    use super::commit;
+    use super::{commit, worktrees};
 
     fn git(folder: &Path, args: &[&str]) -> String {
         let mut command = Command::new("git");
@@ -110,5 +125,11 @@ mod tests {
         says(&tree);
         git(&tree, &["checkout", "-q", "--detach", "HEAD~1"]);
         says(&tree);
+        for folder in [&main, &tree] {
+            let mut found: Vec<_> = worktrees(&folder.join("sub")).into_iter().collect();
+            found.sort();
+            assert_eq!(found, [main.join("sub"), tree.join("sub")]);
+        }
+        assert_eq!(worktrees(folder.path()), Vec::<PathBuf>::new(), "no repository");
     }
 }

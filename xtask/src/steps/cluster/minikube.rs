@@ -3,6 +3,7 @@
 //! Bringing it back is a loop of looking and acting on what is seen, so it comes to the same end from whatever state
 //! an earlier run, a person or a reboot has left.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -26,7 +27,7 @@ use crate::world::minikube::node::{self, Node};
 use crate::world::minikube::start::{Minikube, Told, Wanted, Work};
 use crate::world::minikube::{Home, Look, Profile, Ready};
 use crate::world::tool::{Kind, Tools, Version};
-use crate::world::{kube_client, port_holder};
+use crate::world::{kube_client, port_holder, process};
 
 /// How often something is done about what is wrong before giving up.
 const ATTEMPTS: usize = 3;
@@ -137,6 +138,9 @@ pub(super) async fn perform(cx: &Context, step: &StepId, profile: &str, wanted: 
                 .help(format!("`minikube logs -p {profile}` shows what the node says"))
                 .help(format!("make it anew, without its data: `minikube delete -p {profile}`, then deploy")));
         }
+        if done.is_empty() {
+            hands.require_docker().await?;
+        }
         cx.progress(step, format!("{profile} {trouble}"));
         let again = done.contains(&trouble);
         done.push(trouble);
@@ -154,6 +158,17 @@ impl<'a> Hands<'a> {
         let path = cx.log_path(step)?;
         let log = File::create(&path).map_err(|error| Failure::io("write the log", &path, &error))?;
         Ok(Self { cx, step, host: Daemon::of_host()?, minikube: Minikube::new(tool.path, profile), wanted, log })
+    }
+
+    /// Whatever minikube does needs docker: the daemon and the client. What it says without them helps nobody.
+    async fn require_docker(&self) -> Result<(), Failure> {
+        self.host.api_version().await?;
+        if process::resolve(OsStr::new("docker"), None).is_none() {
+            return Err(Failure::environment("no docker found on PATH")
+                .because("minikube makes its node by docker's command line client")
+                .help("install docker: https://docs.docker.com/engine/install/"));
+        }
+        Ok(())
     }
 
     /// Does about `look` what has a chance to help; `again` when the same has been done before and did not.

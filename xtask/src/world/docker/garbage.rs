@@ -71,8 +71,8 @@ pub async fn remove(daemon: &Daemon, image: &Image) -> Result<Option<Removed>, F
     take_away(daemon, &docker, image).await
 }
 
-/// What is garbage as far as the list tells.
-fn candidates<'a>(
+/// What is garbage as far as the list tells: [`collect`] asks for each whether its name is young.
+pub fn candidates<'a>(
     inventory: &'a Inventory,
     project: &'a str,
     keep: &BTreeSet<String>,

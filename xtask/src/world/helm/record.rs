@@ -11,8 +11,8 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, PostParams, Preconditions};
+use kube::{Client, ResourceExt as _};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -186,6 +186,18 @@ pub async fn read(client: &Client, namespace: &str, head: &Head) -> Result<Recor
     serde_json::from_value(content).map_err(|error| unreadable(&head.secret, &error))
 }
 
+/// All that all kept revisions of all releases say (values, manifests, hooks), one text each.
+pub async fn contents_of_all(client: &Client) -> Result<Vec<String>, Failure> {
+    let secrets: Api<Secret> = Api::all(client.clone());
+    let list = secrets.list(&ListParams::default().labels("owner=helm")).await;
+    let list = list.map_err(|found| error::failed("list helm's records", &found))?;
+    let contents = list.items.iter().map(|secret| {
+        let content = decode(stored(secret)).map_err(|error| unreadable(&secret.name_any(), &error))?;
+        Ok(content.to_string())
+    });
+    contents.collect()
+}
+
 /// Rewrites a record as failed, with `description`; helm then goes on from it.
 pub async fn mark_failed(client: &Client, namespace: &str, head: &Head, description: &str) -> Result<(), Failure> {
     let (mut secret, mut content) = content(client, namespace, head).await?;
@@ -253,10 +265,14 @@ async fn content(client: &Client, namespace: &str, head: &Head) -> Result<(Secre
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let secret = secrets.get(&head.secret).await;
     let secret = secret.map_err(|found| error::failed(&format!("read helm's record {}", head.secret), &found))?;
-    let data = secret.data.as_ref().and_then(|data| data.get("release"));
-    let bytes = data.map_or(&[][..], |data| data.0.as_slice());
-    let content = decode(bytes).map_err(|error| unreadable(&head.secret, &error))?;
+    let content = decode(stored(&secret)).map_err(|error| unreadable(&head.secret, &error))?;
     Ok((secret, content))
+}
+
+/// The bytes of a record's content.
+fn stored(secret: &Secret) -> &[u8] {
+    let data = secret.data.as_ref().and_then(|data| data.get("release"));
+    data.map_or(&[][..], |data| data.0.as_slice())
 }
 
 fn unreadable(secret: &str, error: &dyn std::fmt::Display) -> Failure {
