@@ -18,7 +18,11 @@ impl Cluster {
     pub fn of_environment() -> Self {
         let context = std::env::var("XTASK_TEST_CONTEXT")
             .expect("XTASK_TEST_CONTEXT names the minikube profile to test in; `cargo xtask test` sets it");
-        Self { context, namespace: NAMESPACE }
+        Self::of_context(&context)
+    }
+
+    pub fn of_context(context: &str) -> Self {
+        Self { context: context.to_owned(), namespace: NAMESPACE }
     }
 
     /// The same cluster, for tests that have a namespace of their own.

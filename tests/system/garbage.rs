@@ -56,7 +56,7 @@ fn built(project: &Project) -> String {
 #[tokio::test]
 async fn only_what_neither_pod_nor_revision_nor_receipt_names_is_removed() {
     let project = Project::fixture("small", "luck-test");
-    let mut build = |page: &str, steps: &[&str]| {
+    let build = |page: &str, steps: &[&str]| {
         project.write("app/page.html", page);
         project.run(&[&["deploy"], steps].concat()).expect_success();
         built(&project)

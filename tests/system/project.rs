@@ -39,7 +39,7 @@ impl Project {
     pub fn fixture(name: &str, namespace: &'static str) -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let cluster = Cluster::of_environment().in_namespace(namespace);
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("system").join(name);
+        let folder = Self::place(name);
         let _ = fs::remove_dir_all(&folder);
         copy_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/system/fixtures").join(name), &folder);
         let project = Self { folder, cluster, _turn: Some(turn) };
@@ -60,7 +60,7 @@ impl Project {
     pub fn of_files(name: &str, context: &str, files: &[(&str, &str)]) -> Self {
         let folder = Self::place(name);
         let _ = fs::remove_dir_all(&folder);
-        let project = Self { folder, cluster: Cluster { context: context.to_owned() }, _turn: None };
+        let project = Self { folder, cluster: Cluster::of_context(context), _turn: None };
         for (path, text) in files {
             project.write(path, text);
         }
