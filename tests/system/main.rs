@@ -8,6 +8,8 @@
     clippy::expect_used,
     clippy::unwrap_used,
     clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
     reason = "a test ends where something is not as it has to be"
 )]
 

@@ -80,7 +80,7 @@ fn a_port_in_use_is_told_with_who_has_it() {
     let port = taken.local_addr().unwrap().port();
     let who = format!("process {}", std::process::id());
     let forward = format!("small:8000={port}");
-    let words = [&*format!("port 127.0.0.1:{port} is in use by "), &who, &format!("small:8000=")];
+    let words = [&*format!("port 127.0.0.1:{port} is in use by "), &who, "small:8000="];
     fails(&project, &mut project.command(&["forward", &forward]), 3, &words);
 }
 

@@ -24,7 +24,8 @@ fn any_damage_is_mended_by_the_next_deploy() {
     let project = small();
     project.run(&["deploy"]).expect_success();
     project.run(&["deploy"]).expect_all_fresh();
-    let damages: [(&str, &dyn Fn(&mut Vec<u8>)); 4] = [
+    type Damage = dyn Fn(&mut Vec<u8>);
+    let damages: [(&str, &Damage); 4] = [
         ("emptied", &|bytes| bytes.clear()),
         ("cut short", &|bytes| bytes.truncate(bytes.len() / 2)),
         ("one bit", &|bytes| {
