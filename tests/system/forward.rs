@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use crate::cluster::Cluster;
 use crate::project::NAMESPACE;
@@ -11,6 +11,8 @@ use crate::project::NAMESPACE;
 pub struct Forward {
     kubectl: Child,
     port: u16,
+    /// kubectl writes a line for each connection, and ends where nobody could read it.
+    _said: BufReader<ChildStdout>,
 }
 
 impl Forward {
@@ -27,12 +29,13 @@ impl Forward {
             .spawn()
             .expect("kubectl is there");
         let mut line = String::new();
-        BufReader::new(kubectl.stdout.take().expect("a pipe")).read_line(&mut line).expect("kubectl says where");
+        let mut said = BufReader::new(kubectl.stdout.take().expect("a pipe"));
+        said.read_line(&mut line).expect("kubectl says where");
         // Forwarding from 127.0.0.1:40123 -> 8000
         let local = line.split("127.0.0.1:").nth(1).and_then(|rest| rest.split(' ').next());
         let port = local.and_then(|port| port.parse().ok());
         let port = port.unwrap_or_else(|| panic!("kubectl does not lead to {pod}: {line:?}"));
-        Self { kubectl, port }
+        Self { kubectl, port, _said: said }
     }
 
     /// The status of the answer to `GET path`, and its body.
@@ -42,11 +45,18 @@ impl Forward {
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{authorization}Connection: close\r\n\r\n");
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("kubectl listens");
         stream.write_all(request.as_bytes()).expect("the pod reads");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("the pod answers");
-        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
-        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
-        (status.unwrap_or_else(|| panic!("no answer of HTTP: {answer:?}")), body)
+        // Just as much as is announced: kubectl may reset a connection that the pod has closed.
+        let mut answer = BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert_ne!(answer.read_line(&mut head).expect("the pod answers"), 0, "an answer has an end: {head:?}");
+        }
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let length = head.to_lowercase().lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+        let mut body = vec![0; length.unwrap_or(0)];
+        answer.read_exact(&mut body).expect("the answer has a body");
+        let status = status.unwrap_or_else(|| panic!("no answer of HTTP: {head:?}"));
+        (status, String::from_utf8_lossy(&body).into_owned())
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use engine::digest::Digest;
 use engine::event::{Event, Tally};
 use engine::failure::Failure;
-use engine::lock::{Held, Locks};
+use engine::lock::{Held, Lock, Locks};
 use engine::manifest::Manifest;
 use engine::receipt::{Receipt, Receipts, Stored, choose};
 use engine::run::{Effect, End, Job, Judgement, Limits, Outcome, Performed, Planned, Run, State, Transition};
@@ -26,6 +26,9 @@ use looks::Looks;
 
 /// How long a cancelled step may take to end its children and undo what is half done.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How often a run looks who holds a lock before it waits for somebody without a name.
+const LOOKS: usize = 50;
 
 /// The steps of a graph.
 pub type Steps = BTreeMap<StepId, Arc<dyn Step>>;
@@ -282,19 +285,17 @@ impl Hands {
             self.cx.workspace.root().display(),
             std::process::id()
         );
-        let held = match lock.try_acquire(&holder)? {
-            Some(held) => held,
-            None => {
-                let other = lock.holder().unwrap_or_else(|| "another run".to_owned());
-                self.cx.tell(Event::Waiting { step: step.id().clone(), holder: other });
-                let waiting = lock.clone();
-                // A thread that waits for a lock cannot be told to stop; it ends with the process.
-                let acquire = tokio::task::spawn_blocking(move || waiting.acquire(&holder));
-                tokio::select! {
-                    held = acquire => held.map_err(|error| Failure::step("could not wait for a lock").because(error))??,
-                    () = self.cx.cancel.cancelled() => return Err(Failure::interrupted()),
-                }
+        let mut looks = 0;
+        let held = loop {
+            if let Some(held) = lock.try_acquire(&holder)? {
+                break held;
             }
+            match lock.holder() {
+                // Who took it a moment ago has yet to write who it is.
+                None if looks < LOOKS => looks += 1,
+                other => break self.wait_for(step, lock.clone(), holder, other).await?,
+            }
+            crate::world::pause(Duration::from_millis(2)).await;
         };
         // Whoever held it may have changed what this run has seen, and this step is about to.
         self.looks.forget();
@@ -306,6 +307,23 @@ impl Hands {
             grip.held = Some(held);
         });
         Ok(Outcome::Locked { changed_hands })
+    }
+
+    async fn wait_for(
+        &self,
+        step: &dyn Step,
+        lock: Lock,
+        holder: String,
+        other: Option<String>,
+    ) -> Result<Held, Failure> {
+        let other = other.unwrap_or_else(|| "another run".to_owned());
+        self.cx.tell(Event::Waiting { step: step.id().clone(), holder: other });
+        // A thread that waits for a lock cannot be told to stop; it ends with the process.
+        let acquire = tokio::task::spawn_blocking(move || lock.acquire(&holder));
+        tokio::select! {
+            held = acquire => held.map_err(|error| Failure::step("could not wait for a lock").because(error))?,
+            () = self.cx.cancel.cancelled() => Err(Failure::interrupted()),
+        }
     }
 
     fn store(&self, step: &dyn Step, receipt: &Receipt) -> Result<Outcome, Failure> {

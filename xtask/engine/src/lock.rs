@@ -105,7 +105,7 @@ impl Lock {
         }
     }
 
-    /// Who holds it, or held it last, in their own words.
+    /// Who holds it, in their own words; nothing in the moment before they have written them.
     pub fn holder(&self) -> Option<String> {
         let text = fs::read_to_string(&self.path).ok()?;
         (!text.is_empty()).then_some(text)
@@ -141,7 +141,7 @@ impl Lock {
             file.write_all(holder.as_bytes())
         };
         write(&mut file).map_err(|error| Failure::io("write the lock", &self.path, &error))?;
-        Ok(Held { lock: self.clone(), _file: file })
+        Ok(Held { lock: self.clone(), file })
     }
 }
 
@@ -150,7 +150,14 @@ impl Lock {
 pub struct Held {
     lock: Lock,
     /// The kernel's lock lives as long as this open file.
-    _file: File,
+    file: File,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Or else whoever waits for the next holder could be told of this one. It is only what people read.
+        let _ = self.file.set_len(0);
+    }
 }
 
 impl Held {
@@ -188,6 +195,7 @@ mod tests {
         };
         held.share(&receipt).unwrap();
         drop(held);
+        assert_eq!(lock.holder(), None, "nobody is said to hold what nobody holds");
 
         let after = lock.shared(&step);
         assert_eq!(after.stored, Stored::Receipt(Box::new(receipt)));

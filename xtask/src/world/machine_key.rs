@@ -4,38 +4,51 @@
 //! 32 random bytes, mode 0600, outside of every checkout. Losing it costs one run of the steps that have secrets.
 
 use std::env;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use engine::digest::{Digest, Hasher};
 use engine::failure::Failure;
+use engine::lock::Locks;
 use secrecy::{ExposeSecret as _, SecretBox};
+use tempfile::NamedTempFile;
+
+/// Where the kernel gives random bytes.
+const RANDOM: &str = "/dev/urandom";
 
 /// The key.
 pub struct MachineKey(SecretBox<[u8; 32]>);
 
 impl MachineKey {
-    /// This user's key, made when there is none yet: `$XDG_STATE_HOME/xtask/key`, or `~/.local/state/xtask/key`.
+    /// This user's key, made when there is none yet.
+    ///
+    /// It is kept in `$XDG_STATE_HOME/xtask/key`, or `~/.local/state/xtask/key`, and a copy lies beside the locks:
+    /// runs from two home folders meet there, and each finds what the other has done only under the same key.
     ///
     /// # Errors
     /// When it cannot be read or made.
     pub fn of_this_user() -> Result<Self, Failure> {
-        Self::in_folder(&folder())
+        Self::in_folders(Locks::of_this_user()?.folder(), &folder())
     }
 
-    /// The key in `folder`.
-    ///
-    /// # Errors
-    /// When it cannot be read or made.
-    pub fn in_folder(folder: &Path) -> Result<Self, Failure> {
-        let path = folder.join("key");
-        match read(&path) {
-            Ok(Some(key)) => Ok(Self(SecretBox::new(Box::new(key)))),
-            Ok(None) => make(folder, &path).map_err(|error| Failure::io("make this machine's key in", &path, &error)),
-            Err(error) => Err(Failure::io("read this machine's key in", &path, &error)),
-        }
+    /// The key in `shared`, or else the one in `kept`, which then is in both.
+    fn in_folders(shared: &Path, kept: &Path) -> Result<Self, Failure> {
+        let key = match usable(shared)? {
+            Some(key) => key,
+            None => {
+                let key = match usable(kept)? {
+                    Some(key) => key,
+                    None => {
+                        let new = random().map_err(|error| Failure::io("read", Path::new(RANDOM), &error))?;
+                        put(kept, new)?
+                    }
+                };
+                put(shared, key)?
+            }
+        };
+        Ok(Self(SecretBox::new(Box::new(key))))
     }
 
     /// The digest of `value` under this key; `name` keeps equal values of different names apart.
@@ -56,6 +69,16 @@ fn folder() -> PathBuf {
     state.unwrap_or_else(home).join("xtask")
 }
 
+fn usable(folder: &Path) -> Result<Option<[u8; 32]>, Failure> {
+    let path = folder.join("key");
+    read(&path).map_err(|error| Failure::io("read this machine's key in", &path, &error))
+}
+
+fn put(folder: &Path, key: [u8; 32]) -> Result<[u8; 32], Failure> {
+    let path = folder.join("key");
+    write(folder, &path, key).map_err(|error| Failure::io("make this machine's key in", &path, &error))
+}
+
 /// `None` when there is none, or none that can be used: one that others can read is no secret any more.
 fn read(path: &Path) -> std::io::Result<Option<[u8; 32]>> {
     let mut file = match File::open(path) {
@@ -72,18 +95,20 @@ fn read(path: &Path) -> std::io::Result<Option<[u8; 32]>> {
     Ok(Some(key))
 }
 
-fn make(folder: &Path, path: &Path) -> std::io::Result<MachineKey> {
+/// The key that is there in the end: `key`, or that of another process which was faster.
+fn write(folder: &Path, path: &Path, key: [u8; 32]) -> std::io::Result<[u8; 32]> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let key = random::<32>()?;
-    let temporary = folder.join(format!(".key.{}", std::process::id()));
-    // What an earlier process of this number may have left.
-    let _ = fs::remove_file(&temporary);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    if path.exists() && read(path)?.is_none() {
+        // One that cannot be used is in the way.
+        fs::remove_file(path)?;
+    }
+    let mut file = NamedTempFile::new_in(folder)?;
     file.write_all(&key)?;
-    fs::rename(&temporary, path)?;
-    // Two processes that make it at once end up with the one that came last.
-    let key = read(path)?.unwrap_or(key);
-    Ok(MachineKey(SecretBox::new(Box::new(key))))
+    match file.persist_noclobber(path) {
+        Ok(_) => Ok(key),
+        Err(refused) if refused.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(read(path)?.unwrap_or(key)),
+        Err(refused) => Err(refused.error),
+    }
 }
 
 /// Random bytes from the kernel.
@@ -92,7 +117,7 @@ fn make(folder: &Path, path: &Path) -> std::io::Result<MachineKey> {
 /// When the kernel gives none.
 pub fn random<const N: usize>() -> std::io::Result<[u8; N]> {
     let mut bytes = [0; N];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    File::open(RANDOM)?.read_exact(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -106,15 +131,35 @@ mod tests {
     #[test]
     fn the_key_is_made_once_and_for_this_user_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path().join("xtask");
-        let digest = |name: &str, value: &str| MachineKey::in_folder(&folder).unwrap().digest(name, value.as_bytes());
+        let [shared, kept] = ["shared", "kept"].map(|name| folder.path().join(name));
+        let digest =
+            |name: &str, value: &str| MachineKey::in_folders(&shared, &kept).unwrap().digest(name, value.as_bytes());
         let first = digest("a", "1");
-        assert_eq!(fs::metadata(folder.join("key")).unwrap().permissions().mode() & 0o777, 0o600);
+        for folder in [&shared, &kept] {
+            assert_eq!(fs::metadata(folder.join("key")).unwrap().permissions().mode() & 0o777, 0o600);
+        }
         assert_eq!(digest("a", "1"), first);
         assert_ne!(digest("b", "1"), first);
         assert_ne!(digest("a", "2"), first);
+        // After a reboot.
+        fs::remove_dir_all(&shared).unwrap();
+        assert_eq!(digest("a", "1"), first);
         // A key that others could read is replaced.
-        fs::set_permissions(folder.join("key"), fs::Permissions::from_mode(0o644)).unwrap();
+        for folder in [&shared, &kept] {
+            fs::set_permissions(folder.join("key"), fs::Permissions::from_mode(0o644)).unwrap();
+        }
         assert_ne!(digest("a", "1"), first);
+    }
+
+    #[test]
+    fn two_home_folders_have_one_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let [shared, one, other] = ["shared", "one", "other"].map(|name| folder.path().join(name));
+        let digest = |kept| MachineKey::in_folders(&shared, kept).unwrap().digest("a", b"1");
+        // Each has had one of its own before they met.
+        let alone = MachineKey::in_folders(&other, &other).unwrap().digest("a", b"1");
+        let first = digest(&one);
+        assert_ne!(alone, first);
+        assert_eq!(digest(&other), first);
     }
 }
