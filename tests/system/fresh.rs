@@ -52,9 +52,31 @@ fn moving_the_checkout_changes_nothing() {
 #[test]
 fn a_no_op_starts_no_other_program() {
     let project = Project::deployed();
+    let started = trace(&project, "execve");
+    assert_eq!(started.len(), 1, "only the program itself: {started:#?}");
+}
+
+#[test]
+fn a_no_op_connects_once_to_the_api_server() {
+    let project = Project::deployed();
+    let server = project.cluster.kubectl(&[
+        "config",
+        "view",
+        "--minify",
+        "--output",
+        "jsonpath={.clusters[0].cluster.server}",
+    ]);
+    let port = server.rsplit(':').next().expect("an address has a port");
+    let mut connected = trace(&project, "connect");
+    connected.retain(|line| line.contains(&format!("htons({port})")));
+    assert_eq!(connected.len(), 1, "{connected:#?}");
+}
+
+/// The calls of `name` that a deploy makes which finds nothing to do.
+fn trace(project: &Project, name: &str) -> Vec<String> {
     let trace = project.path("../trace");
     let status = Command::new("strace")
-        .args(["--follow-forks", "--trace=execve", "--output"])
+        .args(["--follow-forks", &format!("--trace={name}"), "--output"])
         .arg(&trace)
         .arg(env!("CARGO_BIN_EXE_xtask"))
         .args(["deploy", "--quiet"])
@@ -63,8 +85,7 @@ fn a_no_op_starts_no_other_program() {
         .expect("strace is there");
     assert!(status.success());
     let trace = fs::read_to_string(trace).unwrap();
-    let started: Vec<&str> = trace.lines().filter(|line| line.contains("execve(")).collect();
-    assert_eq!(started.len(), 1, "only the program itself: {started:#?}");
+    trace.lines().filter(|line| line.contains(&format!("{name}("))).map(str::to_owned).collect()
 }
 
 #[test]

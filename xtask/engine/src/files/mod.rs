@@ -121,7 +121,6 @@ impl Gatherer {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(&query.root, flags, Mode::empty())
             .map_err(|error| Trouble::Failed(Failure::io("open the directory", &query.root, &error.into())))?;
-        let began = self.cache.begin();
         let rules = query.rules.digest();
         let snapshot = self.cache.load(&query.name);
         let same_rules = snapshot.as_ref().filter(|snapshot| snapshot.rules() == rules);
@@ -131,6 +130,8 @@ impl Gatherer {
             snapshot => snapshot,
         };
 
+        // Whatever is taken over from the snapshot was at rest by an earlier beginning already.
+        let began = self.cache.begin();
         let walk = Walk {
             root: root.as_fd(),
             root_path: &query.root,

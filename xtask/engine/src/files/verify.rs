@@ -34,7 +34,9 @@ pub(super) fn changed_directories(root: BorrowedFd<'_>, snapshot: &Snapshot) -> 
             check_block(root, snapshot, start, &mut changed);
         }
     };
-    let found: Vec<usize> = share(WORKERS, work).into_iter().flatten().collect();
+    // A second thread for a few files takes longer to start than they take to look at.
+    let workers = WORKERS.min(1 + (snapshot.files() + snapshot.directories()) / BLOCK);
+    let found: Vec<usize> = share(workers, work).into_iter().flatten().collect();
     let mut changed = Vec::new();
     if !found.is_empty() {
         changed.resize(snapshot.directories(), false);
