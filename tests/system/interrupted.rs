@@ -16,6 +16,7 @@ fn stopped(signal: Signal, word: &str, is_it: impl Fn(&Value) -> bool) {
     let mut running = Running::start(&project, &["deploy"]);
     running.until(word, is_it);
     let traces = running.traces();
+    assert!(!traces.left().is_empty(), "a run that goes on is seen");
     running.signal(signal);
     let ran = running.ended().expect_code(130);
     assert_eq!(traces.left(), Vec::<String>::new(), "nothing of it goes on");

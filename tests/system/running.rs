@@ -5,7 +5,7 @@ use std::process::{Child, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -72,16 +72,27 @@ impl Running {
         panic!("`{}` ended and it never came that {what}:\n{}", self.command, self.seen.join("\n"));
     }
 
-    /// Lets it go on until `moment`, or to its end if that comes first. The last that it has told until then.
-    pub fn until_moment(&mut self, moment: Instant) -> String {
+    /// Lets it go on until `moment`, or to its end if that comes first.
+    pub fn until_moment(&mut self, moment: Instant) {
         loop {
             let left = moment.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(left) {
                 Ok(line) => self.seen.push(line),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
             }
         }
-        self.seen.last().cloned().unwrap_or_default()
+    }
+
+    /// Lets it go on until it has told `count` events, or to its end if that comes first.
+    pub fn until_told(&mut self, count: usize) {
+        let missing = count.saturating_sub(self.seen.len());
+        let told: Vec<String> = self.lines.iter().take(missing).collect();
+        self.seen.extend(told);
+    }
+
+    /// The last that was seen of it.
+    pub fn last(&self) -> &str {
+        self.seen.last().map_or("nothing", String::as_str)
     }
 
     /// Sends a signal to the program itself and to none of its children.
@@ -152,14 +163,14 @@ impl Random {
         Self(seed)
     }
 
-    /// A moment within `span`.
-    pub fn moment(&mut self, span: Duration) -> Duration {
+    /// A number below `end`.
+    pub fn below(&mut self, end: u64) -> u64 {
         // SplitMix64: each state gives a number that says nothing about the next.
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^= mixed >> 31;
-        Duration::from_micros(mixed % (span.as_micros().max(1) as u64))
+        mixed % end.max(1)
     }
 }
