@@ -1,6 +1,6 @@
 //! The test cluster, as somebody else sees and changes it: through kubectl and helm, not through this tool.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use serde_json::Value;
@@ -63,13 +63,14 @@ impl Cluster {
     }
 
     /// What makes the namespace's objects the ones that they are, by kind and name: uid, generation, what is wanted and
-    /// what is kept, and the pods' uids. Not helm's records, of which each upgrade adds one.
+    /// what is kept, and the pods' uids. Not helm's records, of which each upgrade adds one, and not what is about to go.
     pub fn objects(&self) -> BTreeMap<String, Value> {
         const KINDS: &str = "deployments,statefulsets,services,configmaps,secrets,serviceaccounts,networkpolicies,\
                              poddisruptionbudgets,persistentvolumeclaims,pods";
         let list = self.get(&[KINDS]);
         let items = list["items"].as_array().cloned().unwrap_or_default();
-        let ours = items.into_iter().filter(|item| item["type"] != "helm.sh/release.v1");
+        let stays = |item: &Value| item["metadata"]["deletionTimestamp"].is_null();
+        let ours = items.into_iter().filter(|item| item["type"] != "helm.sh/release.v1" && stays(item));
         ours.map(|item| {
             let name = format!("{} {}", item["kind"], item["metadata"]["name"]);
             let about = &item["metadata"];
@@ -77,6 +78,16 @@ impl Cluster {
             (name, serde_json::json!([uid, generation, item["spec"], item["data"]]))
         })
         .collect()
+    }
+
+    /// The objects are those of `before`.
+    #[track_caller]
+    pub fn expect_objects(&self, before: &BTreeMap<String, Value>) {
+        let now = self.objects();
+        let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+        let differ = names.into_iter().filter(|name| before.get(*name) != now.get(*name));
+        let differ: Vec<_> = differ.map(|name| (name, before.get(name), now.get(name))).collect();
+        assert!(differ.is_empty(), "changed, with what was and what is: {differ:#?}");
     }
 
     /// What `path` of the backend answers, asked through the API server.

@@ -89,16 +89,24 @@ fn deployed(project: &Project) -> (String, String) {
     (ready, get(&["secret", "app-secrets", "--output", "jsonpath={.data.TOKEN}"]))
 }
 
+/// What the user's other commands act on, if anything.
+fn current_context() -> String {
+    let output = Command::new("kubectl").args(["config", "view", "--output", "jsonpath={.current-context}"]).output();
+    String::from_utf8(output.expect("kubectl is there").stdout).expect("a context's name is text")
+}
+
 #[test]
 #[ignore = "makes and deletes a minikube profile, and takes minutes"]
 fn a_deploy_brings_it_back_with_all_that_was_in_it() {
     let project = Project::of_files("cluster-gone", PROFILE, FILES);
     let everything = ["cluster", "image:app", "release:app", "secrets:app"];
+    let current = current_context();
     let _profile = Profile;
     Profile::minikube("delete");
     project.run(&["deploy"]).expect_success().expect_done(&everything);
     let (ready, secret) = deployed(&project);
     assert_eq!(ready, "1");
+    assert_eq!(current_context(), current, "the user's own choice of a cluster stays");
     project.run(&["deploy"]).expect_all_fresh();
 
     // The same cluster, started again: all that was in it is there.
@@ -114,5 +122,6 @@ fn a_deploy_brings_it_back_with_all_that_was_in_it() {
     let ran = project.run(&["deploy"]).expect_success().expect_reason("image:app", "cluster");
     ran.expect_reason("release:app", "cluster").expect_done(&everything[1..]);
     assert_eq!(deployed(&project), ("1".to_owned(), secret));
+    assert_eq!(current_context(), current);
     project.run(&["deploy"]).expect_all_fresh();
 }

@@ -15,6 +15,6 @@ fn it_is_built_again_with_the_same_id_and_no_pod_notices() {
     let ran = project.run(&["deploy"]).expect_success();
     ran.expect_reason("image:backend", &reference).expect_done(&["image:backend"]);
     assert_eq!(daemon.image(&project, "backend"), (reference, id));
-    assert_eq!(project.cluster.objects(), objects, "what needs the same image stays as it is");
+    project.cluster.expect_objects(&objects);
     project.run(&["deploy"]).expect_all_fresh();
 }
