@@ -13,26 +13,30 @@ fn odd() -> Project {
 fn what_controllers_change_is_no_drift() {
     let project = odd();
     project.run(&["deploy"]).expect_success();
+    until_scaled(&project);
     project.run(&["deploy"]).expect_all_fresh();
-
-    // The autoscaler wants two pods where the chart says one.
-    let cluster = &project.cluster;
-    cluster.kubectl(&["wait", "deployment/odd", "--for=jsonpath={.spec.replicas}=2", "--timeout=120s"]);
-    cluster.kubectl(&["wait", "deployment/odd", "--for=jsonpath={.status.readyReplicas}=2", "--timeout=120s"]);
     project.run(&["deploy"]).expect_all_fresh();
 
     // The finished Job goes when its time is over.
-    cluster.kubectl(&["wait", "job/once", "--for=delete", "--timeout=120s"]);
+    project.cluster.kubectl(&["wait", "job/once", "--for=delete", "--timeout=120s"]);
     project.run(&["deploy"]).expect_all_fresh();
 
-    // An upgrade runs the hook, makes the Job anew and leaves the number of pods to the autoscaler.
+    // An upgrade runs the hook and makes the Job anew.
     project.write("values.yaml", "greeting: hello again\nhook: \"print('migrated')\"\n");
     project.run(&["deploy"]).expect_success().expect_reason("release:odd", "greeting");
-    cluster.kubectl(&["wait", "job/migrate", "--for=condition=complete", "--timeout=60s"]);
-    cluster.kubectl(&["wait", "deployment/odd", "--for=jsonpath={.spec.replicas}=2", "--timeout=120s"]);
-    cluster.kubectl(&["wait", "job/once", "--for=delete", "--timeout=120s"]);
+    project.cluster.kubectl(&["wait", "job/migrate", "--for=condition=complete", "--timeout=60s"]);
+    project.cluster.kubectl(&["wait", "job/once", "--for=delete", "--timeout=120s"]);
+    until_scaled(&project);
     project.run(&["deploy"]).expect_all_fresh();
     project.run(&["teardown", "--data"]).expect_success();
+}
+
+/// Returns once the autoscaler has what it wants: two pods, where the chart says one.
+#[track_caller]
+fn until_scaled(project: &Project) {
+    for path in ["{.spec.replicas}", "{.status.readyReplicas}"] {
+        project.cluster.kubectl(&["wait", "deployment/odd", &format!("--for=jsonpath={path}=2"), "--timeout=120s"]);
+    }
 }
 
 #[test]
@@ -68,6 +72,7 @@ fn a_hook_that_fails_ends_the_deploy_with_what_it_said_last() {
 fn converges(project: &Project) {
     project.write("values.yaml", "greeting: three\nhook: \"print('migrated')\"\n");
     project.run(&["deploy"]).expect_success();
+    until_scaled(project);
     let app = project.cluster.get(&["deployment", "odd"]).to_string();
     assert!(app.contains("\"three\""), "{app}");
     project.run(&["deploy"]).expect_all_fresh();

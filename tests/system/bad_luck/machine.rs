@@ -113,7 +113,7 @@ fn a_full_disk() {
     while file.write_all(&[0; 4096]).is_ok() {}
     drop(file);
     let words = ["could not write", ".xtask/", "No space left on device", "free some disk space"];
-    fails(&project, &mut project.command(&["deploy", "image:app"]), 3, &words);
+    fails(&project, &mut project.command(&["deploy", "image:app", "--force"]), 3, &words);
     fs::remove_file(&filler).unwrap();
     project.run(&["deploy", "image:app"]).expect_success();
     project.run(&["deploy", "image:app"]).expect_all_fresh();

@@ -8,6 +8,7 @@ mod state;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -19,7 +20,11 @@ const NAMESPACE: &str = "luck-test";
 
 /// A small project of a test's own, of which nothing is deployed.
 fn small() -> Project {
-    Project::fixture("small", NAMESPACE)
+    let project = Project::fixture("small", NAMESPACE);
+    let secrets = project.path("secrets.yaml");
+    fs::copy(project.path("secrets.yaml.example"), &secrets).expect("files can be copied");
+    fs::set_permissions(secrets, fs::Permissions::from_mode(0o600)).expect("files can be made private");
+    project
 }
 
 /// Runs `command`, which has to end with `code`, say all of `words` on standard error, and leave every file as it was.
@@ -38,7 +43,7 @@ fn fails(project: &Project, command: &mut Command, code: i32, words: &[&str]) ->
 }
 
 /// All files with their contents, without those in which runs keep what they know.
-fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+fn contents(folder: &Path) -> BTreeMap<PathBuf, String> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).expect("the folder can be read") {
         let path = entry.expect("the folder can be read").path();
@@ -46,7 +51,7 @@ fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
             found.extend(contents(&path));
         } else if path.is_file() {
             let bytes = fs::read(&path).expect("the file can be read");
-            found.insert(path, bytes);
+            found.insert(path, String::from_utf8_lossy(&bytes).into_owned());
         }
     }
     found

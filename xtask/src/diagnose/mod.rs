@@ -18,6 +18,7 @@ mod quantity;
 mod reference;
 mod schedule;
 mod stall;
+mod unfinished;
 mod volume;
 
 use diagnosis::Diagnosis;
@@ -27,7 +28,7 @@ use evidence::{Evidence, Workload};
 type Class = fn(&Workload, &Evidence) -> Option<Diagnosis>;
 
 /// The classes, the most exact first: where several fit one workload, the first explains.
-const CLASSES: [Class; 11] = [
+const CLASSES: [Class; 12] = [
     config::find,
     volume::find,
     image::find,
@@ -39,6 +40,7 @@ const CLASSES: [Class; 11] = [
     crash::find,
     probe::find,
     stall::find,
+    unfinished::find,
 ];
 
 /// Everything that is wrong with the workloads that `of` picks, the most exact diagnosis of each first.

@@ -23,15 +23,16 @@ use kube::core::DynamicObject;
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
+use crate::diagnose::evidence::Kind as Workload;
 use crate::steps::secrets;
 use crate::steps::{Belonging, Made, Scope, Step};
-use crate::world::helm::program::{Helm, Place};
+use crate::world::helm::program::{self, Helm, Place};
 use crate::world::helm::record::{self, Head, Record};
 use crate::world::helm::{annotate, hooks};
 use crate::world::kube::apply::{self, Owner};
 use crate::world::kube::identity::Address;
 use crate::world::kube::kinds::Kinds;
-use crate::world::kube::{namespaces, rendered, volumes};
+use crate::world::kube::{gone, namespaces, rendered, volumes};
 use crate::world::settle::Settled;
 use crate::world::tool::{self, Tools};
 use deploy::{Deploy, Deployed, Plan};
@@ -362,12 +363,21 @@ impl Step for ReleaseStep {
         let place = self.place(cx);
         let own = self.own_record(cx).await?;
         let claims = self.claims(cx, own.as_ref().map(|(_, record)| record)).await?;
-        if let Some((head, _)) = &own {
+        if let Some((head, record)) = &own {
             if !scope.data && !claims.is_empty() {
                 record::keep(&client, &place.namespace, head, &["PersistentVolumeClaim", "Namespace"]).await?;
             }
             let hooks = self.hooks(cx).await?;
+            let objects = observed::objects(&client, &self.kinds, &place.namespace, record).await?;
+            let workloads = objects.into_iter().map(|(address, _)| address);
+            let workloads = workloads.filter(|address| Workload::from_word(&address.resource.kind).is_some());
+            let workloads = gone::present(&client, workloads).await?;
             Helm::new(&self.helm(cx).await?).uninstall(&place, &cx.cancel).await?;
+            // They go after their pods: until then the volumes are in use, and the namespace is not empty.
+            tokio::select! {
+                gone = gone::until_gone(&client, &workloads, program::REMOVAL) => gone?,
+                () = cx.cancel.cancelled() => return Err(Failure::interrupted()),
+            }
             for hook in hooks {
                 if let Some(uid) = hook.read(&client).await?.filter(is_hook).and_then(|object| object.metadata.uid) {
                     apply::remove(&client, &hook, &uid).await?;

@@ -377,8 +377,9 @@ impl Step for SecretsStep {
         let summary = match facts.namespaces.len() {
             0 => format!("{} values for helm", values.len()),
             _ => format!(
-                "{} keys in Secret {} of {}",
+                "{} {} in Secret {} of {}",
                 values.len(),
+                if values.len() == 1 { "key" } else { "keys" },
                 facts.object,
                 facts.namespaces.keys().cloned().collect::<Vec<_>>().join(", ")
             ),

@@ -141,13 +141,14 @@ impl Deploy<'_> {
             self.cx.note(&self.step.id, Level::Info, text);
         }
         let scope = plan.left.as_ref().map_or_else(|| self.release_scope(), |left| self.scope(left));
-        let scope = scope.with(self.hooks(plan).await?);
+        let hooks = self.hooks(plan).await?;
+        let scope = scope.with(hooks.iter().cloned());
         // Before the first write, so that pods which only a put-back has replaced are not told as unchanged.
         let watch = Watch::begin(self.client.clone(), scope, self.redact()).await?;
         if let Some(record) = deployed {
             self.put_back(namespace, record, plan.left.as_ref()).await?;
         }
-        self.run_helm(plan, before.as_ref(), &watch).await?;
+        self.run_helm(plan, before.as_ref(), &watch, &hooks).await?;
         let (head, record) = self.newest(namespace, release).await?;
         if deployed.is_none() && newest.is_some() {
             // After a failed revision nobody knows what of it is there, and helm compares with what it thinks is.
@@ -208,7 +209,13 @@ impl Deploy<'_> {
     }
 
     /// Runs helm under the watch, again when another helm was about to end.
-    async fn run_helm(&self, plan: &Plan, before: Option<&Record>, watch: &Watch) -> Result<(), Failure> {
+    async fn run_helm(
+        &self,
+        plan: &Plan,
+        before: Option<&Record>,
+        watch: &Watch,
+        hooks: &[Workload],
+    ) -> Result<(), Failure> {
         let folder = tempfile::Builder::new().prefix("xtask-release-").tempdir();
         let folder = folder.map_err(|error| Failure::io("make a folder in", &std::env::temp_dir(), &error))?;
         let post_renderer = self.post_renderer(plan, folder.path())?;
@@ -217,12 +224,17 @@ impl Deploy<'_> {
         self.cx.progress(&self.step.id, "helm upgrade");
         let mut attempt = 1;
         loop {
-            match self.run_helm_once(plan, &upgrade, watch).await {
+            match self.run_helm_once(plan, &upgrade, watch, hooks).await {
                 // The helm of a run that was killed takes a moment to hear of it, and writes a record meanwhile.
                 Err(failure) if attempt < ATTEMPTS && complaint::is_in_the_way(&failure) => {
                     attempt += 1;
                     pause(SECOND).await;
                     pending::repair(&self.client, &plan.place.namespace, &plan.place.release).await?;
+                }
+                // Without the post-renderer helm says in which file it is.
+                Err(failure) if complaint::is_about_some_file(&failure) => {
+                    let rendered = plan.helm.render(&upgrade, self.redact(), &self.cx.cancel).await;
+                    return Err(rendered.err().unwrap_or(failure));
                 }
                 ended => return ended,
             }
@@ -231,7 +243,13 @@ impl Deploy<'_> {
 
     /// Runs helm, and ends it as soon as the watch sees something that will not heal: helm waits for hooks until its
     /// own time is over, and then does not say what was wrong with them.
-    async fn run_helm_once(&self, plan: &Plan, upgrade: &Upgrade<'_>, watch: &Watch) -> Result<(), Failure> {
+    async fn run_helm_once(
+        &self,
+        plan: &Plan,
+        upgrade: &Upgrade<'_>,
+        watch: &Watch,
+        hooks: &[Workload],
+    ) -> Result<(), Failure> {
         let cancel: CancellationToken = self.cx.cancel.child_token();
         let running = plan.helm.upgrade(upgrade, self.redact(), &cancel, |_, line| self.cx.line(&self.step.id, line));
         tokio::pin!(running);
@@ -240,7 +258,11 @@ impl Deploy<'_> {
                 Err(failure) if complaint::is_about_hooks(&failure) => tokio::select! {
                     // It may look up logs and events before it says why.
                     diagnosis = watch.failure() => return Err(diagnosis.because(failure.to_string())),
-                    () = pause(SECOND * 2) => return Err(failure),
+                    // Nothing has failed: helm's time is over.
+                    () = pause(SECOND * 2) => return Err(match watch.overdue(hooks).await {
+                        Some(diagnosis) => diagnosis.because(failure.to_string()),
+                        None => failure,
+                    }),
                 },
                 ended => return ended,
             },

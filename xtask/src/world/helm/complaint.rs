@@ -70,6 +70,12 @@ pub fn is_about_hooks(failure: &Failure) -> bool {
     failure.causes.iter().any(|cause| cause.contains(HOOKS))
 }
 
+/// Whether something that was rendered is no YAML, and nobody says in which file. Helm 4 reads all of it in one go
+/// when it has a post-renderer.
+pub fn is_about_some_file(failure: &Failure) -> bool {
+    failure.causes.iter().any(|cause| cause.starts_with("yaml: "))
+}
+
 /// The error for helm's `text` about `release` of the chart in the folder `chart`.
 ///
 /// `text` is what helm wrote to its standard error, already redacted.
@@ -81,7 +87,9 @@ pub fn failure(release: &str, chart: &Path, text: &str) -> Failure {
     let filled = |text: &str| text.replace("{release}", release).replace("{chart}", &chart.display().to_string());
     match KNOWN.into_iter().find(|(part, _, _)| complaint.contains(part)) {
         Some((_, message, help)) => Failure::step(filled(message)).because(complaint).help(filled(help)),
-        None => Failure::step(format!("helm could not deploy release {release}")).because(complaint),
+        None => Failure::step(format!("helm could not deploy release {release}"))
+            .because(complaint)
+            .help(filled("see what {chart} renders: helm template {chart} --debug")),
     }
 }
 

@@ -16,8 +16,8 @@ use crate::world::tool::Tool;
 /// How many revisions helm keeps of a release.
 const HISTORY: u32 = 10;
 
-/// How long helm may take to remove a release, in seconds; hooks included.
-const REMOVAL: u32 = 300;
+/// How long a release may take to go, hooks and pods included.
+pub const REMOVAL: Duration = Duration::from_secs(300);
 
 /// Variables that would point helm at another cluster or store, or make it print values.
 const UNWANTED: [&str; 10] = [
@@ -151,10 +151,13 @@ impl Helm {
         finished.success(Class::Step).map(drop)
     }
 
-    /// Removes a release with its history. One that is not there is no error.
+    /// Removes a release with its history. One that is not there is no error. Returns before its pods have gone, which
+    /// its workloads wait for: `--wait` of helm 4.1 fails when one object is seen to be gone before all others were
+    /// seen at all.
     pub async fn uninstall(&self, place: &Place, cancel: &CancellationToken) -> Result<(), Failure> {
-        let command = self.command(place, "uninstall").arg(&place.release).args(["--cascade", "foreground", "--wait"]);
-        let finished = command.args(["--timeout", &format!("{REMOVAL}s")]).run(cancel, |_, _| {}).await?;
+        let command = self.command(place, "uninstall").arg(&place.release).args(["--cascade", "foreground"]);
+        let command = command.args(["--timeout", &format!("{}s", REMOVAL.as_secs())]);
+        let finished = command.run(cancel, |_, _| {}).await?;
         if finished.text(Stream::Err).contains("release: not found") {
             return Ok(());
         }

@@ -8,6 +8,7 @@ pub mod canonical;
 pub mod compare;
 pub mod drift;
 pub mod error;
+pub mod gone;
 pub mod health;
 pub mod identity;
 pub mod kinds;

@@ -126,16 +126,33 @@ impl Watch {
     /// Resolves as soon as something that was made or changed since the watch began will not heal; never otherwise.
     /// For use beside helm, which is deaf while it waits for hooks.
     pub async fn failure(&self) -> Failure {
-        let touched = |workload: &Workload, snapshot: &Snapshot| {
-            let now = view::generation(&workload.identity, snapshot);
-            self.before.get(&workload.uid).is_none_or(|before| *before < now)
-        };
+        let touched = |workload: &Workload, snapshot: &Snapshot| self.touched(workload, snapshot);
         let never = |_: &Snapshot| None::<((), Duration)>;
         match self.wait(&self.scope, never, touched, None).await {
             Ended::Broken(failure) => failure,
             // Only a deadline or a result ends the wait otherwise, and there is neither.
             Ended::Done(()) | Ended::TimedOut(_) => std::future::pending().await,
         }
+    }
+
+    /// Why those of `workloads` that were made or changed since the watch began have not come to their end: for when
+    /// somebody else's time for them is over. `None` when nothing tells.
+    pub async fn overdue(&self, workloads: &[Identity]) -> Option<Failure> {
+        let of = |workload: &Workload, snapshot: &Snapshot| {
+            workloads.contains(&workload.identity) && self.touched(workload, snapshot)
+        };
+        let never = |_: &Snapshot| None::<((), Duration)>;
+        match self.wait(&self.scope, never, of, Some(Instant::now())).await {
+            Ended::Broken(failure) => Some(failure),
+            Ended::TimedOut(found) => found.map(|diagnosis| diagnosis.into_failure(&*self.redact)),
+            Ended::Done(()) => None,
+        }
+    }
+
+    /// Whether a workload was made or changed since the watch began.
+    fn touched(&self, workload: &Workload, snapshot: &Snapshot) -> bool {
+        let now = view::generation(&workload.identity, snapshot);
+        self.before.get(&workload.uid).is_none_or(|before| *before < now)
     }
 
     /// Waits until every one of `expected` is rolled out.
