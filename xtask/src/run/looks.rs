@@ -35,7 +35,7 @@ impl Looks {
     pub(super) fn begin(cx: &Context, steps: &Steps, plan: &[Planned]) -> Self {
         let receipts = cx.workspace.receipts();
         let looks = plan.iter().filter(|planned| !planned.needs.is_empty() && !planned.forced).filter_map(|planned| {
-            let step = Arc::clone(steps.get(&planned.step)?);
+            let step = Arc::clone(steps.get(&planned.step).filter(|step| step.asks_the_world())?);
             let receipt = receipts.load(&planned.step).receipt()?.clone();
             receipt.output.as_ref()?;
             let (cx, against) = (cx.clone(), receipt.clone());

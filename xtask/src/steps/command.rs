@@ -81,6 +81,9 @@ impl CommandStep {
             root: cx.workspace.root().to_owned(),
             rules: Rules::Globs { globs: Globs::new(patterns)? },
         };
+        if let Some(gathering) = cx.gatherer.glance(&query) {
+            return Ok(gathering);
+        }
         let gatherer = cx.gatherer.clone();
         // Reading many files takes a while, and would keep other steps from being looked at.
         tokio::task::spawn_blocking(move || gatherer.gather(&query))
@@ -236,6 +239,10 @@ impl Step for CommandStep {
             Ok(recorded) => Observation { differences: products.differences_since(&recorded), refreshed: None },
             Err(_) => Observation::differs(Difference::Altered("what it made is not known".to_owned())),
         })
+    }
+
+    fn asks_the_world(&self) -> bool {
+        self.definition.images().next().is_some()
     }
 
     async fn perform(&self, cx: &Context, _: &Job) -> Result<Made, Failure> {

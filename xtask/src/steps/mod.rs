@@ -84,6 +84,11 @@ pub trait Step: Send + Sync {
     /// Holds the world against a receipt of this step that has an output. Must not change anything.
     async fn observe(&self, cx: &Context, receipt: &Receipt) -> Result<Observation, Failure>;
 
+    /// Whether [`Self::observe`] waits for somebody to answer, so that it pays to ask early.
+    fn asks_the_world(&self) -> bool {
+        true
+    }
+
     /// Changes the world. Must come to the same end whatever an earlier run that was killed has left.
     async fn perform(&self, cx: &Context, job: &Job) -> Result<Made, Failure>;
 

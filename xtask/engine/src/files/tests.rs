@@ -182,3 +182,18 @@ fn a_file_that_changes_between_listing_and_reading_is_noticed() {
         assert!(matches!(&trouble, Trouble::Unsettled(path) if path == "a"), "{trouble:?}");
     }
 }
+
+#[test]
+fn a_glance_answers_only_when_nothing_changed() {
+    let folder = Folder::new(&["a", "b/c"]);
+    let gatherer = Gatherer::new(folder.0.path().join("cache"));
+    let glance = || gatherer.glance(&folder.query()).map(|gathering| gathering.files.digest());
+    assert_eq!(glance(), None, "nothing is known yet");
+    let known = folder.gather().digest();
+    assert_eq!(glance(), Some(known));
+    fs::write(folder.root().join("b/c"), "else").unwrap();
+    assert_eq!(glance(), None);
+    folder.gather();
+    fs::remove_file(folder.root().join("a")).unwrap();
+    assert_eq!(glance(), None);
+}

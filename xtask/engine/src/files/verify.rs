@@ -19,6 +19,11 @@ const BLOCK: usize = 256;
 pub(super) const DIRECTORY_FLAGS: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
+/// Whether a second thread would take longer to start than all of `snapshot` takes to look at.
+pub(super) fn is_small(snapshot: &Snapshot) -> bool {
+    snapshot.files() + snapshot.directories() < BLOCK
+}
+
 /// For each directory of `snapshot`, whether its listing or one of its files has to be looked at again.
 /// Empty when there are none.
 pub(super) fn changed_directories(root: BorrowedFd<'_>, snapshot: &Snapshot) -> Vec<bool> {
@@ -34,8 +39,7 @@ pub(super) fn changed_directories(root: BorrowedFd<'_>, snapshot: &Snapshot) -> 
             check_block(root, snapshot, start, &mut changed);
         }
     };
-    // A second thread for a few files takes longer to start than they take to look at.
-    let workers = WORKERS.min(1 + (snapshot.files() + snapshot.directories()) / BLOCK);
+    let workers = if is_small(snapshot) { 1 } else { WORKERS };
     let found: Vec<usize> = share(workers, work).into_iter().flatten().collect();
     let mut changed = Vec::new();
     if !found.is_empty() {

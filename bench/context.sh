@@ -6,7 +6,7 @@
 set -euo pipefail
 rounds=${1:-7}
 docker=${DOCKER:-/usr/bin/docker}
-workspace=$(cd "$(dirname "$0")/../../.." && pwd)
+workspace=$(cd "$(dirname "$0")/.." && pwd)
 folder=$(mktemp -d)
 tag=xtask-buildkit-bench
 cleanup() {

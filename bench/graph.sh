@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# How long a deploy of a thousand steps takes that finds nothing to do: commands, each with a file that it reads and a
+# file that it makes, ten behind one another and a hundred side by side. No cluster.
+#
+#   bench/graph.sh [RUNS]            31 by default
+#
+# Prints the median; the goal is 100 ms.
+set -euo pipefail
+runs=${1:-31}
+workspace=$(cd "$(dirname "$0")/.." && pwd)
+xtask=$(realpath "${CARGO_TARGET_DIR:-$workspace/target}")/debug/xtask
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cargo build --quiet --manifest-path "$workspace/Cargo.toml" --package xtask
+
+mkdir -p "$folder/graph/"{in,out}
+cd "$folder/graph"
+for chain in $(seq -w 0 99); do
+    echo "$chain" >"in/$chain"
+    before=in/$chain
+    for link in $(seq 0 9); do
+        printf '[command.step-%s-%s]\n' "$chain" "$link"
+        printf 'run = ["cp", "%s", "out/%s-%s"]\n' "$before" "$chain" "$link"
+        printf 'inputs = ["%s"]\noutputs = ["out/%s-%s"]\n' "$before" "$chain" "$link"
+        [[ $link = 0 ]] || printf 'after = ["command:step-%s-%s"]\n' "$chain" $((link - 1))
+        before=out/$chain-$link
+    done
+done >xtask.toml
+
+"$xtask" deploy --quiet </dev/null
+"$xtask" deploy --quiet --format json </dev/null | grep -q '"ran":0,"fresh":1000' || { echo "not all fresh" >&2; exit 1; }
+for ((run = 0; run < runs; run++)); do
+    start=$(date +%s%N)
+    "$xtask" deploy --quiet </dev/null
+    echo $((($(date +%s%N) - start) / 10000))
+done >"$folder/times"
+echo "load $(cut -d' ' -f1-3 /proc/loadavg) on $(nproc) cores, $(date +%F)"
+sort -n "$folder/times" | awk '{ a[NR] = $1 } END { printf "1,000 steps, all fresh: %.1f ms\n", a[int((NR + 1) / 2)] / 100 }'
