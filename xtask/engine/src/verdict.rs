@@ -87,7 +87,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NeverRun => f.write_str("first run"),
-            Self::ReceiptDamaged(what) => write!(f, "its receipt is damaged ({what})"),
+            Self::ReceiptDamaged(what) => write!(f, "its receipt cannot be used: {what}"),
             Self::Interrupted => f.write_str("its last run did not finish"),
             Self::Forced => f.write_str("--force"),
             Self::Input(change) => change.fmt(f),
