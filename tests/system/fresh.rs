@@ -59,13 +59,8 @@ fn a_no_op_starts_no_other_program() {
 #[test]
 fn a_no_op_connects_once_to_the_api_server() {
     let project = Project::deployed();
-    let server = project.cluster.kubectl(&[
-        "config",
-        "view",
-        "--minify",
-        "--output",
-        "jsonpath={.clusters[0].cluster.server}",
-    ]);
+    let server =
+        project.cluster.kubectl(&["config", "view", "--minify", "--output", "jsonpath={.clusters[0].cluster.server}"]);
     let port = server.rsplit(':').next().expect("an address has a port");
     let mut connected = trace(&project, "connect");
     connected.retain(|line| line.contains(&format!("htons({port})")));
