@@ -5,6 +5,7 @@
 
 mod context;
 mod minikube;
+mod news;
 
 use async_trait::async_trait;
 use engine::config::{ByteSize, Cluster, Driver};

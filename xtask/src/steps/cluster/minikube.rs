@@ -13,11 +13,12 @@ use engine::failure::{Class, Failure};
 use engine::manifest::{Manifest, Source};
 use engine::step::StepId;
 use engine::verdict::Difference;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PersistentVolume;
 use kube::Api;
 use kube::api::ListParams;
 
-use super::{Facts, Found, Observed};
+use super::{Facts, Found, Observed, news};
 use crate::context::Context;
 use crate::steps::{Belonging, Scope};
 use crate::world::daemon::Daemon;
@@ -114,6 +115,8 @@ struct Hands<'a> {
     minikube: Minikube,
     wanted: Wanted,
     log: File,
+    /// When a node was started of which nothing ran before.
+    started: Option<Timestamp>,
 }
 
 /// Makes the cluster what is declared.
@@ -126,6 +129,10 @@ pub(super) async fn perform(cx: &Context, step: &StepId, profile: &str, wanted: 
             Look::Ready(ready) if older_than(&hands.wanted, &ready.profile)?.is_some() => "runs an older Kubernetes",
             Look::Ready(ready) => {
                 hands.tell_what_cannot_change(ready);
+                if let Some(start) = hands.started {
+                    cx.progress(step, format!("{profile} is up; its pods come back"));
+                    news::of_all_pods(kube_client::client(profile).await?, start, &cx.cancel).await;
+                }
                 return Ok(found((**ready).clone()));
             }
             look => look.trouble().unwrap_or_default(),
@@ -157,7 +164,15 @@ impl<'a> Hands<'a> {
         wanted.start_args = of_machine.into_iter().chain(wanted.start_args).collect();
         let path = cx.log_path(step)?;
         let log = File::create(&path).map_err(|error| Failure::io("write the log", &path, &error))?;
-        Ok(Self { cx, step, host: Daemon::of_host()?, minikube: Minikube::new(tool.path, profile), wanted, log })
+        Ok(Self {
+            cx,
+            step,
+            host: Daemon::of_host()?,
+            minikube: Minikube::new(tool.path, profile),
+            wanted,
+            log,
+            started: None,
+        })
     }
 
     /// Whatever minikube does needs docker: the daemon and the client. What it says without them helps nobody.
@@ -191,6 +206,7 @@ impl<'a> Hands<'a> {
             }
             Look::NodeMissing(profile) => {
                 mend::forget_settings(&self.host, profile).await?;
+                self.started = Some(Timestamp::now());
                 self.call(Verb::BringBack).await
             }
             Look::NodePaused => node::unpause(&self.host, self.minikube.profile()).await,
@@ -203,11 +219,13 @@ impl<'a> Hands<'a> {
                 let ports =
                     node.published.values().flatten().filter_map(|address| address.parse().ok()).collect::<Vec<_>>();
                 self.require_free(&ports).await?;
+                self.started = Some(Timestamp::now());
                 self.call(Verb::BringBack).await
             }
             // What a start does not mend may be mended by one from the ground up.
             Look::DaemonSilent(_) | Look::ApiSilent(_) | Look::ContextMissing(_) if again => {
                 self.call(Verb::Stop).await?;
+                self.started = Some(Timestamp::now());
                 self.call(Verb::BringBack).await
             }
             _ => self.call(Verb::BringBack).await,
