@@ -20,6 +20,7 @@ project = "cluster-gone"
 [cluster]
 driver = "minikube"
 profile = "xtask-cluster-gone"
+kubernetes = "1.34.4"
 cpus = 2
 memory = "3000MiB"
 
