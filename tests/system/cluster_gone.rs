@@ -112,13 +112,17 @@ fn a_deploy_brings_it_back_with_all_that_was_in_it() {
 
     // The same cluster, started again: all that was in it is there.
     Profile::minikube("stop");
+    // minikube's own stop and delete may unset the current context; a deploy must neither set nor unset it.
+    let current = current_context();
     let ran = project.run(&["deploy"]).expect_success().expect_reason("cluster", "is stopped");
     assert!(ran.steps("stale").iter().all(|step| ["cluster", "release:app"].contains(step)), "{:?}", ran.reasons());
     assert_eq!(deployed(&project), ("1".to_owned(), secret.clone()));
+    assert_eq!(current_context(), current);
     project.run(&["deploy"]).expect_all_fresh();
 
     // Another cluster under the same name, made by somebody else: nothing that receipts say is true of it.
     Profile::minikube("delete");
+    let current = current_context();
     project.run(&["deploy", "cluster"]).expect_success().expect_reason("cluster", "there is no minikube profile");
     let ran = project.run(&["deploy"]).expect_success().expect_reason("image:app", "cluster");
     ran.expect_reason("release:app", "cluster").expect_done(&everything[1..]);
