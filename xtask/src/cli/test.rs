@@ -94,23 +94,6 @@ const SUITES: &[Suite] = &[
         slow: true,
         command: &["cargo", "test", "--package", "xtask", "--test", "system", "--", "--test-threads=1"],
     },
-    Suite {
-        name: "cluster gone",
-        budget: minutes(6),
-        slow: true,
-        command: &[
-            "cargo",
-            "test",
-            "--package",
-            "xtask",
-            "--test",
-            "system",
-            "--",
-            "--ignored",
-            "--test-threads=1",
-            "cluster_gone",
-        ],
-    },
 ];
 
 /// What became of a suite.

@@ -73,7 +73,6 @@ impl Minikube {
         let mut args = vec![
             "--driver=docker".to_owned(),
             "--container-runtime=docker".to_owned(),
-            "--keep-context=true".to_owned(),
             format!("--docker-opt=label={OWNER}={project}"),
         ];
         args.extend(wanted.cpus.map(|cpus| format!("--cpus={cpus}")));
@@ -93,7 +92,8 @@ impl Minikube {
     }
 
     async fn start(&self, wanted: &Wanted, args: Vec<String>, doing: &str, work: &mut Work<'_>) -> Result<(), Failure> {
-        let command = self.command("start").args(["--interactive=false", "--output=json"]);
+        // The profile does not remember that the user's current context is to stay what it is.
+        let command = self.command("start").args(["--interactive=false", "--output=json", "--keep-context=true"]);
         // minikube refuses the docker driver to root without it.
         let command = if rustix::process::geteuid().is_root() { command.arg("--force") } else { command };
         let version = wanted.kubernetes.iter().map(|version| format!("--kubernetes-version={version}"));
