@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Annotated
 
 import asyncpg
-from fastapi import Request
+from fastapi import Depends, Request
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -74,3 +75,6 @@ async def session(request: Request) -> AsyncIterator[AsyncSession]:
     """One session a request; committed by the route, rolled back by anything it raises."""
     async with AsyncSession(request.app.state.engine, expire_on_commit=False) as opened:
         yield opened
+
+
+Session = Annotated[AsyncSession, Depends(session)]

@@ -57,6 +57,9 @@ def test_a_task_from_adding_to_deleting(ada: TestClient) -> None:
         {"title": "a\x00b"},
         {"title": "milk", "priority": "urgent"},
         {"title": "milk", "due": "tomorrow"},
+        {"title": "milk", "due": "2030-02-30"},
+        {"title": "milk", "due": "2030-01-31T00:00:00"},
+        {"title": "milk", "due": 0},
     ],
 )
 def test_refuses_what_is_no_task(ada: TestClient, body: dict[str, object]) -> None:
@@ -67,6 +70,65 @@ def test_refuses_what_is_no_task(ada: TestClient, body: dict[str, object]) -> No
 @pytest.mark.parametrize("number", ["0", "-1", str(2**63), str(2**200)])
 def test_a_number_that_is_no_tasks_is_not_found(ada: TestClient, number: str) -> None:
     assert ada.get(f"/api/tasks/{number}").status_code == 404
+
+
+TASKS = [
+    {"title": "buy milk", "priority": "low", "due": "2030-02-01"},
+    {"title": "Äpfel 100%", "priority": "high"},
+    {"title": "Call_Zoe", "priority": "medium", "due": "2030-01-01"},
+    {"title": "back\\slash", "priority": "high", "due": "2030-01-01", "completed": True},
+]
+MILK, APPLES, CALL, SLASH = (str(task["title"]) for task in TASKS)
+
+
+@pytest.fixture
+def with_tasks(ada: TestClient) -> TestClient:
+    for task in TASKS:
+        body = {key: value for key, value in task.items() if key != "completed"}
+        added = ada.post("/api/tasks", json=body).json()
+        if task.get("completed"):
+            ada.patch(f"/api/tasks/{added['id']}", json={"completed": True})
+    return ada
+
+
+@pytest.mark.parametrize(
+    ("query", "titles"),
+    [
+        ("", [MILK, APPLES, CALL, SLASH]),
+        ("order=desc", [SLASH, CALL, APPLES, MILK]),
+        ("sort=title", [APPLES, SLASH, MILK, CALL]),
+        ("sort=title&order=desc", [CALL, MILK, SLASH, APPLES]),
+        ("sort=due", [CALL, SLASH, MILK, APPLES]),
+        ("sort=due&order=desc", [MILK, CALL, SLASH, APPLES]),
+        ("sort=priority", [MILK, CALL, APPLES, SLASH]),
+        ("sort=priority&order=desc", [APPLES, SLASH, CALL, MILK]),
+        ("completed=true", [SLASH]),
+        ("completed=false&sort=due", [CALL, MILK, APPLES]),
+        ("priority=high", [APPLES, SLASH]),
+        ("priority=high&completed=false", [APPLES]),
+        ("q=MILK", [MILK]),
+        ("q=äPFEL", [APPLES]),
+        ("q=%25", [APPLES]),
+        ("q=_", [CALL]),
+        ("q=%5C", [SLASH]),
+        ("q=", [MILK, APPLES, CALL, SLASH]),
+        ("q=nothing", []),
+        ("limit=2", [MILK, APPLES]),
+    ],
+)
+def test_a_list_is_filtered_and_sorted(
+    with_tasks: TestClient, query: str, titles: list[str]
+) -> None:
+    found = with_tasks.get(f"/api/tasks?{query}")
+    assert [task["title"] for task in found.json()] == titles
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["priority=urgent", "sort=id", "order=up", "limit=0", "limit=501", "q=%00", "q=" + "x" * 201],
+)
+def test_a_list_refuses_what_it_does_not_know(ada: TestClient, query: str) -> None:
+    assert ada.get(f"/api/tasks?{query}").status_code == 422
 
 
 def test_nobody_sees_or_changes_anothers_tasks(ada: TestClient, grace: TestClient) -> None:
