@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
 
 from app import VERSION, health, tasks
+from app.auth import Identification
 from app.database import connect
 from app.logs import request_id
 from app.migrate import migrate_when_possible
@@ -18,17 +19,22 @@ from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
+# Far more than a task or a message to the assistant holds.
+MAX_BODY_BYTES = 262_144
+
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Serve at once, migrate beside it: readiness says when the database has been reached."""
     app.state.engine = connect(app.state.settings.database)
+    app.state.identification = Identification(app.state.settings)
     app.state.migrated = asyncio.Event()
     migrating = asyncio.create_task(_migrate(app))
     yield
     migrating.cancel()
     with suppress(asyncio.CancelledError):
         await migrating
+    await app.state.identification.close()
     await app.state.engine.dispose()
 
 
@@ -70,7 +76,15 @@ async def _log_request(
 def create_app(settings: Settings, on_failure: Callable[[], None]) -> FastAPI:
     """The application for these settings. Connects only when it is served; `on_failure` is called
     when it can never serve, because a migration failed."""
-    app = FastAPI(title="Todo Chatbot", version=VERSION, lifespan=_lifespan)
+    app = FastAPI(
+        title="Todo Chatbot",
+        version=VERSION,
+        lifespan=_lifespan,
+        # The pages about the API load their scripts from strangers; /openapi.json is enough.
+        docs_url=None,
+        redoc_url=None,
+        max_body_size=MAX_BODY_BYTES,
+    )
     app.state.settings = settings
     app.state.on_failure = on_failure
     app.include_router(health.router)

@@ -5,6 +5,7 @@ A setting that is missing or malformed becomes one line that names the variable 
 
 from functools import cached_property
 from typing import Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -32,6 +33,11 @@ class Settings(BaseSettings):
     postgres_db: str = "todo"
     postgres_password: SecretStr | None = None
 
+    # Where the sign-in publishes its keys: its address inside the cluster.
+    better_auth_url: str | None = None
+    # Who the sign-in's tokens say they are from; by default the first of the origins.
+    auth_issuer: str | None = None
+
     mcp_api_key: SecretStr | None = None
     mcp_default_user_id: str | None = None
 
@@ -51,10 +57,31 @@ class Settings(BaseSettings):
                 raise ValueError("wants origins like http://localhost:30080, separated by commas")
         return value
 
+    @field_validator("better_auth_url")
+    @classmethod
+    def _sign_in_is_at_a_web_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            parts = urlsplit(value)
+            host, _ = parts.hostname, parts.port
+        except ValueError:
+            host = None
+        if not host or parts.scheme not in {"http", "https"} or parts.query or parts.fragment:
+            raise ValueError("wants an address like http://todo-frontend")
+        return value.rstrip("/")
+
     @model_validator(mode="after")
-    def _a_database_is_named(self) -> Self:
+    def _what_cannot_be_guessed_is_set(self) -> Self:
+        missing = []
         if self.database_url is None and self.postgres_password is None:
-            raise ValueError("DATABASE_URL is not set, and POSTGRES_PASSWORD is not set either")
+            missing.append("DATABASE_URL is not set, and POSTGRES_PASSWORD is not set either")
+        if self.better_auth_url is None:
+            missing.append("BETTER_AUTH_URL is not set")
+        if self.auth_issuer is None and not self.origins:
+            missing.append("CORS_ORIGINS is not set, and AUTH_ISSUER is not set either")
+        if missing:
+            raise ValueError("; ".join(missing))
         return self
 
     @cached_property
@@ -70,6 +97,16 @@ class Settings(BaseSettings):
             port=self.postgres_port,
             database=self.postgres_db,
         )
+
+    @property
+    def jwks_url(self) -> str:
+        """Where the sign-in publishes the keys that its tokens are signed with."""
+        return f"{self.better_auth_url}/api/auth/jwks"
+
+    @property
+    def issuer(self) -> str:
+        """The issuer and the audience of the sign-in's tokens: the public origin."""
+        return self.auth_issuer or self.origins[0]
 
     @property
     def origins(self) -> list[str]:

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,9 @@ from sqlalchemy import URL, create_engine, text
 
 from app.main import create_app
 from app.settings import Settings
+from tests.person import Person
+from tests.sign_in import ORIGIN, SignIn, serving
+from tests.waiting import until
 
 PASSWORD = "p@ss/word:%#?"  # noqa: S105  every character that a careless URL breaks on
 KEY = "mcp-key"
@@ -78,7 +82,13 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def settings(server: Server) -> Settings:
+def sign_in() -> Iterator[SignIn]:
+    with serving() as served:
+        yield served
+
+
+@pytest.fixture
+def settings(server: Server, sign_in: SignIn) -> Settings:
     """Settings for a database of the test's own."""
     name = f"test_{uuid.uuid4().hex}"
     server.sql(f"CREATE DATABASE {name}")
@@ -88,6 +98,8 @@ def settings(server: Server) -> Settings:
         postgres_user="todo",
         postgres_password=PASSWORD,
         postgres_db=name,
+        better_auth_url=sign_in.url,
+        cors_origins=ORIGIN,
         mcp_api_key=KEY,
         mcp_default_user_id="ada",
         environment="test-marker",
@@ -98,7 +110,29 @@ def fail() -> None:
     raise AssertionError("the application asked to be stopped")
 
 
+@contextmanager
+def serving_app(settings: Settings) -> Iterator[TestClient]:
+    """A client of the application with these settings, once its database is there."""
+    with TestClient(create_app(settings, on_failure=fail)) as opened:
+        until(lambda: opened.get("/api/health"), lambda got: got.status_code == 200)
+        yield opened
+
+
 @pytest.fixture
 def client(settings: Settings) -> Iterator[TestClient]:
-    with TestClient(create_app(settings, on_failure=fail)) as opened:
+    with serving_app(settings) as opened:
         yield opened
+
+
+@pytest.fixture
+def ada(client: TestClient, sign_in: SignIn) -> Person:
+    return signed_in(client, sign_in, "ada")
+
+
+@pytest.fixture
+def grace(client: TestClient, sign_in: SignIn) -> Person:
+    return signed_in(client, sign_in, "grace")
+
+
+def signed_in(client: TestClient, sign_in: SignIn, user: str) -> Person:
+    return Person(client, {"Authorization": f"Bearer {sign_in.token(user)}"})

@@ -6,16 +6,40 @@ import sys
 
 import pytest
 
-GOOD = {"POSTGRES_PASSWORD": "hunter2"}
+GOOD = {
+    "POSTGRES_PASSWORD": "hunter2",
+    "BETTER_AUTH_URL": "http://todo-frontend",
+    "CORS_ORIGINS": "http://localhost:30080",
+}
 
 
 @pytest.mark.parametrize(
     ("environment", "line"),
     [
-        ({}, "DATABASE_URL is not set, and POSTGRES_PASSWORD is not set either"),
-        ({"DATABASE_URL": ""}, "DATABASE_URL is not set, and POSTGRES_PASSWORD is not set either"),
         (
-            {"DATABASE_URL": "mysql://u:hunter2@h/d"},
+            {},
+            "DATABASE_URL is not set, and POSTGRES_PASSWORD is not set either; "
+            "BETTER_AUTH_URL is not set; "
+            "CORS_ORIGINS is not set, and AUTH_ISSUER is not set either",
+        ),
+        (
+            GOOD | {"POSTGRES_PASSWORD": "", "DATABASE_URL": ""},
+            "DATABASE_URL is not set, and POSTGRES_PASSWORD is not set either",
+        ),
+        (GOOD | {"BETTER_AUTH_URL": ""}, "BETTER_AUTH_URL is not set"),
+        *(
+            (
+                GOOD | {"BETTER_AUTH_URL": wrong},
+                "BETTER_AUTH_URL wants an address like http://todo-frontend",
+            )
+            for wrong in ("todo-frontend", "ftp://hunter2", "http://", "http://h:port", "http://[x")
+        ),
+        (
+            GOOD | {"CORS_ORIGINS": " , "},
+            "CORS_ORIGINS is not set, and AUTH_ISSUER is not set either",
+        ),
+        (
+            GOOD | {"DATABASE_URL": "mysql://u:hunter2@h/d"},
             "DATABASE_URL must begin with postgresql://, postgres:// or postgresql+asyncpg://",
         ),
         (

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from app.settings import Settings
 from tests.conftest import PASSWORD, Server
+from tests.sign_in import ORIGIN
 from tests.waiting import DEADLINE_SECONDS, until
 
 
@@ -26,6 +27,8 @@ def running(settings: Settings) -> Iterator[tuple[subprocess.Popen[str], int]]:
         "POSTGRES_PORT": str(settings.postgres_port),
         "POSTGRES_DB": settings.postgres_db,
         "POSTGRES_PASSWORD": PASSWORD,
+        "BETTER_AUTH_URL": "http://127.0.0.1:9",
+        "CORS_ORIGINS": ORIGIN,
     }
     command = [sys.executable, "-m", "app"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:

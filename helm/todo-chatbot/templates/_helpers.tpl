@@ -23,17 +23,26 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version | replace "+" "_" }
 {{ .Values.secrets.existingSecret | default (include "todo.name" (dict "root" . "component" "secrets")) }}
 {{- end }}
 
+{{/* "true" when the Secret holds something under this key. */}}
+{{- define "todo.given" -}}
+{{- if .root.Values.secrets.existingSecret -}}
+{{- if has .key .root.Values.secrets.present }}true{{ end -}}
+{{- else if get .root.Values.secrets .key -}}true{{- end -}}
+{{- end }}
+
 {{/* "true" when the database is outside: the Secret has a DATABASE_URL. */}}
 {{- define "todo.externalDatabase" -}}
-{{- if .Values.secrets.existingSecret -}}
-{{- if has "DATABASE_URL" .Values.secrets.present }}true{{ end -}}
-{{- else if .Values.secrets.DATABASE_URL -}}true{{- end -}}
+{{- include "todo.given" (dict "root" . "key" "DATABASE_URL") -}}
 {{- end }}
 
 {{/* The ConfigMap's content, in one place for the object and for the checksums. */}}
 {{- define "todo.configData" -}}
 {{- $backend := printf "http://%s:%v" (include "todo.name" (dict "root" . "component" "backend")) .Values.backend.service.port -}}
-{{- toYaml (set (deepCopy .Values.config) "BACKEND_URL" (.Values.config.BACKEND_URL | default $backend)) -}}
+{{- $frontend := printf "http://%s:%v" (include "todo.name" (dict "root" . "component" "frontend")) .Values.frontend.service.port -}}
+{{- $data := deepCopy .Values.config -}}
+{{- $_ := set $data "BACKEND_URL" (.Values.config.BACKEND_URL | default $backend) -}}
+{{- $_ := set $data "BETTER_AUTH_URL" (.Values.config.BETTER_AUTH_URL | default $frontend) -}}
+{{- toYaml $data -}}
 {{- end }}
 
 {{/* Variables from keys of the ConfigMap. */}}
