@@ -15,7 +15,7 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    logs.configure()
+    logs.configure(settings.secrets)
     failed = False
 
     def fail() -> None:

@@ -2,18 +2,24 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated
 
 import asyncpg
 from fastapi import Depends, Request
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.dsn import Address
 
 PROBE_SECONDS = 2
+
+
+class DatabaseUnavailableError(Exception):
+    """Why the database cannot serve now, in few words; later it may."""
 
 
 def connect(address: Address) -> AsyncEngine:
@@ -30,6 +36,8 @@ def connect(address: Address) -> AsyncEngine:
     return create_async_engine(
         address.url,
         connect_args=arguments,
+        # What users write stays out of errors, and so out of logs.
+        hide_parameters=True,
         pool_pre_ping=True,
         pool_size=5,
         max_overflow=5,
@@ -60,6 +68,8 @@ def passing(error: BaseException) -> str | None:
         return "the database does not exist"
     if isinstance(cause, asyncpg.CannotConnectNowError):
         return "PostgreSQL is starting or stopping"
+    if isinstance(error, PoolTimeoutError):
+        return "every connection to PostgreSQL is in use"
     if isinstance(cause, asyncpg.TooManyConnectionsError):
         return "PostgreSQL has no free connection"
     if isinstance(cause, TimeoutError):
@@ -71,9 +81,24 @@ def passing(error: BaseException) -> str | None:
     return None
 
 
+@asynccontextmanager
+async def open_session(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
+    """A session that is rolled back by anything raised in it. Raises DatabaseUnavailableError for
+    what waiting can heal."""
+    try:
+        async with AsyncSession(engine, expire_on_commit=False) as opened:
+            yield opened
+    except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        if (reason := passing(error)) is None:
+            raise
+        raise DatabaseUnavailableError(reason) from error
+
+
 async def session(request: Request) -> AsyncIterator[AsyncSession]:
-    """One session a request; committed by the route, rolled back by anything it raises."""
-    async with AsyncSession(request.app.state.engine, expire_on_commit=False) as opened:
+    """One session a request, once the tables are what this version wants."""
+    if not request.app.state.migrated.is_set():
+        raise DatabaseUnavailableError("the database is not at the newest migration yet")
+    async with open_session(request.app.state.engine) as opened:
         yield opened
 
 

@@ -2,19 +2,18 @@
 
 import asyncio
 import logging
-import time
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response, status
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse
 
 from app import VERSION, health, tasks
 from app.auth import Identification
-from app.database import connect
-from app.logs import request_id
+from app.database import DatabaseUnavailableError, connect
 from app.migrate import migrate_when_possible
+from app.request_log import RequestLog
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -49,28 +48,13 @@ async def _migrate(app: FastAPI) -> None:
         app.state.migrated.set()
 
 
-async def _log_request(
-    request: Request, call_next: Callable[[Request], Awaitable[Response]]
-) -> Response:
-    """Give the request an id, answer with it, and log how the request went, health checks aside."""
-    token = request_id.set(uuid.uuid4().hex)
-    began = time.perf_counter()
-    try:
-        response = await call_next(request)
-        response.headers["X-Request-Id"] = request_id.get() or ""
-        if not request.url.path.startswith("/api/health"):
-            log.info(
-                "request",
-                extra={
-                    "method": request.method,
-                    "path": request.url.path,
-                    "status": response.status_code,
-                    "milliseconds": round((time.perf_counter() - began) * 1000, 1),
-                },
-            )
-        return response
-    finally:
-        request_id.reset(token)
+async def _unavailable(_: Request, error: Exception) -> Response:
+    log.warning("the database cannot serve", extra={"reason": str(error)})
+    return JSONResponse(
+        {"detail": "The database is not available"},
+        status.HTTP_503_SERVICE_UNAVAILABLE,
+        {"Retry-After": "2"},
+    )
 
 
 def create_app(settings: Settings, on_failure: Callable[[], None]) -> FastAPI:
@@ -89,11 +73,14 @@ def create_app(settings: Settings, on_failure: Callable[[], None]) -> FastAPI:
     app.state.on_failure = on_failure
     app.include_router(health.router)
     app.include_router(tasks.router)
-    app.middleware("http")(_log_request)
+    app.add_exception_handler(DatabaseUnavailableError, _unavailable)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.origins,
         allow_methods=["GET", "POST", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type"],
+        allow_headers=["Authorization", "Content-Type", "X-Request-Id"],
+        expose_headers=["X-Request-Id"],
     )
+    # The last is the outermost: every answer has an id.
+    app.add_middleware(RequestLog)
     return app

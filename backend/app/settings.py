@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     # Who the sign-in's tokens say they are from; by default the first of the origins.
     auth_issuer: str | None = None
 
+    # Not used to verify anything, the public keys are enough; known so that it is never logged.
+    better_auth_secret: SecretStr | None = None
+
     mcp_api_key: SecretStr | None = None
     mcp_default_user_id: str | None = None
 
@@ -97,6 +100,13 @@ class Settings(BaseSettings):
             port=self.postgres_port,
             database=self.postgres_db,
         )
+
+    @property
+    def secrets(self) -> list[str]:
+        """The values that nobody may see."""
+        values = [value for _, value in self if isinstance(value, SecretStr)]
+        password = self.database.url.password
+        return [value.get_secret_value() for value in values] + ([password] if password else [])
 
     @property
     def jwks_url(self) -> str:

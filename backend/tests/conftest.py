@@ -20,8 +20,9 @@ from tests.person import Person
 from tests.sign_in import ORIGIN, SignIn, serving
 from tests.waiting import until
 
-PASSWORD = "p@ss/word:%#?"  # noqa: S105  every character that a careless URL breaks on
+PASSWORD = "p@ss/word:%#?"
 KEY = "mcp-key"
+KEY_USER = "the-keys-own-user"
 
 
 class Server:
@@ -81,15 +82,14 @@ def server() -> Iterator[Server]:
         started.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def sign_in() -> Iterator[SignIn]:
+    """A sign-in that every test may use and none may change."""
     with serving() as served:
         yield served
 
 
-@pytest.fixture
-def settings(server: Server, sign_in: SignIn) -> Settings:
-    """Settings for a database of the test's own."""
+def settings_for_new_database(server: Server, sign_in: SignIn) -> Settings:
     name = f"test_{uuid.uuid4().hex}"
     server.sql(f"CREATE DATABASE {name}")
     return Settings(
@@ -101,9 +101,15 @@ def settings(server: Server, sign_in: SignIn) -> Settings:
         better_auth_url=sign_in.url,
         cors_origins=ORIGIN,
         mcp_api_key=KEY,
-        mcp_default_user_id="ada",
+        mcp_default_user_id=KEY_USER,
         environment="test-marker",
     )
+
+
+@pytest.fixture
+def settings(server: Server, sign_in: SignIn) -> Settings:
+    """Settings for a database of the test's own."""
+    return settings_for_new_database(server, sign_in)
 
 
 def fail() -> None:
@@ -118,21 +124,24 @@ def serving_app(settings: Settings) -> Iterator[TestClient]:
         yield opened
 
 
-@pytest.fixture
-def client(settings: Settings) -> Iterator[TestClient]:
-    with serving_app(settings) as opened:
+@pytest.fixture(scope="session")
+def client(server: Server, sign_in: SignIn) -> Iterator[TestClient]:
+    """A client of one application that the tests share: each brings users of its own."""
+    with serving_app(settings_for_new_database(server, sign_in)) as opened:
         yield opened
 
 
 @pytest.fixture
 def ada(client: TestClient, sign_in: SignIn) -> Person:
-    return signed_in(client, sign_in, "ada")
+    return somebody_new(client, sign_in, "ada")
 
 
 @pytest.fixture
 def grace(client: TestClient, sign_in: SignIn) -> Person:
-    return signed_in(client, sign_in, "grace")
+    return somebody_new(client, sign_in, "grace")
 
 
-def signed_in(client: TestClient, sign_in: SignIn, user: str) -> Person:
-    return Person(client, {"Authorization": f"Bearer {sign_in.token(user)}"})
+def somebody_new(client: TestClient, sign_in: SignIn, name: str) -> Person:
+    """A user who has nothing yet."""
+    token = sign_in.token(f"{name}-{uuid.uuid4().hex}")
+    return Person(client, {"Authorization": f"Bearer {token}"})

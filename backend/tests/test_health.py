@@ -5,6 +5,7 @@ from fastapi.testclient import TestClient
 from app.main import create_app
 from app.settings import Settings
 from tests.conftest import Server, fail
+from tests.sign_in import SignIn
 from tests.waiting import until
 
 
@@ -20,8 +21,14 @@ def test_says_the_process_the_database_and_the_environment(client: TestClient) -
 
 
 def test_starts_before_the_database_and_recovers_from_its_restart(
-    server: Server, settings: Settings
+    server: Server, settings: Settings, sign_in: SignIn
 ) -> None:
+    def tasks() -> int:
+        headers = {"Authorization": f"Bearer {sign_in.token('ada')}"}
+        answer = client.get("/api/tasks", headers=headers)
+        assert (answer.status_code == 503) == ("Retry-After" in answer.headers)
+        return answer.status_code
+
     server.stop()
     try:
         with TestClient(create_app(settings, on_failure=fail)) as client:
@@ -31,10 +38,13 @@ def test_starts_before_the_database_and_recovers_from_its_restart(
             assert down.json()["database"] == "unavailable"
             assert down.json()["reason"] == "PostgreSQL cannot be reached"
             assert client.get("/api/health/live").status_code == 200
+            assert tasks() == 503
             server.start()
             until(lambda: client.get("/api/health"), lambda got: got.status_code == 200)
+            assert tasks() == 200
             server.stop()
             until(lambda: client.get("/api/health"), lambda got: got.status_code == 503)
+            assert tasks() == 503
             assert client.get("/api/health/live").status_code == 200
             server.start()
             until(lambda: client.get("/api/health"), lambda got: got.status_code == 200)

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from fastapi.testclient import TestClient
 
 from app.settings import Settings
-from tests.conftest import KEY, serving_app
+from tests.conftest import KEY, KEY_USER, serving_app
 from tests.sign_in import ORIGIN, Key, SignIn, ec_key, ed25519_key, rsa_key, serving, unsigned
 
 
@@ -18,12 +18,12 @@ def status(client: TestClient, token: str) -> int:
 
 
 @pytest.mark.parametrize("make", [ed25519_key, ec_key, rsa_key])
-def test_a_token_of_the_sign_in_is_believed(
-    client: TestClient, sign_in: SignIn, make: Callable[[str], Key]
-) -> None:
+def test_a_token_of_the_sign_in_is_believed(settings: Settings, make: Callable[[str], Key]) -> None:
     key = make("its")
-    sign_in.publish(key)
-    assert status(client, key.token("ada")) == 200
+    with serving() as sign_in:
+        sign_in.publish(key)
+        with serving_app(settings.model_copy(update={"better_auth_url": sign_in.url})) as client:
+            assert status(client, key.token("ada")) == 200
 
 
 def claims(**changed: object) -> dict[str, object]:
@@ -117,5 +117,5 @@ def test_the_key_acts_for_nobody_without_a_user_and_the_user_is_nobody_without_a
 ) -> None:
     for missing in ("mcp_api_key", "mcp_default_user_id"):
         with serving_app(settings.model_copy(update={missing: None})) as client:
-            for shown in (KEY, "ada", "", "None"):
+            for shown in (KEY, KEY_USER, "", "None"):
                 assert status(client, shown) == 401
