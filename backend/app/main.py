@@ -5,14 +5,14 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
-from fastapi import FastAPI, Request, Response, status
+from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse
 
 from app import VERSION, health, tasks
 from app.auth import Identification
-from app.database import DatabaseUnavailableError, connect
+from app.database import connect
 from app.migrate import migrate_when_possible
+from app.problem import handle_problems
 from app.request_log import RequestLog
 from app.settings import Settings
 
@@ -48,15 +48,6 @@ async def _migrate(app: FastAPI) -> None:
         app.state.migrated.set()
 
 
-async def _unavailable(_: Request, error: Exception) -> Response:
-    log.warning("the database cannot serve", extra={"reason": str(error)})
-    return JSONResponse(
-        {"detail": "The database is not available"},
-        status.HTTP_503_SERVICE_UNAVAILABLE,
-        {"Retry-After": "2"},
-    )
-
-
 def create_app(settings: Settings, on_failure: Callable[[], None]) -> FastAPI:
     """The application for these settings. Connects only when it is served; `on_failure` is called
     when it can never serve, because a migration failed."""
@@ -73,7 +64,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None]) -> FastAPI:
     app.state.on_failure = on_failure
     app.include_router(health.router)
     app.include_router(tasks.router)
-    app.add_exception_handler(DatabaseUnavailableError, _unavailable)
+    handle_problems(app)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.origins,

@@ -10,13 +10,17 @@ from pydantic import StringConstraints
 from app import task_store
 from app.auth import User
 from app.database import Session
+from app.problem import SIGNED_IN, WITH_BODY, Problem, Responses
 from app.task import Priority, TaskChange, TaskIn, TaskOut
 from app.task_store import MOST, NoSuchTaskError, Order, Sort, Wanted
 
 # PostgreSQL's text cannot hold a NUL character.
 Search = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]
 
-router = APIRouter(prefix="/api/tasks", tags=["tasks"])
+router = APIRouter(prefix="/api/tasks", tags=["tasks"], responses=SIGNED_IN)
+MISSING: Responses = {404: {"model": Problem, "description": "The user has no such task"}}
+CREATED = status.HTTP_201_CREATED
+GONE = status.HTTP_204_NO_CONTENT
 
 
 @router.get("")
@@ -37,28 +41,28 @@ async def list_tasks(
     return [TaskOut.model_validate(task) for task in found]
 
 
-@router.post("", status_code=status.HTTP_201_CREATED)
+@router.post("", status_code=CREATED, responses=WITH_BODY)
 async def add_task(user: User, database: Session, body: TaskIn) -> TaskOut:
     return TaskOut.model_validate(await task_store.add(database, user, body))
 
 
-@router.get("/{task_id}")
+@router.get("/{task_id}", responses=MISSING)
 async def get_task(user: User, database: Session, task_id: int) -> TaskOut:
     with _missing_is_404():
         return TaskOut.model_validate(await task_store.get(database, user, task_id))
 
 
-@router.patch("/{task_id}")
+@router.patch("/{task_id}", responses=MISSING | WITH_BODY)
 async def change_task(user: User, database: Session, task_id: int, body: TaskChange) -> TaskOut:
     with _missing_is_404():
         return TaskOut.model_validate(await task_store.change(database, user, task_id, body))
 
 
-@router.delete("/{task_id}", status_code=status.HTTP_204_NO_CONTENT)
+@router.delete("/{task_id}", status_code=GONE, responses=MISSING)
 async def delete_task(user: User, database: Session, task_id: int) -> Response:
     with _missing_is_404():
         await task_store.delete(database, user, task_id)
-    return Response(status_code=status.HTTP_204_NO_CONTENT)
+    return Response(status_code=GONE)
 
 
 @contextmanager

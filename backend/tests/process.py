@@ -5,16 +5,33 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 from app.settings import Settings
 from tests.conftest import PASSWORD
+from tests.waiting import DEADLINE_SECONDS
+
+
+@dataclass(frozen=True)
+class Running:
+    """The process, the port that it listens on, and the file that it writes to."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    written: Path
+
+    def end(self) -> tuple[int, str]:
+        """Wait for its end: its status, and all that it has written."""
+        return self.process.wait(DEADLINE_SECONDS), self.written.read_text()
 
 
 @contextmanager
-def running(settings: Settings, **environment: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """The process and its port. It is killed at the end, should it still run."""
+def running(settings: Settings, **environment: str) -> Iterator[Running]:
+    """Start it; it is killed at the end of the block, should it still run."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -30,9 +47,13 @@ def running(settings: Settings, **environment: str) -> Iterator[tuple[subprocess
         **environment,
     }
     command = [sys.executable, "-m", "app"]
-    with subprocess.Popen(command, env=whole, stdout=subprocess.PIPE, text=True) as process:
+    # A file, where a pipe that nobody reads would fill up and hold the process.
+    with (
+        tempfile.NamedTemporaryFile() as written,
+        subprocess.Popen(command, env=whole, stdout=written) as process,
+    ):
         try:
-            yield process, port
+            yield Running(process, port, Path(written.name))
         finally:
             process.kill()
 

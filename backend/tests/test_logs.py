@@ -16,7 +16,7 @@ from app.settings import Settings
 from tests.conftest import PASSWORD, Server
 from tests.process import answer, running
 from tests.sign_in import SignIn
-from tests.waiting import DEADLINE_SECONDS, until
+from tests.waiting import until
 
 
 class Kept(logging.Handler):
@@ -41,7 +41,7 @@ def kept() -> Iterator[Kept]:
     logger.removeHandler(handler)
 
 
-def app() -> FastAPI:
+def made_app() -> FastAPI:
     made = FastAPI()
 
     @made.get("/fine")
@@ -67,7 +67,7 @@ def app() -> FastAPI:
 
 @pytest.mark.parametrize("given", ["a", "0123456789abcdef", "A-b_c.d", "x" * 64])
 def test_a_well_formed_id_is_taken_and_returned(kept: Kept, given: str) -> None:
-    answered = TestClient(app()).get("/fine?q=private", headers={"X-Request-Id": given})
+    answered = TestClient(made_app()).get("/fine?q=private", headers={"X-Request-Id": given})
     assert answered.headers["X-Request-Id"] == given
     assert [(line["message"], line["request_id"]) for line in kept.lines] == [
         ("within", given),
@@ -82,7 +82,7 @@ def test_a_well_formed_id_is_taken_and_returned(kept: Kept, given: str) -> None:
 @pytest.mark.parametrize("given", [None, "", "x" * 65, "a b", "a\tb", "ü", '"', "a\\n"])
 def test_any_other_id_is_replaced(kept: Kept, given: str | None) -> None:
     headers = {} if given is None else {"X-Request-Id": given.encode()}
-    answered = TestClient(app()).get("/fine", headers=headers)
+    answered = TestClient(made_app()).get("/fine", headers=headers)
     made = answered.headers["X-Request-Id"]
     assert made != given
     assert len(made) == 32
@@ -90,7 +90,7 @@ def test_any_other_id_is_replaced(kept: Kept, given: str | None) -> None:
 
 
 def test_what_nobody_caught_is_logged_with_the_id_and_not_shown(kept: Kept) -> None:
-    answered = TestClient(app()).get("/broken", headers={"X-Request-Id": "its-id"})
+    answered = TestClient(made_app()).get("/broken", headers={"X-Request-Id": "its-id"})
     assert (answered.status_code, answered.headers["X-Request-Id"]) == (500, "its-id")
     assert "inside" not in answered.text
     failed, request = kept.lines
@@ -100,7 +100,7 @@ def test_what_nobody_caught_is_logged_with_the_id_and_not_shown(kept: Kept) -> N
 
 def test_an_answer_that_has_begun_breaks_off(kept: Kept) -> None:
     with pytest.raises(RuntimeError):
-        TestClient(app()).get("/broken-off")
+        TestClient(made_app()).get("/broken-off")
     assert [line["message"] for line in kept.lines] == ["a request failed", "request"]
 
 
@@ -144,20 +144,20 @@ def test_the_process_logs_json_lines_without_secrets(
     """Through a life with good and bad requests, and the database going away in the middle."""
     token = sign_in.token("ada")
     shown = [SECRETS["MCP_API_KEY"], token, token[:-4] + "AAAA", "not-a-token-but-private"]
-    with running(settings, MCP_DEFAULT_USER_ID="ada", **SECRETS) as (process, port):
-        until(lambda: answer(port, "/api/health"), lambda status: status == 200)
+    with running(settings, MCP_DEFAULT_USER_ID="ada", **SECRETS) as app:
+        until(lambda: answer(app.port, "/api/health"), lambda status: status == 200)
         statuses = [
-            answer(port, "/api/tasks?q=private-search", f"Bearer {credentials}")
+            answer(app.port, "/api/tasks?q=private-search", f"Bearer {credentials}")
             for credentials in shown
         ]
         assert statuses == [200, 200, 401, 401]
         server.stop()
         try:
-            assert answer(port, "/api/tasks", f"Bearer {token}") == 503
+            assert answer(app.port, "/api/tasks", f"Bearer {token}") == 503
         finally:
             server.start()
-        process.terminate()
-        output, _ = process.communicate(timeout=DEADLINE_SECONDS)
+        app.process.terminate()
+        _, output = app.end()
     lines = [json.loads(line) for line in output.splitlines()]
     assert {line["status"] for line in lines if line["message"] == "request"} == {200, 401, 503}
     for secret in [*SECRETS.values(), *shown, PASSWORD, quote(PASSWORD, safe=""), "private-search"]:

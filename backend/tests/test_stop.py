@@ -6,19 +6,19 @@ import signal
 from app.settings import Settings
 from tests.conftest import PASSWORD, Server
 from tests.process import answer, running
-from tests.waiting import DEADLINE_SECONDS, until
+from tests.waiting import until
 
 
 def test_a_kept_connection_is_answered_and_closed_after_sigterm(settings: Settings) -> None:
-    with running(settings) as (process, port):
-        until(lambda: answer(port, "/api/health"), lambda status: status == 200)
-        kept = http.client.HTTPConnection("127.0.0.1", port)
+    with running(settings) as app:
+        until(lambda: answer(app.port, "/api/health"), lambda status: status == 200)
+        kept = http.client.HTTPConnection("127.0.0.1", app.port)
         kept.request("GET", "/api/health/live")
         before = kept.getresponse()
         before.read()
         assert not before.will_close
 
-        process.send_signal(signal.SIGTERM)
+        app.process.send_signal(signal.SIGTERM)
 
         # The signal is handled between two requests: ask until one is told to close.
         def ask() -> bool:
@@ -29,13 +29,13 @@ def test_a_kept_connection_is_answered_and_closed_after_sigterm(settings: Settin
             return answer.will_close
 
         until(ask, bool)
-        assert process.wait(DEADLINE_SECONDS) == 0
+        assert app.end()[0] == 0
 
 
 def test_a_migration_that_fails_ends_the_process(settings: Settings, server: Server) -> None:
     server.sql("CREATE TABLE task (id int)", settings.postgres_db)
-    with running(settings) as (process, _):
-        output, _ = process.communicate(timeout=DEADLINE_SECONDS)
-        assert process.returncode == 1
+    with running(settings) as app:
+        status, output = app.end()
+        assert status == 1
     assert '"message": "a migration failed"' in output
     assert PASSWORD not in output
