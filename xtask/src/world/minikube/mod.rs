@@ -4,6 +4,7 @@
 //! Only profiles are handled whose one node is a container of the host's docker and which runs docker inside, because
 //! images are built in that inner daemon. Nothing in here knows of steps or of Kubernetes objects.
 
+mod current_context;
 pub mod home;
 pub mod look;
 pub mod mend;

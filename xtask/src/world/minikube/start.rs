@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use engine::failure::{Class, Failure};
 use tokio_util::sync::CancellationToken;
 
+use super::current_context::CurrentContext;
 use super::progress::Said;
 use crate::world::process::{Command, Exit, Stream};
 
@@ -65,7 +66,7 @@ impl Minikube {
     }
 
     /// Makes the node, and marks it as made for `project`. Takes about half a minute; longer when images have to be
-    /// fetched. The current kubeconfig context stays what it is.
+    /// fetched.
     ///
     /// # Errors
     /// When minikube gives up, with what it says.
@@ -92,7 +93,7 @@ impl Minikube {
     }
 
     async fn start(&self, wanted: &Wanted, args: Vec<String>, doing: &str, work: &mut Work<'_>) -> Result<(), Failure> {
-        // The profile does not remember that the user's current context is to stay what it is.
+        // So that the user's current context is another one for no moment at all where minikube can help it.
         let command = self.command("start").args(["--interactive=false", "--output=json", "--keep-context=true"]);
         // minikube refuses the docker driver to root without it.
         let command = if rustix::process::geteuid().is_root() { command.arg("--force") } else { command };
@@ -131,7 +132,15 @@ impl Minikube {
             .env("MINIKUBE_WANTUPDATENOTIFICATION", "false")
     }
 
+    /// The user's current context is the same afterwards, also when minikube gives up or is ended.
     async fn run(&self, command: Command, doing: &str, work: &mut Work<'_>) -> Result<(), Failure> {
+        let current = CurrentContext::read();
+        let ran = self.hear(command, doing, work).await;
+        let put_back = current.map_or(Ok(()), |current| current.put_back(&self.profile));
+        ran.and(put_back)
+    }
+
+    async fn hear(&self, command: Command, doing: &str, work: &mut Work<'_>) -> Result<(), Failure> {
         let mut complaint = None;
         let doing = format!("{doing} of the profile `{}`", self.profile);
         let told = &mut *work.told;
