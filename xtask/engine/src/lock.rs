@@ -14,8 +14,7 @@ use rustix::fs::FlockOperation;
 
 use crate::digest::{Digest, Hasher};
 use crate::failure::Failure;
-use crate::receipt::{Receipt, Stored, decode, encode, write_atomically};
-use crate::step::StepId;
+use crate::receipt::{Bytes, Receipt, encode, write_atomically};
 
 /// The folder of this user's locks.
 #[derive(Debug, Clone)]
@@ -77,7 +76,7 @@ pub struct Lock {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shared {
     /// The receipt.
-    pub stored: Stored,
+    pub bytes: Bytes,
     /// Differs whenever anybody has worked under the lock since.
     pub mark: Digest,
 }
@@ -111,16 +110,14 @@ impl Lock {
         (!text.is_empty()).then_some(text)
     }
 
-    /// What the last holder left for `step`.
-    pub fn shared(&self, step: &StepId) -> Shared {
-        match fs::read(self.shared_path()) {
-            Ok(bytes) => Shared { stored: decode(&bytes, step), mark: Digest::of_bytes(&bytes) },
-            Err(error) => {
-                let missing = error.kind() == std::io::ErrorKind::NotFound;
-                let stored = if missing { Stored::Nothing } else { Stored::Damaged(error.to_string()) };
-                Shared { stored, mark: Digest::of_bytes(b"") }
-            }
-        }
+    /// What the last holder left.
+    pub fn shared(&self) -> Shared {
+        let bytes = Bytes::of_file(&self.shared_path());
+        let mark = match &bytes {
+            Bytes::Read(bytes) => Digest::of_bytes(bytes),
+            Bytes::Missing | Bytes::Unreadable(_) => Digest::of_bytes(b""),
+        };
+        Shared { bytes, mark }
     }
 
     fn shared_path(&self) -> PathBuf {
@@ -171,7 +168,7 @@ impl Held {
 mod tests {
     use super::Locks;
     use crate::manifest::Manifest;
-    use crate::receipt::{Receipt, Stored};
+    use crate::receipt::{Bytes, Receipt, Stored};
     use crate::step::StepId;
     use std::time::Duration;
 
@@ -180,8 +177,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let lock = Locks::in_folder(folder.path().join("locks")).unwrap().named("cluster uid/ns/release");
         let step = StepId::cluster();
-        let before = lock.shared(&step);
-        assert_eq!(before.stored, Stored::Nothing);
+        let before = lock.shared();
+        assert_eq!(before.bytes, Bytes::Missing);
 
         let held = lock.try_acquire("first").unwrap().expect("nobody holds it");
         assert!(lock.try_acquire("second").unwrap().is_none());
@@ -197,8 +194,8 @@ mod tests {
         drop(held);
         assert_eq!(lock.holder(), None, "nobody is said to hold what nobody holds");
 
-        let after = lock.shared(&step);
-        assert_eq!(after.stored, Stored::Receipt(Box::new(receipt)));
+        let after = lock.shared();
+        assert_eq!(after.bytes.decode(&step), Stored::Receipt(Box::new(receipt)));
         assert_ne!(after.mark, before.mark);
         let _held = lock.try_acquire("second").unwrap().expect("the first let go");
         assert_eq!(lock.holder().as_deref(), Some("second"));

@@ -61,6 +61,37 @@ impl Stored {
     }
 }
 
+/// The bytes of a receipt's file, as far as they could be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bytes {
+    /// There is no file.
+    Missing,
+    /// It cannot be read, and why.
+    Unreadable(String),
+    /// What is in it.
+    Read(Vec<u8>),
+}
+
+impl Bytes {
+    /// Reads a file. Never fails.
+    pub(crate) fn of_file(path: &Path) -> Self {
+        match fs::read(path) {
+            Ok(bytes) => Self::Read(bytes),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Self::Missing,
+            Err(error) => Self::Unreadable(error.to_string()),
+        }
+    }
+
+    /// What they say of `step`.
+    pub fn decode(&self, step: &StepId) -> Stored {
+        match self {
+            Self::Missing => Stored::Nothing,
+            Self::Unreadable(why) => Stored::Damaged(why.clone()),
+            Self::Read(bytes) => decode(bytes, step),
+        }
+    }
+}
+
 /// The folder of receipts: one file per step.
 #[derive(Debug, Clone)]
 pub struct Receipts {
@@ -83,11 +114,24 @@ impl Receipts {
 
     /// What is known of `step`. Never fails: what cannot be read is [`Stored::Damaged`].
     pub fn load(&self, step: &StepId) -> Stored {
-        match fs::read(self.path(step)) {
-            Ok(bytes) => decode(&bytes, step),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Stored::Nothing,
-            Err(error) => Stored::Damaged(error.to_string()),
+        self.read(step).decode(step)
+    }
+
+    /// The bytes of `step`'s receipt.
+    pub fn read(&self, step: &StepId) -> Bytes {
+        Bytes::of_file(&self.path(step))
+    }
+
+    /// How long `step`'s last success took, as far as its receipt says so. It is not held against its checksum and
+    /// must decide nothing but what is done first: every step of a graph is asked before anything begins.
+    pub fn took(&self, step: &StepId) -> Option<Duration> {
+        #[derive(Deserialize)]
+        struct Took {
+            took: Duration,
         }
+        let Bytes::Read(bytes) = self.read(step) else { return None };
+        let body = bytes.splitn(2, |byte| *byte == b'\n').nth(1)?;
+        serde_json::from_slice::<Took>(body).ok().map(|receipt| receipt.took)
     }
 
     /// Writes a receipt so that a crash at any moment leaves either the old one or the new one.

@@ -135,7 +135,7 @@ impl Session {
         };
         let receipts = self.cx.workspace.receipts();
         let took: BTreeMap<StepId, Duration> =
-            graph.order().iter().filter_map(|step| Some((step.clone(), receipts.load(step).receipt()?.took))).collect();
+            graph.order().iter().filter_map(|step| Some((step.clone(), receipts.took(step)?))).collect();
         let priorities = graph.priorities(&|step| took.get(step).copied().unwrap_or(Duration::from_secs(1)));
         let forced = |step: &StepId| force && (selected.is_empty() || selected.contains(step));
         let plan = graph.order().iter().filter_map(|step| {

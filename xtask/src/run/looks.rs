@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use engine::failure::Failure;
-use engine::receipt::{Receipt, Stored};
+use engine::receipt::Receipt;
 use engine::run::Planned;
 use engine::step::StepId;
 use engine::verdict::Observation;
@@ -47,10 +47,10 @@ impl Looks {
     }
 
     /// What was seen for `step`, if it was held against `receipt` and nobody is known to have worked on the step
-    /// since: `shared` is what the last one who did has left.
-    pub(super) async fn take(&self, step: &StepId, receipt: &Receipt, shared: &Stored) -> Option<Observation> {
+    /// since: the last one who did has ended `left_ms`, in milliseconds since 1970.
+    pub(super) async fn take(&self, step: &StepId, receipt: &Receipt, left_ms: Option<u64>) -> Option<Observation> {
         let look = self.waiting().remove(step)?;
-        let left_meanwhile = shared.receipt().is_some_and(|left| left.finished_ms >= look.begun_ms);
+        let left_meanwhile = left_ms.is_some_and(|left_ms| left_ms >= look.begun_ms);
         if look.receipt != *receipt || left_meanwhile {
             return None;
         }

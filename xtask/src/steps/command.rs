@@ -61,7 +61,12 @@ impl CommandStep {
 
     /// The file that is run.
     fn program(&self, cx: &Context, word: &str) -> Result<PathBuf, Failure> {
-        process::resolve(OsStr::new(word), Some(&self.folder(cx))).ok_or_else(|| {
+        let found = if word.contains('/') {
+            process::resolve(OsStr::new(word), Some(&self.folder(cx)))
+        } else {
+            cx.world.program(word)
+        };
+        found.ok_or_else(|| {
             let failure = Failure::environment(format!("no `{word}` found, which {} runs", self.id));
             if word.contains('/') {
                 failure.help(format!(
@@ -215,7 +220,7 @@ impl Step for CommandStep {
         let program = self.program(cx, words.first().map_or("", String::as_str))?;
         add_program(cx.workspace.root(), &program, &mut manifest)?;
         if !inputs.is_empty() {
-            manifest.digest(Source::Files, "inputs", self.inputs(cx).await?.files.digest());
+            manifest.files("inputs", &self.inputs(cx).await?.files);
         }
         let cluster = StepId::cluster();
         for step in needs_cluster.then_some(&cluster).into_iter().chain(after) {

@@ -67,14 +67,18 @@ impl ManifestsStep {
         Self { id: StepId::new(Kind::Manifests, name), definition, kinds: Kinds::default() }
     }
 
-    fn files(&self, cx: &Context) -> Result<FileSet, Failure> {
+    /// Which files they are.
+    fn query(&self, cx: &Context) -> Result<Query, Failure> {
         let patterns: Vec<&str> = self.definition.files.iter().map(String::as_str).collect();
-        let query = Query {
+        Ok(Query {
             name: format!("{}.files", self.id.file_stem()),
             root: cx.workspace.root().to_owned(),
             rules: Rules::Globs { globs: Globs::new(&patterns)? },
-        };
-        Ok(cx.gatherer.gather(&query)?.files)
+        })
+    }
+
+    fn files(&self, cx: &Context) -> Result<FileSet, Failure> {
+        Ok(cx.gatherer.gather(&self.query(cx)?)?.files)
     }
 
     /// The literal references in the files with what replaces them.
@@ -227,8 +231,7 @@ impl Step for ManifestsStep {
     }
 
     fn lock_name(&self, cx: &Context) -> Result<String, Failure> {
-        let cluster = cx.output(&StepId::cluster());
-        let cluster = cluster.map_or_else(|| cx.world.context().to_owned(), |output| output.digest.to_string());
+        let cluster = super::cluster_in_locks(cx);
         Ok(format!("manifests {cluster} {} {}", cx.project, self.id.name))
     }
 
@@ -246,6 +249,8 @@ impl Step for ManifestsStep {
                 EntryKind::Directory => {}
             }
         }
+        // They are read again when they are applied.
+        cx.gatherer.stamp(&self.query(cx)?).into_iter().for_each(|stamp| manifest.stamp(stamp));
         for (literal, reference) in self.images(cx)? {
             manifest.value(Source::Value, format!("image {literal}"), reference);
         }

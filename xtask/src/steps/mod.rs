@@ -99,6 +99,13 @@ pub trait Step: Send + Sync {
     async fn remove(&self, cx: &Context, scope: Scope) -> Result<(), Failure>;
 }
 
+/// What names the cluster in the names of locks: its identity, however many contexts lead to it. Before that is known
+/// there is only the context.
+fn cluster_in_locks(cx: &Context) -> String {
+    let output = cx.output(&StepId::cluster());
+    output.map_or_else(|| cx.world.context().to_owned(), |output| output.digest.to_string())
+}
+
 /// Whether a receipt's output and observation have these shapes.
 fn has_shapes<Facts: DeserializeOwned, Observed: DeserializeOwned>(receipt: &Receipt) -> bool {
     let facts = receipt.output.as_ref().map(|output| Facts::deserialize(&output.facts).is_ok());

@@ -292,8 +292,7 @@ impl Step for ReleaseStep {
     }
 
     fn lock_name(&self, cx: &Context) -> Result<String, Failure> {
-        let cluster = cx.output(&StepId::cluster());
-        let cluster = cluster.map_or_else(|| cx.world.context().to_owned(), |output| output.digest.to_string());
+        let cluster = super::cluster_in_locks(cx);
         Ok(format!("release {cluster} {} {}", self.definition.namespace, self.definition.name))
     }
 

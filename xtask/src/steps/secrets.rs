@@ -304,9 +304,7 @@ impl Step for SecretsStep {
 
     fn lock_name(&self, cx: &Context) -> Result<String, Failure> {
         // The file is this checkout's own, the Secrets are the cluster's.
-        let cluster = cx
-            .output(&StepId::cluster())
-            .map_or_else(|| cx.world.context().to_owned(), |output| output.digest.to_string());
+        let cluster = super::cluster_in_locks(cx);
         let namespaces: Vec<&str> = self.namespaces.iter().map(String::as_str).collect();
         Ok(format!("secrets {cluster} {} {}", namespaces.join(" "), self.definition.object))
     }

@@ -23,7 +23,9 @@ pub mod tls;
 pub mod tool;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use daemon::Daemon;
 use docker::Inventory;
@@ -37,6 +39,7 @@ pub struct World {
     target: Mutex<Option<Target>>,
     node: Mutex<Option<Daemon>>,
     inventories: Mutex<BTreeMap<String, Arc<Inventory>>>,
+    programs: std::sync::Mutex<BTreeMap<String, PathBuf>>,
 }
 
 impl World {
@@ -44,7 +47,13 @@ impl World {
     /// context is, nothing here looks at it.
     pub fn of_context(context: impl Into<String>) -> Self {
         let context = context.into();
-        Self { context, target: Mutex::new(None), node: Mutex::new(None), inventories: Mutex::default() }
+        Self {
+            context,
+            target: Mutex::new(None),
+            node: Mutex::new(None),
+            inventories: Mutex::default(),
+            programs: std::sync::Mutex::default(),
+        }
     }
 
     /// The kubeconfig context.
@@ -103,6 +112,22 @@ impl World {
     /// Forgets what was observed: the world has changed, or may have while this run waited.
     pub async fn forget_observations(&self) {
         self.inventories.lock().await.clear();
+        self.programs().clear();
+    }
+
+    /// The file on `PATH` that a command by this bare name runs. Many steps run the same few, and `PATH` is long.
+    pub fn program(&self, name: &str) -> Option<PathBuf> {
+        if let Some(path) = self.programs().get(name) {
+            return Some(path.clone());
+        }
+        let path = process::resolve(OsStr::new(name), None)?;
+        self.programs().insert(name.to_owned(), path.clone());
+        Some(path)
+    }
+
+    fn programs(&self) -> MutexGuard<'_, BTreeMap<String, PathBuf>> {
+        // Whoever panicked with it in hand has left it whole: each change is one call.
+        self.programs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the node's daemon from somebody who has found out already where it is, and that it works.

@@ -34,6 +34,7 @@ pub use change::{Change, Difference};
 pub use file_set::{Entry, EntryKind, FileSet};
 pub use rules::Rules;
 
+use crate::digest::Digest;
 use crate::failure::Failure;
 use content::read_unread;
 use snapshot::Snapshot;
@@ -125,6 +126,13 @@ impl Gatherer {
             && snapshot.rules() == query.rules.digest()
             && verify::changed_directories(root.as_fd(), &snapshot).is_empty();
         same.then(|| remembered(snapshot))
+    }
+
+    /// A mark of the files that the last gathering of `query` found, which moves whenever one of them is written, also
+    /// when it ends as it was. `None` where no stat cache can be kept.
+    pub fn stamp(&self, query: &Query) -> Option<Digest> {
+        let snapshot = self.cache.load(&query.name)?;
+        (snapshot.rules() == query.rules.digest()).then(|| snapshot.stamp())
     }
 
     fn attempt(&self, query: &Query) -> Result<Gathering, Trouble> {

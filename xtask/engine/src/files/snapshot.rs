@@ -13,7 +13,7 @@
 
 use super::file_set::{Counts, FileSet};
 use super::tree::{Content, Directory, File, Stamp, Tree};
-use crate::digest::Digest;
+use crate::digest::{Digest, Hasher};
 
 /// The last character is the version of the layout, and of what is concluded from it.
 const MAGIC: [u8; 8] = *b"xtfiles1";
@@ -218,6 +218,17 @@ impl Snapshot {
             },
             fresh: u16_at(record, 46) & FRESH != 0,
         }
+    }
+
+    /// Differs from another snapshot's of the same files if any of them was written in between. Directories are left
+    /// out: what comes and goes in them beside the files changes them, too.
+    pub(super) fn stamp(&self) -> Digest {
+        let mut hasher = Hasher::new("stamp/1");
+        for index in 0..self.files {
+            let Stamp { inode, ctime, .. } = self.file(index, 0).stamp;
+            hasher.number(inode).number(ctime.cast_unsigned());
+        }
+        hasher.finish()
     }
 
     /// What is known of the contents of the file `index`.

@@ -114,6 +114,25 @@ fn other_rules_reuse_what_is_known_of_contents() {
 }
 
 #[test]
+fn the_stamp_moves_when_a_file_is_written_and_only_then() {
+    let folder = Folder::new(&["a/1", "b"]);
+    let gatherer = Gatherer::new(folder.0.path().join("cache"));
+    let look = || (gatherer.gather(&folder.query()).unwrap().files.digest(), gatherer.stamp(&folder.query()));
+    let (files, stamp) = look();
+    assert!(stamp.is_some());
+    assert_eq!(look(), (files, stamp), "nothing happened");
+    fs::write(folder.root().join("beside"), "").unwrap();
+    fs::remove_file(folder.root().join("beside")).unwrap();
+    assert_eq!(look(), (files, stamp), "something else came and went");
+    let text = fs::read(folder.root().join("b")).unwrap();
+    fs::write(folder.root().join("b"), "something else").unwrap();
+    fs::write(folder.root().join("b"), text).unwrap();
+    let (again, moved) = look();
+    assert_eq!(again, files, "it ended as it was");
+    assert_ne!(moved, stamp);
+}
+
+#[test]
 fn what_is_stamped_at_the_beginning_or_later_is_looked_at_again() {
     let folder = Folder::new(&["a/1", "b"]);
     let later = SystemTime::now() + Duration::from_secs(1000);

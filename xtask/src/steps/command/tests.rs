@@ -143,6 +143,18 @@ async fn inputs_are_told_by_name() {
 }
 
 #[tokio::test]
+async fn the_input_file_that_changed_is_told() {
+    let fixture = fixture(COPY);
+    std::fs::create_dir(fixture.path().join("sub/in")).unwrap();
+    fixture.write("sub/in/a.txt", "one\n");
+    fixture.write("sub/in/b.txt", "two\n");
+    let before = fixture.manifest().await;
+    fixture.write("sub/in/b.txt", "three\n");
+    let changes: Vec<_> = fixture.manifest().await.changes_since(&before).iter().map(ToString::to_string).collect();
+    assert_eq!(changes, ["sub/in/b.txt changed, 1 of 2 files"]);
+}
+
+#[tokio::test]
 async fn a_script_of_the_workspace_is_an_input_by_its_contents() {
     use std::os::unix::fs::PermissionsExt as _;
     let fixture = fixture("run = [\"sub/x.sh\"]");
