@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 
 import pytest
 from sqlalchemy import text
@@ -27,24 +28,27 @@ def pooled(server: Server, settings: Settings) -> Iterator[Settings]:
 def test_it_gives_transactions_of_one_client_different_connections(pooled: Settings) -> None:
     """Holds that the pooler of these tests is one that could break something."""
 
-    async def served_by() -> set[int]:
+    backend = text("SELECT pg_backend_pid()")
+
+    async def served_by() -> tuple[set[int], set[int]]:
         engine = connect(pooled.database)
-
-        async def ask() -> int:
-            async with engine.connect() as connection:
-                return (await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one()
-
-        found = set(await asyncio.gather(*(ask() for _ in range(CLIENTS))))
-        async with engine.connect() as connection:
+        async with AsyncExitStack() as open_together:
+            held = [
+                await open_together.enter_async_context(engine.connect())
+                for _ in range(SERVER_CONNECTIONS)
+            ]
+            together = {(await one.execute(backend)).scalar_one() for one in held}
+        async with engine.connect() as client:
             alone = set()
-            for _ in range(10):
-                alone.add((await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one())
-                await connection.rollback()
+            for _ in range(SERVER_CONNECTIONS):
+                alone.add((await client.execute(backend)).scalar_one())
+                await client.rollback()
         await engine.dispose()
-        assert len(found) > 1
-        return alone
+        return together, alone
 
-    assert len(asyncio.run(served_by())) > 1
+    together, alone = asyncio.run(served_by())
+    assert len(together) == SERVER_CONNECTIONS
+    assert alone == together
 
 
 def test_many_replicas_migrate_once_through_it(pooled: Settings, server: Server) -> None:
