@@ -198,7 +198,7 @@ resources = {{ requests = {{ cpu = "50m" }} }}
 
 [check.frontend]
 service = "todo-frontend:80"
-get = "/"
+get = "/sign-in"
 
 [check.backend]
 service = "todo-backend:8000"

@@ -61,6 +61,20 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version | replace "+" "_" }
 {{- end }}
 {{- end }}
 
+{{/* Where people open the application: the first of CORS_ORIGINS. */}}
+{{- define "todo.origin" -}}
+{{ first (splitList "," .Values.config.CORS_ORIGINS) | trim | required "config.CORS_ORIGINS names no origin: the first is where people open the application" }}
+{{- end }}
+
+{{/* Where the database in the cluster is; nothing when there is none. */}}
+{{- define "todo.databaseEnv" -}}
+{{- if not (include "todo.externalDatabase" .) }}
+- { name: POSTGRES_HOST, value: {{ include "todo.name" (dict "root" . "component" "postgres") }} }
+- { name: POSTGRES_USER, value: {{ .Values.postgres.user | quote }} }
+- { name: POSTGRES_DB, value: {{ .Values.postgres.database | quote }} }
+{{- end }}
+{{- end }}
+
 {{/*
 Checksums over just the keys that a container reads: a change of another key replaces no pod.
 A Secret from outside has none: who changes it also knows which pods read what changed.
