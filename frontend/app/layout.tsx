@@ -1,14 +1,24 @@
-import type { Metadata } from "next";
+import type { Metadata, Viewport } from "next";
 import type { ReactNode } from "react";
 
 import "./globals.css";
 
-export const metadata: Metadata = { title: "Todo Chatbot", description: "Tasks, and an assistant for them" };
+export const metadata: Metadata = {
+  title: { default: "Todo Chatbot", template: "%s · Todo Chatbot" },
+  description: "Tasks, and an assistant for them",
+};
+
+export const viewport: Viewport = {
+  themeColor: [
+    { media: "(prefers-color-scheme: light)", color: "#ffffff" },
+    { media: "(prefers-color-scheme: dark)", color: "#1a1a1f" },
+  ],
+};
 
 export default function Layout({ children }: { children: ReactNode }) {
   return (
     <html lang="en">
-      <body className="min-h-dvh bg-zinc-50 text-zinc-900 dark:bg-zinc-950 dark:text-zinc-100">{children}</body>
+      <body className="bg-page text-text antialiased">{children}</body>
     </html>
   );
 }

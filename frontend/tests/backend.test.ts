@@ -1,65 +1,207 @@
-import { createServer, type IncomingMessage, type Server } from "node:http";
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 
-import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 
-import { addTask, deleteTask, health, tasks } from "@/lib/backend";
+import { forward } from "@/lib/server/backend";
+import { migrate } from "@/lib/server/migrate";
+import { services } from "@/lib/server/services";
 
-type Reply = { status: number; body: string };
+import { PASSWORD, Postgres } from "./support/postgres";
 
-let server: Server;
-let reply: Reply;
-let seen: IncomingMessage;
+const ORIGIN = "http://localhost:30080";
+const OURS = { "sec-fetch-site": "same-origin" };
+const KEY = Symbol.for("todo-frontend.services");
+
+let postgres: Postgres;
+let backend: Server;
+let answer: RequestListener;
+let seen: { method?: string; url?: string; headers: IncomingMessage["headers"]; body: string }[];
+let cookie: string;
 
 beforeAll(async () => {
-  server = createServer((request, response) => {
-    seen = request;
-    response.writeHead(reply.status, { "Content-Type": "application/json" }).end(reply.body);
-  });
-  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+  postgres = await Postgres.start();
+  const database = await postgres.database();
+  backend = createServer(async (request, response) => {
+    let body = "";
+    for await (const chunk of request) body += String(chunk);
+    seen.push({ method: request.method, url: request.url, headers: request.headers, body });
+    answer(request, response);
+  }).listen(0, "127.0.0.1");
+  await once(backend, "listening");
+  vi.stubEnv("BETTER_AUTH_URL", ORIGIN);
+  vi.stubEnv("BETTER_AUTH_SECRET", "a secret of more than thirty-two characters 4711");
+  vi.stubEnv("BACKEND_URL", `http://127.0.0.1:${(backend.address() as AddressInfo).port}`);
+  vi.stubEnv("POSTGRES_HOST", database.host as string);
+  vi.stubEnv("POSTGRES_PORT", String(database.port));
+  vi.stubEnv("POSTGRES_DB", database.database as string);
+  vi.stubEnv("POSTGRES_PASSWORD", PASSWORD);
+  await migrate(services().auth, database);
+  const signedUp = await services().auth.handler(
+    new Request(`${ORIGIN}/api/auth/sign-up/email`, {
+      method: "POST",
+      headers: { "content-type": "application/json", origin: ORIGIN, "x-client-address": "10.0.0.1" },
+      body: JSON.stringify({ name: "Ada", email: "ada@example.com", password: "correct horse" }),
+    }),
+  );
+  cookie = signedUp.headers.getSetCookie()[0]?.split(";")[0] ?? "";
 });
 
-afterAll(() => server.close());
+afterAll(async () => {
+  await services().pool.end();
+  backend.closeAllConnections();
+  backend.close();
+  await postgres.stop();
+  vi.unstubAllEnvs();
+});
 
 beforeEach(() => {
-  vi.stubEnv("BACKEND_URL", `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-  vi.stubEnv("MCP_API_KEY", "key");
-  vi.spyOn(console, "error").mockImplementation(() => undefined);
+  seen = [];
+  answer = (_, response) => response.writeHead(200, { "content-type": "application/json" }).end("[]");
+  for (const level of ["info", "warn", "error"] as const) vi.spyOn(console, level).mockImplementation(() => undefined);
+});
+afterEach(() => vi.useRealTimers());
+
+function request(method: string, path: string, headers: Record<string, string> = {}, body?: string): Request {
+  return new Request(`${ORIGIN}${path}`, { method, headers: { cookie, ...headers }, body });
+}
+
+async function refusal(response: Response): Promise<unknown[]> {
+  return [response.status, ((await response.json()) as { detail: string }).detail];
+}
+
+function claims(authorization: string | undefined): Record<string, unknown> {
+  return JSON.parse(Buffer.from(authorization?.split(".")[1] ?? "", "base64url").toString()) as Record<string, unknown>;
+}
+
+test("a request goes on with the user's token instead of the cookies", async () => {
+  const response = await forward(request("GET", "/api/tasks?q=a%26b", { accept: "application/json", "x-evil": "1" }));
+  expect([response.status, await response.json()]).toEqual([200, []]);
+  const [{ url, headers }] = seen as [(typeof seen)[0]];
+  expect(url).toBe("/api/tasks?q=a%26b");
+  expect(headers.authorization).toMatch(/^Bearer ey/);
+  expect(claims(headers.authorization)).toMatchObject({ iss: ORIGIN, aud: ORIGIN });
+  expect([headers.cookie, headers["x-evil"]]).toEqual([undefined, undefined]);
 });
 
-test("tasks are asked for with the key", async () => {
-  reply = { status: 200, body: "[]" };
-  expect(await tasks()).toEqual({ ok: true, value: [] });
-  expect(seen.headers.authorization).toBe("Bearer key");
+test("the token is kept and never comes back", async () => {
+  answer = (_, response) => response.writeHead(200, { "x-request-id": "7", "set-cookie": "a=b", server: "s" }).end("[]");
+  const first = await forward(request("GET", "/api/tasks"));
+  await forward(request("GET", "/api/tasks"));
+  expect(seen[0]?.headers.authorization).toBe(seen[1]?.headers.authorization);
+  expect(Object.fromEntries(first.headers)).toEqual({ "cache-control": "no-store, no-transform", "x-request-id": "7" });
 });
 
-test("health needs no key, and its body counts when the database is away", async () => {
-  const body = { status: "ok", database: "unavailable", reason: "r", environment: "e", version: "1" };
-  reply = { status: 503, body: JSON.stringify(body) };
-  expect(await health()).toEqual({ ok: true, value: body });
-  expect(seen.headers.authorization).toBeUndefined();
+test("a body goes along, byte by byte", async () => {
+  await forward(request("POST", "/api/tasks", { ...OURS, "content-type": "application/json" }, '{"title":"ä"}'));
+  expect(seen[0]).toMatchObject({ method: "POST", body: '{"title":"ä"}' });
+  expect(seen[0]?.headers["content-type"]).toBe("application/json");
 });
 
-test("an answer without a body is one", async () => {
-  reply = { status: 204, body: "" };
-  expect(await deleteTask(7)).toEqual({ ok: true, value: null });
-  expect([seen.method, seen.url]).toEqual(["DELETE", "/api/tasks/7"]);
+test("what streams comes through while it is made", async () => {
+  let finish: () => void = () => undefined;
+  answer = (_, response) => {
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    response.write("data: 1\n\n");
+    finish = () => response.end("data: 2\n\n");
+  };
+  const response = await forward(request("POST", "/api/chat", OURS, "{}"));
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+  const next = async () => new TextDecoder().decode((await reader.read()).value);
+  expect(await next()).toBe("data: 1\n\n");
+  finish();
+  expect(await next()).toBe("data: 2\n\n");
 });
 
-test.each([
-  [401, "The backend does not accept this frontend's key."],
-  [404, "That task is no longer there."],
-  [422, "The backend does not accept that."],
-  [500, "The backend answered with 500."],
-])("%i is a sentence", async (status, reason) => {
-  reply = { status, body: "{}" };
-  expect(await addTask({ title: "milk", due: null, priority: "low" })).toEqual({ ok: false, reason });
+test("who gives up takes the backend's work along", async () => {
+  const closed = new Promise((resolve) => {
+    answer = (asked, response) => {
+      response.writeHead(200).write("data: 1\n\n");
+      asked.socket.once("close", resolve);
+    };
+  });
+  const stop = new AbortController();
+  const response = await forward(new Request(request("POST", "/api/chat", OURS, "{}"), { signal: stop.signal }));
+  const read = response.text();
+  stop.abort();
+  await expect(read).rejects.toThrow();
+  await closed;
 });
 
-test.each([
-  ["", "BACKEND_URL is not set."],
-  ["http://127.0.0.1:1", "The backend cannot be reached."],
-])("BACKEND_URL %j is a sentence without an address", async (url, reason) => {
-  vi.stubEnv("BACKEND_URL", url);
-  expect(await tasks()).toEqual({ ok: false, reason });
+test("a token that is refused is made anew once", async () => {
+  let asked = 0;
+  answer = (_, response) => response.writeHead(asked++ === 0 ? 401 : 200).end("[]");
+  expect((await forward(request("POST", "/api/tasks", OURS, "{}"))).status).toBe(200);
+  expect(seen.map(({ body }) => body)).toEqual(["{}", "{}"]);
+});
+
+describe("is answered here", () => {
+  test("without a session", async () => {
+    const response = await forward(request("GET", "/api/tasks", { cookie: "better-auth.session_token=forged.signature" }));
+    expect(await refusal(response)).toEqual([401, "You are signed out."]);
+  });
+
+  test.each([["POST"], ["PATCH"], ["DELETE"]])("a %s from another site", async (method) => {
+    const response = await forward(request(method, "/api/tasks/1", { "sec-fetch-site": "cross-site" }));
+    expect(await refusal(response)).toEqual([403, "This request comes from another site."]);
+  });
+
+  test("a body that is too long", async () => {
+    const response = await forward(request("POST", "/api/tasks", OURS, "x".repeat(1024 * 1024 + 1)));
+    expect(await refusal(response)).toEqual([413, "That is too long."]);
+  });
+
+  test("a backend that accepts no token, without the user being signed out", async () => {
+    answer = (_, response) => response.writeHead(401).end();
+    expect(await refusal(await forward(request("GET", "/api/tasks")))).toEqual([502, "The backend does not accept this sign-in."]);
+    expect(seen.length).toBe(2);
+  });
+
+  test("a backend that does not answer", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    answer = () => void vi.advanceTimersByTime(10_000);
+    expect(await refusal(await forward(request("GET", "/api/tasks")))).toEqual([504, "The backend does not answer."]);
+  });
+
+  test("a backend that is not there, without its address", async () => {
+    const { config } = services();
+    const there = config.backend;
+    config.backend = new URL("http://127.0.0.1:1");
+    expect(await refusal(await forward(request("GET", "/api/tasks")))).toEqual([502, "The backend cannot be reached."]);
+    config.backend = there;
+  });
+
+  test("a database that is away", async () => {
+    const holder = globalThis as { [KEY]?: ReturnType<typeof services> };
+    const whole = holder[KEY];
+    holder[KEY] = undefined;
+    vi.stubEnv("POSTGRES_PORT", "1");
+    const response = await forward(request("GET", "/api/tasks"));
+    await services().pool.end();
+    holder[KEY] = whole;
+    expect(await refusal(response)).toEqual([503, "Sign-in cannot be checked right now. Try again in a moment."]);
+  });
+});
+
+test("a session that a former secret signed goes on, and its cookie is signed anew", async () => {
+  const { config } = services();
+  const holder = globalThis as { [KEY]?: ReturnType<typeof services> };
+  const whole = holder[KEY];
+  holder[KEY] = undefined;
+  vi.stubEnv("POSTGRES_PORT", String(config.database.port));
+  vi.stubEnv("BETTER_AUTH_SECRET", "another secret of more than thirty-two characters");
+  vi.stubEnv("BETTER_AUTH_SECRET_PREVIOUS", config.secrets[0]);
+  const response = await forward(request("GET", "/api/tasks"));
+  const renewed = response.headers.getSetCookie()[0] ?? "";
+  vi.stubEnv("BETTER_AUTH_SECRET_PREVIOUS", "");
+  const between = holder[KEY] as ReturnType<typeof services> | undefined;
+  holder[KEY] = undefined;
+  const later = await forward(request("GET", "/api/tasks", { cookie: renewed.split(";")[0] as string }));
+  const dropped = await forward(request("GET", "/api/tasks"));
+  await Promise.all([services().pool.end(), between?.pool.end()]);
+  holder[KEY] = whole;
+  expect(response.status).toBe(200);
+  expect(renewed).toMatch(/^better-auth\.session_token=.*; Path=\/; HttpOnly; SameSite=Lax; Max-Age=6\d{5}$/);
+  expect([later.status, dropped.status]).toEqual([200, 401]);
 });

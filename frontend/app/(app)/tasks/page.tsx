@@ -1,0 +1,13 @@
+import type { Metadata } from "next";
+
+import { TaskBoard } from "@/components/task-board";
+import { load, requireSession } from "@/lib/server/page";
+import { queryOf, routeOf, type Task } from "@/lib/task";
+
+export const metadata: Metadata = { title: "Tasks" };
+
+export default async function Page({ searchParams }: PageProps<"/tasks">) {
+  const query = queryOf(await searchParams);
+  const session = await requireSession("/tasks");
+  return <TaskBoard initial={await load<Task[]>(session, routeOf(query))} initialQuery={query} />;
+}

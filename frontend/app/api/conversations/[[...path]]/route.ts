@@ -1,0 +1,1 @@
+export { forward as GET, forward as DELETE } from "@/lib/server/backend";

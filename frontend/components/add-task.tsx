@@ -1,0 +1,66 @@
+"use client";
+
+import { useState, type FormEvent, type Ref } from "react";
+
+import { PRIORITIES, TITLE_LENGTH, type NewTask, type Priority } from "@/lib/task";
+
+type Props = {
+  add: (task: NewTask) => Promise<boolean>;
+  /** The title's field. */
+  ref: Ref<HTMLInputElement>;
+};
+
+const EMPTY: NewTask = { title: "", due: null, priority: "medium" };
+
+export function AddTask({ add, ref }: Props) {
+  const [task, setTask] = useState(EMPTY);
+
+  async function submit(event: FormEvent) {
+    event.preventDefault();
+    const wanted = { ...task, title: task.title.trim() };
+    if (!wanted.title) return;
+    setTask({ ...EMPTY, priority: task.priority });
+    // What was refused comes back, unless something else is typed by then.
+    if (!(await add(wanted))) setTask((now) => (now.title === "" ? wanted : now));
+  }
+
+  return (
+    <form onSubmit={submit} className="card grid grid-cols-2 items-end gap-3 p-4 sm:grid-cols-[1fr_auto_auto_auto]">
+      <label className="col-span-2 flex flex-col gap-1 text-sm font-medium sm:col-span-1">
+        New task
+        <input
+          ref={ref}
+          className="field font-normal"
+          value={task.title}
+          onChange={(event) => setTask({ ...task, title: event.target.value })}
+          required
+          maxLength={TITLE_LENGTH}
+          autoComplete="off"
+          placeholder="What is to be done?"
+        />
+      </label>
+      <label className="flex min-w-0 flex-col gap-1 text-sm font-medium">
+        Due
+        <input
+          className="field font-normal"
+          type="date"
+          value={task.due ?? ""}
+          onChange={(event) => setTask({ ...task, due: event.target.value || null })}
+        />
+      </label>
+      <label className="flex min-w-0 flex-col gap-1 text-sm font-medium">
+        Priority
+        <select
+          className="field font-normal"
+          value={task.priority}
+          onChange={(event) => setTask({ ...task, priority: event.target.value as Priority })}
+        >
+          {PRIORITIES.map((priority) => (
+            <option key={priority}>{priority}</option>
+          ))}
+        </select>
+      </label>
+      <button className="button-main col-span-2 sm:col-span-1">Add</button>
+    </form>
+  );
+}

@@ -1,0 +1,83 @@
+/**
+ * Sign-in: Better Auth with e-mail and password over the application's PostgreSQL, and the keys with
+ * which the backend is told who is asking. Knows nothing of pages or of the backend.
+ */
+
+import { betterAuth } from "better-auth";
+import { jwt } from "better-auth/plugins";
+import type { Pool } from "pg";
+
+import type { Config } from "@/lib/server/config";
+import { log } from "@/lib/server/log";
+import { decryptable, versioned } from "@/lib/server/secrets";
+
+const DAY = 24 * 3600;
+/** How long a token for the backend lives, in seconds. */
+export const TOKEN_SECONDS = 900;
+
+export type Auth = ReturnType<typeof createAuth>;
+
+export function createAuth(config: Config, pool: Pool) {
+  const secrets = config.secrets.map(versioned);
+  return betterAuth({
+    appName: "Todo Chatbot",
+    baseURL: config.origin,
+    secrets,
+    database: pool,
+    trustedOrigins: config.trustedOrigins,
+    emailAndPassword: { enabled: true, minPasswordLength: 8, maxPasswordLength: 128 },
+    session: { expiresIn: 7 * DAY, updateAge: DAY },
+    // Counted in the database, so that two replicas count together. Generous, because behind a
+    // NodePort all visitors share the node's address.
+    rateLimit: {
+      enabled: true,
+      storage: "database",
+      window: 60,
+      max: 300,
+      customRules: {
+        "/sign-in/email": { window: 60, max: 30 },
+        "/sign-up/email": { window: 60, max: 30 },
+        // The backend's way to the keys.
+        "/jwks": false,
+      },
+    },
+    advanced: {
+      ipAddress: {
+        // Written by client-address.mjs from the connection itself, whatever a client claims.
+        ipAddressHeaders: ["x-client-address"],
+        trustedProxies: config.trustedProxies,
+      },
+      // On in tests as well, where Better Auth would leave them out.
+      disableOriginCheck: false,
+      disableCSRFCheck: false,
+    },
+    // Tokens for the backend are made and kept on this side; browsers have no use for them.
+    disabledPaths: ["/token"],
+    plugins: [
+      jwt({
+        disableSettingJwtHeader: true,
+        jwt: { issuer: config.origin, audience: config.origin, expirationTime: `${TOKEN_SECONDS}s` },
+        jwks: { rotationInterval: 30 * DAY, gracePeriod: DAY },
+        adapter: {
+          /**
+           * A key whose secret is no longer known signs nothing more: it counts as expired, so that
+           * a new one is made. Its public half stays published, as tokens that it signed are about.
+           */
+          async getJwks(ctx) {
+            const keys = await ctx.context.adapter.findMany<Jwk>({ model: "jwks" });
+            return keys.map((key) => {
+              if (decryptable(JSON.parse(key.privateKey) as string, secrets)) return key;
+              // A minute ago: Better Auth compares with the time at which it began to ask.
+              const over = Date.now() - 60_000;
+              return { ...key, expiresAt: new Date(Math.min(key.expiresAt?.getTime() ?? over, over)) };
+            });
+          },
+        },
+      }),
+    ],
+    telemetry: { enabled: false },
+    logger: { log: (level, message) => log(level === "debug" ? "info" : level, message) },
+  });
+}
+
+type Jwk = { id: string; publicKey: string; privateKey: string; createdAt: Date; expiresAt?: Date };

@@ -1,0 +1,52 @@
+/** Builds the application where every secret is set, and looks for them in what browsers get. */
+
+import { execFileSync } from "node:child_process";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+
+import { beforeAll, expect, test } from "vitest";
+
+const HOME = join(import.meta.dirname, "../..");
+const NAMES = [
+  "BETTER_AUTH_SECRET",
+  "BETTER_AUTH_SECRET_PREVIOUS",
+  "DATABASE_URL",
+  "MCP_API_KEY",
+  "NEXT_PUBLIC_OPENAI_DOMAIN_KEY",
+  "OPENAI_API_KEY",
+  "POSTGRES_PASSWORD",
+];
+/** Read at run time, so that one build serves every environment. */
+const ADDRESSES = ["BACKEND_URL", "BETTER_AUTH_URL", "TRUSTED_ORIGINS"];
+const CANARY = "canary-7d41f0b2";
+
+beforeAll(() => {
+  const values = Object.fromEntries([...NAMES, ...ADDRESSES].map((name) => [name, `${CANARY}-${name.toLowerCase()}`]));
+  execFileSync(process.execPath, ["node_modules/next/dist/bin/next", "build"], {
+    cwd: HOME,
+    env: { ...process.env, ...values, NODE_ENV: "production", NEXT_TELEMETRY_DISABLED: "1" },
+    stdio: "ignore",
+  });
+}, 300_000);
+
+function filesIn(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .map((name) => join(folder, name))
+    .filter((path) => statSync(path).isFile());
+}
+
+test("what browsers get names no secret", () => {
+  const files = filesIn(join(HOME, ".next/static"));
+  expect(files.some((path) => path.endsWith(".js"))).toBe(true);
+  const found = files.flatMap((path) => {
+    const text = readFileSync(path, "latin1");
+    return [...NAMES, ...ADDRESSES, CANARY].filter((word) => text.includes(word)).map((word) => `${path}: ${word}`);
+  });
+  expect(found).toEqual([]);
+});
+
+test("nothing of the machine that built it is in the whole output", () => {
+  const ours = (path: string) => !path.includes("/node_modules/");
+  const found = filesIn(join(HOME, ".next/standalone")).filter(ours).filter((path) => readFileSync(path, "latin1").includes(CANARY));
+  expect(found).toEqual([]);
+});

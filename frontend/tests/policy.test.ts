@@ -1,0 +1,74 @@
+import { NextRequest } from "next/server";
+import { expect, test, vi } from "vitest";
+
+import { policy } from "@/lib/csp";
+import { returnPath } from "@/lib/return-path";
+import { sameOrigin } from "@/lib/server/same-origin";
+import { proxy } from "@/proxy";
+
+const OPENAI = /openai\.com/;
+
+function directives(text: string): Record<string, string> {
+  return Object.fromEntries(text.split("; ").map((part) => [part.slice(0, part.indexOf(" ")), part]));
+}
+
+test("nothing runs or loads from elsewhere", () => {
+  const text = policy("n", { chatkit: false, development: false });
+  expect(text).not.toMatch(OPENAI);
+  expect(text).not.toMatch(/unsafe|\*|https?:/);
+  expect(directives(text)).toMatchObject({
+    "default-src": "default-src 'self'",
+    "script-src": "script-src 'self' 'nonce-n' 'strict-dynamic'",
+    "frame-src": "frame-src 'none'",
+    "frame-ancestors": "frame-ancestors 'none'",
+    "base-uri": "base-uri 'none'",
+  });
+});
+
+test("ChatKit's hosts are allowed where it needs them, when it is on", () => {
+  const found = directives(policy("n", { chatkit: true, development: false }));
+  const allowed = Object.keys(found).filter((name) => OPENAI.test(found[name] as string));
+  expect(allowed).toEqual(["script-src", "connect-src", "frame-src"]);
+  expect(found["script-src"]).not.toMatch(/unsafe/);
+});
+
+test("each page has a nonce of its own, and the key is read when it is asked for", () => {
+  const page = () => proxy(new NextRequest("http://localhost:30080/tasks")).headers.get("content-security-policy") ?? "";
+  const nonce = (text: string) => /'nonce-([^']+)'/.exec(text)?.[1];
+  const [first, second] = [page(), page()];
+  expect(nonce(first)).toMatch(/^[A-Za-z0-9+/]{22}==$/);
+  expect(nonce(first)).not.toBe(nonce(second));
+  expect(first).not.toMatch(OPENAI);
+  vi.stubEnv("NEXT_PUBLIC_OPENAI_DOMAIN_KEY", "domain_pk_1");
+  expect(page()).toMatch(OPENAI);
+  vi.unstubAllEnvs();
+});
+
+test.each([
+  [{ "sec-fetch-site": "same-origin" }, true],
+  [{ "sec-fetch-site": "same-site" }, false],
+  [{ "sec-fetch-site": "cross-site" }, false],
+  [{ "sec-fetch-site": "none" }, false],
+  // Sec-Fetch-Site is what browsers say themselves; an Origin beside it adds nothing.
+  [{ "sec-fetch-site": "cross-site", origin: "http://localhost:30080", host: "localhost:30080" }, false],
+  [{ origin: "http://192.168.49.2:30080", host: "192.168.49.2:30080" }, true],
+  [{ origin: "http://evil.example", host: "192.168.49.2:30080" }, false],
+  [{ origin: "null", host: "192.168.49.2:30080" }, false],
+  [{}, true],
+])("a change with %j is from here: %s", (headers, expected) => {
+  expect(sameOrigin(new Headers(headers as Record<string, string>))).toBe(expected);
+});
+
+test.each([
+  ["/chat/3", "/chat/3"],
+  ["/tasks?show=done", "/tasks?show=done"],
+  [undefined, "/tasks"],
+  ["https://evil.example", "/tasks"],
+  ["//evil.example", "/tasks"],
+  ["/\\evil.example", "/tasks"],
+  ["/\t/evil.example", "/tasks"],
+  ["javascript:alert(1)", "/tasks"],
+  [["/chat", "/tasks"], "/tasks"],
+])("sign-in leads back from %j to %s", (next, expected) => {
+  expect(returnPath(next)).toBe(expected);
+});
