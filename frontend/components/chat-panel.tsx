@@ -1,0 +1,106 @@
+"use client";
+
+import { useEffect, useRef, useState } from "react";
+
+import { ChatMessage } from "@/components/chat-message";
+import { Composer } from "@/components/composer";
+import { ConversationList } from "@/components/conversation-list";
+import { useChat, type FirstChat } from "@/lib/client/chat";
+import type { Assistant } from "@/lib/chat";
+import type { Loaded } from "@/lib/loaded";
+
+const EXAMPLES = ["Add milk for tomorrow", "What is left?", "Done with 1"];
+
+type Props = { first: FirstChat; assistant: Loaded<Assistant> };
+
+/** The application's own chat. */
+export function ChatPanel({ first, assistant }: Props) {
+  const talk = useChat(first);
+  const field = useRef<HTMLTextAreaElement>(null);
+  const end = useRef<HTMLDivElement>(null);
+  const [announced, setAnnounced] = useState("");
+  const answer = talk.messages.at(-1);
+
+  // Keeps the newest words in sight.
+  useEffect(() => {
+    end.current?.scrollIntoView({ block: "end" });
+  }, [talk.messages]);
+
+  async function ask(text: string) {
+    setAnnounced("The assistant is answering.");
+    await talk.ask(text);
+    setAnnounced("The answer is complete.");
+  }
+
+  function chosen() {
+    field.current?.focus();
+  }
+
+  return (
+    <div className="grid flex-1 grid-rows-[auto_1fr] gap-4 py-4 md:grid-cols-[15rem_1fr] md:grid-rows-1 md:gap-6 md:py-6">
+      <ConversationList
+        conversations={talk.conversations}
+        current={talk.conversation}
+        open={(id) => void talk.open(id).then(chosen)}
+        begin={() => {
+          talk.begin();
+          chosen();
+        }}
+        drop={(id) => void talk.drop(id).then(chosen)}
+      />
+      <section aria-labelledby="chat-title" className="flex min-w-0 flex-col gap-4">
+        <div className="flex flex-wrap items-baseline justify-between gap-x-4">
+          <h1 id="chat-title" className="text-2xl font-semibold">
+            Chat
+          </h1>
+          <p className="text-sm text-soft">{whoAnswers(assistant)}</p>
+        </div>
+        <div className="flex flex-1 flex-col gap-4" aria-busy={talk.answering || talk.opening}>
+          {talk.messages.length === 0 && !talk.opening ? (
+            <Welcome ask={(text) => void ask(text)} />
+          ) : (
+            <ol aria-label="Messages" className="flex flex-col gap-4">
+              {talk.messages.map((message, index) => (
+                <ChatMessage key={index} message={message} writing={talk.answering && message === answer} />
+              ))}
+            </ol>
+          )}
+          {talk.failure ? (
+            <p role="alert" className="rounded-lg bg-danger-tint px-4 py-3 text-danger">
+              {talk.failure}
+            </p>
+          ) : null}
+          <p role="status" className="sr-only">
+            {announced}
+          </p>
+        </div>
+        <Composer ref={field} answering={talk.answering} ask={(text) => void ask(text)} stop={talk.stop} />
+        <div ref={end} />
+      </section>
+    </div>
+  );
+}
+
+function whoAnswers(assistant: Loaded<Assistant>): string {
+  if (!assistant.ok) return "Who answers is not known right now.";
+  return assistant.value.kind === "openai"
+    ? `${assistant.value.model} by OpenAI's interface answers.`
+    : "The built-in assistant answers: it knows plain sentences about tasks.";
+}
+
+function Welcome({ ask }: { ask: (text: string) => void }) {
+  return (
+    <div className="m-auto flex max-w-md flex-col items-center gap-4 py-10 text-center">
+      <p className="text-lg font-medium">What can I do for your tasks?</p>
+      <ul className="flex flex-wrap justify-center gap-2">
+        {EXAMPLES.map((text) => (
+          <li key={text}>
+            <button className="button-quiet border border-line bg-card" onClick={() => ask(text)}>
+              {text}
+            </button>
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
