@@ -80,6 +80,13 @@ const SUITES: &[Suite] = &[
     },
     Suite { name: "frontend", budget: minutes(2), slow: false, command: &["pnpm", "--dir", "frontend", "test"] },
     Suite { name: "frontend types", budget: minutes(1), slow: false, command: &["pnpm", "--dir", "frontend", "types"] },
+    Suite { name: "frontend lint", budget: minutes(1), slow: false, command: &["pnpm", "--dir", "frontend", "lint"] },
+    Suite {
+        name: "frontend bundle",
+        budget: minutes(3),
+        slow: false,
+        command: &["pnpm", "--dir", "frontend", "test:bundle"],
+    },
     Suite { name: "builds", budget: minutes(5), slow: true, command: &["cargo", "test", "--package", "buildkit"] },
     Suite { name: "tool", budget: minutes(5), slow: true, command: &["cargo", "test", "--package", "xtask", "--lib"] },
     Suite {
