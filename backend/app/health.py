@@ -31,6 +31,7 @@ class Live(BaseModel):
 async def health(request: Request, response: Response) -> Health:
     """200 when requests can be served; 503 with the same body when the database is not ready."""
     state = request.app.state
+    database: Literal["ok", "migrating", "unavailable"]
     reason = await unavailable(state.engine)
     if reason is not None:
         database = "unavailable"

@@ -22,6 +22,19 @@ log = logging.getLogger(__name__)
 MAX_BODY_BYTES = 262_144
 
 
+# Said once, before the routes, in the API's description.
+ABOUT = """\
+People reach the API through the frontend, under the same origin: it keeps their session and sends
+their token along. A request shows who it acts for as `Authorization: Bearer TOKEN`. TOKEN is a
+JSON Web Token of the sign-in, with the public origin as its issuer and audience, or MCP_API_KEY,
+which acts for MCP_DEFAULT_USER_ID.
+
+Whatever is another user's is not there: 404. A 503 says with `Retry-After` when to come back.
+Every answer has an `X-Request-Id`, the request's own when that is well-formed (up to 64 letters,
+digits, `.`, `_`, `-`), and the log names it.
+"""
+
+
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Serve at once, migrate beside it: readiness says when the database has been reached."""
@@ -54,6 +67,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None]) -> FastAPI:
     app = FastAPI(
         title="Todo Chatbot",
         version=VERSION,
+        description=ABOUT,
         lifespan=_lifespan,
         # The pages about the API load their scripts from strangers; /openapi.json is enough.
         docs_url=None,

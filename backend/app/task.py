@@ -42,6 +42,7 @@ class Task(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("priority IN ('low', 'medium', 'high')", name="task_priority"),
         Index("task_user_id", "user_id", "id"),
+        {"info": {"about": "What a user has to do."}},
     )
 
     id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(), primary_key=True))

@@ -5,9 +5,10 @@ function that changes something commits it.
 """
 
 from enum import StrEnum
+from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, case, collate, func, literal
+from sqlalchemy import ColumnElement, SQLColumnExpression, case, collate, func, literal
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -100,7 +101,7 @@ async def delete(database: AsyncSession, user: str, task_id: int) -> Task:
     return task
 
 
-def _sort_key(sort: Sort) -> ColumnElement[object]:
+def _sort_key(sort: Sort) -> SQLColumnExpression[Any]:
     match sort:
         case Sort.CREATED:
             return col(Task.id)
@@ -113,7 +114,7 @@ def _sort_key(sort: Sort) -> ColumnElement[object]:
             return collate(col(Task.title), COLLATION)
 
 
-def _folded(text: ColumnElement[str]) -> ColumnElement[str]:
+def _folded(text: SQLColumnExpression[str]) -> ColumnElement[str]:
     return func.lower(collate(text, COLLATION))
 
 

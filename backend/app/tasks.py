@@ -34,6 +34,8 @@ async def list_tasks(
     order: Order = Order.ASCENDING,
     limit: Annotated[int, Query(ge=1, le=MOST)] = 100,
 ) -> list[TaskOut]:
+    """Equals come in the order of adding. Tasks without a due date come last in either order of due
+    dates; priorities rise from low to high."""
     wanted = Wanted(
         completed=completed, priority=priority, text=q, sort=sort, order=order, limit=limit
     )
@@ -54,6 +56,7 @@ async def get_task(user: User, database: Session, task_id: int) -> TaskOut:
 
 @router.patch("/{task_id}", responses=MISSING | WITH_BODY)
 async def change_task(user: User, database: Session, task_id: int, body: TaskChange) -> TaskOut:
+    """Completing a task is changing it; what is left out stays as it is."""
     with _missing_is_404():
         return TaskOut.model_validate(await task_store.change(database, user, task_id, body))
 

@@ -49,7 +49,7 @@ class Tokens:
         except jwt.InvalidTokenError as error:
             raise BadTokenError(_reason(error)) from None
         user = claims["sub"]
-        if not user or "\x00" in user:
+        if not isinstance(user, str) or not user or "\x00" in user:
             raise BadTokenError("it names no user")
         return user
 

@@ -1,0 +1,1 @@
+"""Chores of this folder that are no part of the application."""
