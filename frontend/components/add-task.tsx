@@ -10,6 +10,10 @@ type Props = {
   ref: Ref<HTMLInputElement>;
 };
 
+/** On a phone what goes with a title shows once there is one, and leaves the room to the tasks till then. */
+const BEGUN = "max-sm:hidden max-sm:group-focus-within:block max-sm:group-data-begun:block";
+const DETAIL = `min-w-0 flex-col gap-1 text-sm font-medium flex max-sm:hidden max-sm:group-focus-within:flex max-sm:group-data-begun:flex`;
+
 const EMPTY: NewTask = { title: "", due: null, priority: "medium" };
 
 export function AddTask({ add, ref }: Props) {
@@ -25,7 +29,11 @@ export function AddTask({ add, ref }: Props) {
   }
 
   return (
-    <form onSubmit={submit} className="card grid grid-cols-2 items-end gap-3 p-4 sm:grid-cols-[1fr_auto_auto_auto]">
+    <form
+      onSubmit={submit}
+      data-begun={task.title === "" ? undefined : ""}
+      className="group card grid grid-cols-2 items-end gap-3 p-4 sm:grid-cols-[1fr_auto_auto_auto]"
+    >
       <label className="col-span-2 flex flex-col gap-1 text-sm font-medium sm:col-span-1">
         New task
         <input
@@ -39,7 +47,7 @@ export function AddTask({ add, ref }: Props) {
           placeholder="What is to be done?"
         />
       </label>
-      <label className="flex min-w-0 flex-col gap-1 text-sm font-medium">
+      <label className={DETAIL}>
         Due
         <input
           className="field font-normal"
@@ -48,7 +56,7 @@ export function AddTask({ add, ref }: Props) {
           onChange={(event) => setTask({ ...task, due: event.target.value || null })}
         />
       </label>
-      <label className="flex min-w-0 flex-col gap-1 text-sm font-medium">
+      <label className={DETAIL}>
         Priority
         <select
           className="field font-normal"
@@ -60,7 +68,7 @@ export function AddTask({ add, ref }: Props) {
           ))}
         </select>
       </label>
-      <button className="button-main col-span-2 sm:col-span-1">Add</button>
+      <button className={`button-main col-span-2 sm:col-span-1 ${BEGUN}`}>Add</button>
     </form>
   );
 }

@@ -52,21 +52,21 @@ export function ConversationList({ conversations, current, open, begin, drop }: 
 
   return (
     <nav aria-label="Conversations" className="flex flex-col gap-2">
-      <div className="flex items-center gap-2">
+      <div className="flex items-start gap-2">
+        <details ref={fold} className="card min-w-0 flex-1 p-1 md:hidden">
+          <summary className="cursor-pointer rounded-lg px-3 py-1.5 text-soft">Earlier conversations</summary>
+          {list}
+        </details>
         <button
-          className="button-quiet flex-1 border border-line bg-card md:flex-none md:grow"
+          className="button-quiet min-h-11 border border-field bg-card md:flex-1"
           onClick={() => {
             close();
             begin();
           }}
         >
-          New conversation
+          New <span className="max-md:sr-only">conversation</span>
         </button>
       </div>
-      <details ref={fold} className="card p-1 md:hidden">
-        <summary className="cursor-pointer rounded-lg px-3 py-2 text-soft">Earlier conversations</summary>
-        {list}
-      </details>
       <div className="hidden md:block">{list}</div>
     </nav>
   );

@@ -65,7 +65,7 @@ test("an answer shows while it comes, with what the assistant did, and the addre
   answer.end();
   expect(await screen.findByText("milk")).toHaveProperty("tagName", "STRONG");
   expect((await origin.next()).path).toBe("/api/conversations");
-  expect(window.location.pathname).toBe("/chat/9");
+  await waitFor(() => expect(window.location.pathname).toBe("/chat/9"));
 });
 
 test("a conversation that is there is shown, and nothing in it becomes HTML", () => {
@@ -102,10 +102,10 @@ test("an earlier conversation is opened and a new one begun", async () => {
   expect(asked.path).toBe("/api/conversations/7/messages");
   asked.answer(200, OLD);
   expect(await screen.findByText("what is left?")).toBeVisible();
-  expect(window.location.pathname).toBe("/chat/7");
+  await waitFor(() => expect(window.location.pathname).toBe("/chat/7"));
   await user.click(screen.getByRole("button", { name: "New conversation" }));
   expect(screen.getByText("What can I do for your tasks?")).toBeVisible();
-  expect(window.location.pathname).toBe("/chat");
+  await waitFor(() => expect(window.location.pathname).toBe("/chat"));
   expect(screen.getByLabelText("Message")).toHaveFocus();
 });
 

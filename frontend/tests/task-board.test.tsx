@@ -117,7 +117,7 @@ test("a deleted task comes back when the server refuses", async () => {
 
 test("a search narrows at once, asks the server, and is in the address", async () => {
   show();
-  await user.type(screen.getByLabelText(/^Search/), "mil");
+  await user.type(screen.getByRole("searchbox"), "mil");
   expect(titles().length).toBe(1);
   expect(window.location.search).toBe("?q=mil");
   const sent = await origin.next();

@@ -1,6 +1,6 @@
 /** Signing up, in and out. A refusal comes back as a sentence, null means that it is done. */
 
-import { explain } from "@/lib/client/explain";
+import { explain } from "@/lib/explain";
 
 export type Credentials = { email: string; password: string };
 

@@ -2,7 +2,7 @@
 
 import { useCallback, useEffect, useReducer, useRef, useState } from "react";
 
-import { explain } from "@/lib/client/explain";
+import { explain } from "@/lib/explain";
 import { request, toSignIn } from "@/lib/client/request";
 import { reduceChat, type Chat, type Conversation, type Message } from "@/lib/chat";
 import type { Loaded } from "@/lib/loaded";

@@ -3,7 +3,7 @@
  * everything else that fails is a sentence for people.
  */
 
-import { explain } from "@/lib/client/explain";
+import { explain } from "@/lib/explain";
 import { leave } from "@/lib/client/leave";
 import type { Loaded } from "@/lib/loaded";
 

@@ -4,6 +4,7 @@ import { headers } from "next/headers";
 import { redirect } from "next/navigation";
 import { cache } from "react";
 
+import { explain } from "@/lib/explain";
 import type { Loaded } from "@/lib/loaded";
 import { ask } from "@/lib/server/backend";
 import { findSession, type Session } from "@/lib/server/session";
@@ -21,7 +22,5 @@ export async function requireSession(path: string): Promise<Session> {
 export async function load<T>(session: Session, path: string): Promise<Loaded<T>> {
   const response = await ask(session, path, { method: "GET", headers: new Headers() });
   if (response.ok) return { ok: true, value: (await response.json()) as T };
-  const { detail } = (await response.json().catch(() => ({}))) as { detail?: unknown };
-  const reason = typeof detail === "string" ? detail : `The backend answered with ${response.status}.`;
-  return { ok: false, status: response.status, reason };
+  return { ok: false, status: response.status, reason: await explain(response) };
 }
