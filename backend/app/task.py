@@ -12,10 +12,13 @@ from pydantic import BeforeValidator, StrictBool, StringConstraints
 from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Identity, Index, Text, func
 from sqlmodel import Field, SQLModel
 
+LONGEST_TITLE = 200
 # PostgreSQL's text cannot hold a NUL character.
 Title = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00]*$"),
+    StringConstraints(
+        strip_whitespace=True, min_length=1, max_length=LONGEST_TITLE, pattern=r"^[^\x00]*$"
+    ),
 ]
 
 

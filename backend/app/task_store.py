@@ -4,10 +4,11 @@ Every function takes the user and names them in its query: a task of someone els
 function that changes something commits it.
 """
 
+from datetime import date
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, StringConstraints
 from sqlalchemy import ColumnElement, SQLColumnExpression, case, collate, func, literal
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -18,6 +19,10 @@ from app.task import Priority, Task, TaskChange, TaskIn
 MOST = 500
 # Letters' cases and order, the same in every database whatever locale it was made with.
 COLLATION = "und-x-icu"
+
+
+# PostgreSQL's text cannot hold a NUL character.
+Search = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]
 
 
 class NoSuchTaskError(Exception):
@@ -43,6 +48,9 @@ class Wanted(BaseModel):
     priority: Priority | None = None
     # Part of the title, in whichever case.
     text: str | None = None
+    # Days, both included; with either, tasks without a due date are not wanted.
+    due_from: date | None = None
+    due_until: date | None = None
     sort: Sort = Sort.CREATED
     order: Order = Order.ASCENDING
     limit: int = 100
@@ -66,6 +74,10 @@ async def find(database: AsyncSession, user: str, wanted: Wanted) -> list[Task]:
         query = query.where(Task.priority == wanted.priority)
     if wanted.text:
         query = query.where(_folded(col(Task.title)).like(_pattern(wanted.text), escape="\\"))
+    if wanted.due_from is not None:
+        query = query.where(col(Task.due) >= wanted.due_from)
+    if wanted.due_until is not None:
+        query = query.where(col(Task.due) <= wanted.due_until)
     key = _sort_key(wanted.sort)
     key = key.desc() if wanted.order is Order.DESCENDING else key.asc()
     query = query.order_by(key.nulls_last(), col(Task.id)).limit(min(wanted.limit, MOST))

@@ -5,17 +5,13 @@ from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query, Response, status
-from pydantic import StringConstraints
 
 from app import task_store
 from app.auth import User
 from app.database import Session
 from app.problem import SIGNED_IN, WITH_BODY, Problem, Responses
 from app.task import Priority, TaskChange, TaskIn, TaskOut
-from app.task_store import MOST, NoSuchTaskError, Order, Sort, Wanted
-
-# PostgreSQL's text cannot hold a NUL character.
-Search = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]
+from app.task_store import MOST, NoSuchTaskError, Order, Search, Sort, Wanted
 
 router = APIRouter(prefix="/api/tasks", tags=["tasks"], responses=SIGNED_IN)
 MISSING: Responses = {404: {"model": Problem, "description": "The user has no such task"}}
