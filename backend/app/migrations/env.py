@@ -6,7 +6,7 @@ from alembic import context
 from sqlalchemy import Connection
 from sqlmodel import SQLModel
 
-from app import task  # noqa: F401  registers its tables
+from app import conversation, task  # noqa: F401  register their tables
 from app.database import connect
 from app.settings import load
 

@@ -1,0 +1,144 @@
+"""A user's conversations in the database, for the routes, the chat and ChatKit alike.
+
+Every function takes the user and names them in its query: a conversation of someone else is not
+there. A function that changes something commits it.
+"""
+
+from typing import Any
+
+from sqlalchemy import CursorResult, delete, func, text, update
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.conversation import Conversation, Message, Role, title_of
+
+# The most conversations, or messages of one, that an answer holds.
+MOST = 500
+
+
+class NoSuchConversationError(Exception):
+    """The user has no conversation of that number."""
+
+
+class NoSuchMessageError(Exception):
+    """The conversation has no message of that number."""
+
+
+async def open_or_begin(
+    database: AsyncSession, user: str, conversation_id: int | None, said: str
+) -> Conversation:
+    """The conversation that a message belongs to: a new one, named after it, when there is no
+    number. Raises NoSuchConversationError."""
+    if conversation_id is not None:
+        return await get(database, user, conversation_id)
+    conversation = Conversation(user_id=user, title=title_of(said))
+    database.add(conversation)
+    await database.commit()
+    await database.refresh(conversation)
+    return conversation
+
+
+async def add_message(
+    database: AsyncSession,
+    user: str,
+    conversation_id: int,
+    role: Role,
+    said: str,
+    tools: list[dict[str, Any]] | None = None,
+    message_id: int | None = None,
+) -> Message:
+    """Append what was said; under the number that was taken for it, if one was. Raises
+    NoSuchConversationError, also when the conversation was deleted meanwhile."""
+    message = Message(
+        id=message_id,
+        conversation_id=conversation_id,
+        user_id=user,
+        role=role,
+        text=said,
+        tools=tools or [],
+    )
+    database.add(message)
+    try:
+        await database.flush()
+    except IntegrityError:
+        await database.rollback()
+        raise NoSuchConversationError(conversation_id) from None
+    await database.exec(
+        update(Conversation)
+        .where(col(Conversation.id) == conversation_id, col(Conversation.user_id) == user)
+        .values(updated_at=func.now())
+    )
+    await database.commit()
+    await database.refresh(message)
+    return message
+
+
+async def take_number(database: AsyncSession, table: str) -> int:
+    """A number that nothing else in the table will have."""
+    query = text("SELECT nextval(pg_get_serial_sequence(:table, 'id'))")
+    return int((await database.exec(query, params={"table": table})).scalar_one())
+
+
+async def find(
+    database: AsyncSession, user: str, limit: int = MOST, skip: int = 0
+) -> list[Conversation]:
+    """The user's conversations, the one that was last spoken in first."""
+    query = select(Conversation).where(Conversation.user_id == user)
+    newest = (col(Conversation.updated_at).desc(), col(Conversation.id).desc())
+    return list(await database.exec(query.order_by(*newest).limit(limit).offset(skip)))
+
+
+async def get(database: AsyncSession, user: str, conversation_id: int) -> Conversation:
+    """Raises NoSuchConversationError."""
+    query = select(Conversation).where(
+        Conversation.user_id == user, Conversation.id == conversation_id
+    )
+    in_range = 0 < conversation_id < 2**63
+    found = (await database.exec(query)).one_or_none() if in_range else None
+    if found is None:
+        raise NoSuchConversationError(conversation_id)
+    return found
+
+
+async def rename(
+    database: AsyncSession, user: str, conversation_id: int, title: str
+) -> Conversation:
+    """Raises NoSuchConversationError."""
+    conversation = await get(database, user, conversation_id)
+    conversation.title = title
+    await database.commit()
+    return conversation
+
+
+async def last_messages(
+    database: AsyncSession, user: str, conversation_id: int, limit: int = MOST
+) -> list[Message]:
+    """The newest messages of the conversation, oldest first."""
+    query = select(Message).where(
+        Message.user_id == user, Message.conversation_id == conversation_id
+    )
+    newest = await database.exec(query.order_by(col(Message.id).desc()).limit(limit))
+    return list(reversed(list(newest)))
+
+
+async def remove(database: AsyncSession, user: str, conversation_id: int) -> None:
+    """Its messages go with it. Raises NoSuchConversationError."""
+    await database.delete(await get(database, user, conversation_id))
+    await database.commit()
+
+
+async def remove_message(
+    database: AsyncSession, user: str, conversation_id: int, message_id: int
+) -> None:
+    """Raises NoSuchMessageError."""
+    removed: CursorResult[Any] = await database.exec(
+        delete(Message).where(
+            col(Message.user_id) == user,
+            col(Message.conversation_id) == conversation_id,
+            col(Message.id) == message_id,
+        )
+    )
+    await database.commit()
+    if not removed.rowcount:
+        raise NoSuchMessageError(message_id)
