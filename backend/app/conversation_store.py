@@ -6,7 +6,7 @@ there. A function that changes something commits it.
 
 from typing import Any
 
-from sqlalchemy import CursorResult, delete, func, text, update
+from sqlalchemy import CursorResult, delete, func, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -76,8 +76,8 @@ async def add_message(
 
 async def take_number(database: AsyncSession, table: str) -> int:
     """A number that nothing else in the table will have."""
-    query = text("SELECT nextval(pg_get_serial_sequence(:table, 'id'))")
-    return int((await database.exec(query, params={"table": table})).scalar_one())
+    sequence = func.pg_get_serial_sequence(table, "id")
+    return int((await database.exec(select(func.nextval(sequence)))).one())
 
 
 async def find(

@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager, suppress
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from app import VERSION, health, tasks
+from app import VERSION, chat, conversations, health, mcp_route, tasks
+from app.answer import Answers
+from app.assistant import Assistant
 from app.auth import Identification
 from app.database import connect
 from app.migrate import migrate_when_possible
@@ -42,7 +44,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.identification = Identification(app.state.settings)
     app.state.migrated = asyncio.Event()
     migrating = asyncio.create_task(_migrate(app))
-    yield
+    async with Assistant(app.state.settings, app.state.engine) as app.state.assistant:
+        app.state.answers = Answers(app.state.engine)
+        yield
+        await app.state.answers.stop()
     migrating.cancel()
     with suppress(asyncio.CancelledError):
         await migrating
@@ -78,6 +83,9 @@ def create_app(settings: Settings, on_failure: Callable[[], None]) -> FastAPI:
     app.state.on_failure = on_failure
     app.include_router(health.router)
     app.include_router(tasks.router)
+    app.include_router(conversations.router)
+    app.include_router(chat.router)
+    app.include_router(mcp_route.router)
     handle_problems(app)
     app.add_middleware(
         CORSMiddleware,

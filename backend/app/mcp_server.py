@@ -150,11 +150,10 @@ def build(engine: AsyncEngine) -> MCPServer:
     ) -> TaskOut:
         """Change a task's title, due date or priority and return it. What is null stays."""
         wanted = {"title": title, "due": due, "priority": priority}
-        changes = {name: value for name, value in wanted.items() if value is not None}
-        if remove_due:
-            changes["due"] = None
+        given = {name: value for name, value in wanted.items() if value is not None}
+        changes = TaskChange.model_validate(given | ({"due": None} if remove_due else {}))
         async with own_tasks() as (database, user):
-            return _out(await task_store.change(database, user, task_id, TaskChange(**changes)))
+            return _out(await task_store.change(database, user, task_id, changes))
 
     @server.tool(title="Complete a task", annotations=_hints(repeats=True))
     async def complete_task(

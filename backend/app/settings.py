@@ -41,6 +41,11 @@ class Settings(BaseSettings):
     # Not used to verify anything, the public keys are enough; known so that it is never logged.
     better_auth_secret: SecretStr | None = None
 
+    # The assistant's model; without a key the built-in one answers.
+    openai_api_key: SecretStr | None = None
+    openai_base_url: str | None = None
+    openai_model: str = "gpt-4.1-mini"
+
     mcp_api_key: SecretStr | None = None
     mcp_default_user_id: str | None = None
 
@@ -60,9 +65,9 @@ class Settings(BaseSettings):
                 raise ValueError("wants origins like http://localhost:30080, separated by commas")
         return value
 
-    @field_validator("better_auth_url")
+    @field_validator("better_auth_url", "openai_base_url")
     @classmethod
-    def _sign_in_is_at_a_web_address(cls, value: str | None) -> str | None:
+    def _others_are_at_web_addresses(cls, value: str | None) -> str | None:
         if value is None:
             return None
         try:

@@ -4,6 +4,7 @@ The routes are taken from the application itself: one that is added and is neith
 has a row here fails.
 """
 
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -14,6 +15,7 @@ from app.main import create_app
 from app.settings import Settings
 from tests.conftest import KEY
 from tests.person import Person
+from tests.sse import events, of, said
 
 # What anybody may ask.
 PUBLIC = {("GET", "/openapi.json"), ("GET", "/api/health"), ("GET", "/api/health/live")}
@@ -79,6 +81,69 @@ def _(owner: Person, other: Person) -> None:
     assert owner.get(at).json() == task
 
 
+def a_conversation(owner: Person) -> dict[str, object]:
+    answer = owner.post("/api/chat", json={"message": "add mine"})
+    assert of(events(answer.text), "done")
+    [conversation] = owner.get("/api/conversations").json()
+    return conversation
+
+
+@row("GET", "/api/assistant")
+def _(owner: Person, other: Person) -> None:
+    assert owner.get("/api/assistant").json() == other.get("/api/assistant").json()
+
+
+@row("POST", "/api/chat")
+def _(owner: Person, other: Person) -> None:
+    conversation = a_conversation(owner)
+    at = f"/api/conversations/{conversation['id']}/messages"
+    messages = owner.get(at).json()
+    body = {"message": "show all", "conversation_id": conversation["id"]}
+    assert other.post("/api/chat", json=body).status_code == 404
+    assert owner.get(at).json() == messages
+    # Nor do the tools that it calls see what is another's.
+    told = events(other.post("/api/chat", json={"message": "show all"}).text)
+    assert (said(told), "mine" in str(told)) == ("You have no tasks.", False)
+
+
+@row("GET", "/api/conversations")
+def _(owner: Person, other: Person) -> None:
+    assert a_conversation(owner)["title"] == "add mine"
+    assert other.get("/api/conversations").json() == []
+
+
+@row("GET", "/api/conversations/{conversation_id}/messages")
+def _(owner: Person, other: Person) -> None:
+    at = f"/api/conversations/{a_conversation(owner)['id']}/messages"
+    assert len(owner.get(at).json()) == 2
+    answer = other.get(at)
+    assert (answer.status_code, "mine" in answer.text) == (404, False)
+
+
+@row("DELETE", "/api/conversations/{conversation_id}")
+def _(owner: Person, other: Person) -> None:
+    conversation = a_conversation(owner)
+    assert other.delete(f"/api/conversations/{conversation['id']}").status_code == 404
+    assert owner.get("/api/conversations").json() == [conversation]
+
+
+# Each of its tools has a row in test_mcp.
+@row("POST", "/mcp")
+def _(owner: Person, other: Person) -> None:
+    def call(person: Person, tool: str, arguments: dict[str, object]) -> str:
+        parameters = {"name": tool, "arguments": arguments}
+        body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": parameters}
+        answer = person.post("/mcp", json=body)
+        assert answer.status_code == 200
+        return answer.text
+
+    task = a_task(owner)
+    assert "mine" in call(owner, "list_tasks", {})
+    assert "mine" not in call(other, "list_tasks", {})
+    assert '"isError":true' in call(other, "delete_task", {"task_id": task["id"]})
+    assert owner.get("/api/tasks").json() == [task]
+
+
 @pytest.mark.parametrize("test", ROWS.values(), ids=[" ".join(route) for route in ROWS])
 def test_nobody_reaches_what_is_anothers(ada: Person, grace: Person, test: Row) -> None:
     test(ada, grace)
@@ -102,7 +167,7 @@ def test_every_route_that_is_not_public_wants_a_user(
     client: TestClient, method: str, path: str, header: str | None
 ) -> None:
     headers = {} if header is None else {"Authorization": header.encode()}
-    concrete = path.replace("{task_id}", "1")
+    concrete = re.sub(r"{\w+}", "1", path)
     answer = client.request(method, concrete, headers=headers, json={"title": "milk"})
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"] == "Bearer"

@@ -1,0 +1,189 @@
+"""Answers that are being made: each in a task of its own, saved however it ends.
+
+A client that goes away does not end its answer: what the tools did is then told by the
+conversation, not lost with a connection. A stop of the process ends it, with what was said so far
+saved. This module knows the database and nothing of HTTP, of models, or of their SDKs.
+"""
+
+import asyncio
+import logging
+import traceback
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app import conversation_store
+from app.conversation import Message, Role
+from app.conversation_store import NoSuchConversationError
+from app.database import open_session
+
+log = logging.getLogger(__name__)
+
+# How much of the conversation the assistant is told.
+REMEMBERED_MESSAGES = 30
+ANSWER_SECONDS = 120
+
+FAILED = "The assistant could not answer. Please try again."
+INTERRUPTED = "The answer was interrupted. Please try again."
+DELETED = "The conversation was deleted."
+
+
+@dataclass(frozen=True)
+class Delta:
+    """A further piece of what the assistant says."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class ToolUse:
+    """A tool that was called and has answered."""
+
+    name: str
+    arguments: dict[str, Any]
+    result: Any
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The end: the answer as it was saved."""
+
+    message: Message
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The end: there is no answer, for a reason that can be shown to the person."""
+
+    reason: str
+
+
+Event = Delta | ToolUse | Answered | Failed
+# Answers to the last of the messages as their user.
+Think = Callable[[str, list[Message]], AsyncGenerator[Delta | ToolUse]]
+
+
+@dataclass
+class _Draft:
+    said: str = ""
+    tools: list[ToolUse] = field(default_factory=list)
+
+    def take(self, event: Delta | ToolUse) -> None:
+        if isinstance(event, Delta):
+            self.said += event.text
+        else:
+            self.tools.append(event)
+
+
+class Answers:
+    """Those under way in this process."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def begin(
+        self, user: str, conversation_id: int, think: Think, message_id: int | None = None
+    ) -> AsyncIterator[Event]:
+        """Answer the conversation's last message, and tell how it goes: pieces and tools, then
+        one Answered or Failed. The answer is saved under the number, if one was taken for it."""
+        events: asyncio.Queue[Event] = asyncio.Queue()
+        making = asyncio.create_task(
+            self._make(events, user, conversation_id, think, message_id), name="answer"
+        )
+        self._under_way.add(making)
+        making.add_done_callback(self._under_way.discard)
+        return _told(events)
+
+    async def stop(self) -> None:
+        """End them all; each saves what it has."""
+        for making in self._under_way:
+            making.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    async def _make(
+        self,
+        events: asyncio.Queue[Event],
+        user: str,
+        conversation_id: int,
+        think: Think,
+        message_id: int | None,
+    ) -> None:
+        draft = _Draft()
+        failure = None
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                async with open_session(self._engine) as database:
+                    messages = await conversation_store.last_messages(
+                        database, user, conversation_id, REMEMBERED_MESSAGES
+                    )
+                async with aclosing(think(user, messages)) as thoughts:
+                    async for event in thoughts:
+                        draft.take(event)
+                        events.put_nowait(event)
+            if not draft.said.strip():
+                log.warning("the model said nothing")
+                failure = FAILED
+        except asyncio.CancelledError:
+            failure = INTERRUPTED
+        except Exception as error:
+            _log(error)
+            failure = FAILED
+        events.put_nowait(await self._save(user, conversation_id, draft, failure, message_id))
+
+    async def _save(
+        self,
+        user: str,
+        conversation_id: int,
+        draft: _Draft,
+        failure: str | None,
+        message_id: int | None,
+    ) -> Event:
+        """What was said is kept as it was seen, the failure included."""
+        said = "\n\n".join(part for part in (draft.said.strip(), failure) if part)
+        tools = [asdict(tool) for tool in draft.tools]
+        try:
+            async with open_session(self._engine) as database:
+                message = await conversation_store.add_message(
+                    database,
+                    user,
+                    conversation_id,
+                    Role.ASSISTANT,
+                    _storable(said),
+                    _storable(tools),
+                    message_id,
+                )
+        except NoSuchConversationError:
+            return Failed(DELETED)
+        except Exception as error:
+            _log(error)
+            return Failed(FAILED)
+        return Answered(message) if failure is None else Failed(failure)
+
+
+async def _told(events: asyncio.Queue[Event]) -> AsyncIterator[Event]:
+    while True:
+        event = await events.get()
+        yield event
+        if isinstance(event, Answered | Failed):
+            return
+
+
+def _storable[T: (str, list[dict[str, Any]], Any)](value: T) -> T:
+    """PostgreSQL's text and JSON cannot hold a NUL character, which a model may well emit."""
+    if isinstance(value, str):
+        return value.replace("\x00", "")
+    if isinstance(value, dict):
+        return {_storable(key): _storable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    return value
+
+
+def _log(error: Exception) -> None:
+    """Where it failed and with what kind of error. Its message may repeat what the person wrote."""
+    where = "".join(traceback.format_tb(error.__traceback__))
+    log.error("an answer failed", extra={"error": type(error).__name__, "where": where})

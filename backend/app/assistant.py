@@ -1,0 +1,71 @@
+"""The parts of the chat that are heavy to import, made beside the start.
+
+The SDKs of agents and of MCP take seconds to import, longer than all the rest. So the process
+serves without them first, and what needs them waits for `parts`.
+"""
+
+import asyncio
+import importlib
+import logging
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Self
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.agent import TaskAgent
+    from app.mcp_server import Endpoint
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Parts:
+    agent: "TaskAgent"
+    mcp: "Endpoint"
+
+
+class Assistant:
+    """Lives as long as the application is served: `async with Assistant(…) as assistant`."""
+
+    def __init__(self, settings: Settings, engine: AsyncEngine) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._stopped = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self._parts: asyncio.Future[Parts] = asyncio.get_running_loop().create_future()
+        # One task makes them and ends them: what MCP's server opens, the same task must close.
+        self._living = asyncio.create_task(self._live(), name="assistant")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._stopped.set()
+        await self._living
+
+    async def parts(self) -> Parts:
+        """Waits until they are made; raises what kept them from being made."""
+        return await asyncio.shield(self._parts)
+
+    async def _live(self) -> None:
+        try:
+            # Threads share the interpreter fairly, so that health checks are answered meanwhile.
+            agent, mcp_server = await asyncio.to_thread(_import)
+            server = mcp_server.build(self._engine)
+            endpoint = mcp_server.Endpoint(server)
+            task_agent = agent.TaskAgent(self._settings, server)
+            async with endpoint.running():
+                self._parts.set_result(Parts(task_agent, endpoint))
+                await self._stopped.wait()
+            await task_agent.close()
+        except Exception as error:
+            log.exception("the assistant cannot be had")
+            if not self._parts.done():
+                self._parts.set_exception(error)
+
+
+def _import() -> tuple[ModuleType, ModuleType]:
+    return importlib.import_module("app.agent"), importlib.import_module("app.mcp_server")
