@@ -1,6 +1,6 @@
 /** Builds the application where every secret is set, and looks for them in what browsers get. */
 
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 
@@ -49,4 +49,18 @@ test("nothing of the machine that built it is in the whole output", () => {
   const ours = (path: string) => !path.includes("/node_modules/");
   const found = filesIn(join(HOME, ".next/standalone")).filter(ours).filter((path) => readFileSync(path, "latin1").includes(CANARY));
   expect(found).toEqual([]);
+});
+
+test("a server whose environment is not complete says so in one line and ends", () => {
+  const server = spawnSync(process.execPath, [join(HOME, ".next/standalone/server.js")], {
+    env: { PATH: process.env.PATH, NODE_ENV: "production", HOSTNAME: "127.0.0.1", PORT: "0", BETTER_AUTH_SECRET: CANARY },
+    encoding: "utf8",
+  });
+  expect(server.status).toBe(1);
+  const lines = server.stderr.trim().split("\n");
+  expect(lines.length, server.stderr).toBe(1);
+  expect((JSON.parse(lines[0] as string) as { reason: string }).reason).toBe(
+    "BETTER_AUTH_URL is not set; BACKEND_URL is not set; DATABASE_URL is not set, and POSTGRES_PASSWORD is not set either",
+  );
+  expect(`${server.stdout}${server.stderr}`).not.toContain(CANARY);
 });
