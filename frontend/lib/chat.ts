@@ -80,12 +80,22 @@ const VERBS: Record<string, string> = {
 
 /** What the assistant did, in a line: the deed and what it was given. */
 export function deed({ name, arguments: given }: ToolCall): string {
-  const parts = Object.entries(given)
-    .filter(([, value]) => value !== null && value !== undefined && value !== "")
-    .map(([key, value]) => (key === "title" ? `“${String(value)}”` : `${key.replaceAll("_", " ")} ${plain(value)}`));
-  return [VERBS[name] ?? name.replaceAll("_", " "), ...parts].join(" · ");
+  const parts = Object.entries(given).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  return [VERBS[name] ?? name.replaceAll("_", " "), ...parts.map(([key, value]) => detail(key, value))].join(" · ");
 }
 
-function plain(value: unknown): string {
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+function detail(key: string, value: unknown): string {
+  const text = typeof value === "object" ? JSON.stringify(value) : String(value);
+  switch (key) {
+    case "title":
+    case "query":
+    case "q":
+      return `“${text}”`;
+    case "task_id":
+      return `no. ${text}`;
+    case "completed":
+      return value === true ? "done" : "open";
+    default:
+      return `${key.replaceAll("_", " ")} ${text}`;
+  }
 }

@@ -136,12 +136,12 @@ async function drive(size) {
       ["what is left?", "list_tasks"],
       ["done with milk", "complete_task"],
     ]) {
-      await page.getByLabel("Message").fill(text);
+      await page.getByRole("textbox", { name: "Message" }).fill(text);
       await page.keyboard.press("Enter");
       await page.locator(`[data-tool="${tool}"]`).first().waitFor();
       await page.getByRole("button", { name: "Send" }).waitFor();
     }
-    assert.equal(await page.getByRole("alert").filter({ hasText: /./ }).count(), 0, "no answer failed");
+    assert.equal(await page.getByRole("main").getByRole("alert").filter({ hasText: /./ }).count(), 0, "no answer failed");
     await look("chat");
   });
   await step("a reload keeps the conversation", async () => {
