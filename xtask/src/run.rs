@@ -256,9 +256,12 @@ impl Hands {
             let own = self.receipts.read(step.id());
             let read = own.decode(step.id());
             // They mostly are the same, and reading them is much of what a run costs that finds nothing to do.
-            let shared = if own == shared.bytes { read.clone() } else { shared.bytes.decode(step.id()) };
-            let left_ms = shared.receipt().map(|left| left.finished_ms);
-            let (mut stored, adopted) = choose(&manifest.key(), read, shared);
+            let (left_ms, (mut stored, adopted)) = if own == shared.bytes {
+                (read.receipt().map(|left| left.finished_ms), (read, false))
+            } else {
+                let shared = shared.bytes.decode(step.id());
+                (shared.receipt().map(|left| left.finished_ms), choose(&manifest.key(), read, shared))
+            };
             if stored.receipt().is_some_and(|receipt| receipt.output.is_some() && !step.understands(receipt)) {
                 stored = Stored::Damaged("another version of this tool wrote it".to_owned());
             }

@@ -1,8 +1,9 @@
 //! `test`: every test of this repository, suite by suite, with a closing table.
 //!
-//! The list below is the whole of it: a suite is a command in a folder, and any failing suite fails the command.
+//! Any failing suite fails the command.
 
 mod bed;
+mod suites;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -19,6 +20,10 @@ use super::{Format, Global};
 use crate::report::style::{BAD, DOING, GOOD, WARNING, verb};
 use crate::report::words;
 use crate::world::process;
+use suites::{Needs, SUITES, Suite};
+
+/// Tells tests that there is time for many rounds.
+const SOAK: &str = "XTASK_SOAK";
 
 /// Which tests.
 #[derive(Debug, Clone, Args)]
@@ -27,81 +32,12 @@ pub struct Request {
     #[arg(value_name = "SUITE")]
     pub suites: Vec<String>,
     /// Leave out what needs a container engine or a cluster
-    #[arg(long)]
+    #[arg(long, conflicts_with = "soak")]
     pub fast: bool,
+    /// Also what takes hours: nodes broken again and again, runs killed at many random moments
+    #[arg(long)]
+    pub soak: bool,
 }
-
-/// One suite.
-struct Suite {
-    name: &'static str,
-    /// What it takes on two cores; longer is told, and is no failure.
-    budget: Duration,
-    /// It needs a container engine or a cluster.
-    slow: bool,
-    command: &'static [&'static str],
-}
-
-const fn minutes(number: u64) -> Duration {
-    Duration::from_secs(60 * number)
-}
-
-const SUITES: &[Suite] = &[
-    Suite { name: "format", budget: minutes(1), slow: false, command: &["cargo", "fmt", "--all", "--check"] },
-    Suite {
-        name: "lints",
-        budget: minutes(4),
-        slow: false,
-        command: &["cargo", "clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"],
-    },
-    Suite {
-        name: "licences",
-        budget: minutes(1),
-        slow: false,
-        command: &["cargo", "deny", "--log-level", "error", "check", "licenses", "bans", "sources"],
-    },
-    Suite { name: "engine", budget: minutes(5), slow: false, command: &["cargo", "test", "--package", "engine"] },
-    Suite {
-        name: "chart",
-        budget: minutes(1),
-        slow: false,
-        command: &["helm", "lint", "--strict", "helm/todo-chatbot"],
-    },
-    Suite {
-        name: "backend",
-        budget: minutes(2),
-        slow: false,
-        command: &["uv", "run", "--directory", "backend", "pytest"],
-    },
-    Suite {
-        name: "frontend packages",
-        budget: minutes(2),
-        slow: false,
-        command: &["pnpm", "--dir", "frontend", "install", "--frozen-lockfile"],
-    },
-    Suite { name: "frontend", budget: minutes(2), slow: false, command: &["pnpm", "--dir", "frontend", "test"] },
-    Suite { name: "frontend types", budget: minutes(1), slow: false, command: &["pnpm", "--dir", "frontend", "types"] },
-    Suite { name: "frontend lint", budget: minutes(1), slow: false, command: &["pnpm", "--dir", "frontend", "lint"] },
-    Suite {
-        name: "frontend bundle",
-        budget: minutes(3),
-        slow: false,
-        command: &["pnpm", "--dir", "frontend", "test:bundle"],
-    },
-    Suite { name: "builds", budget: minutes(5), slow: true, command: &["cargo", "test", "--package", "buildkit"] },
-    Suite { name: "tool", budget: minutes(5), slow: true, command: &["cargo", "test", "--package", "xtask", "--lib"] },
-    Suite {
-        name: "rollouts",
-        budget: minutes(8),
-        slow: true,
-        command: &["cargo", "test", "--package", "xtask", "--test", "settle", "--test", "pods"],
-    },
-    Suite {
-        name: "system",
-        budget: minutes(15),
-        slow: true,
-        command: &["cargo", "test", "--package", "xtask", "--test", "system", "--", "--test-threads=1"],
-    },
-];
 
 /// What became of a suite.
 struct Ended {
@@ -120,8 +56,15 @@ struct Ended {
 pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem> {
     let project = Project::load(global)?;
     let chosen = |suite: &&Suite| {
+        let most = match (request.fast, request.soak) {
+            (true, _) => Needs::Nothing,
+            (_, true) => Needs::Time,
+            // Whoever names a suite has the time for it.
+            _ if !request.suites.is_empty() => Needs::Time,
+            _ => Needs::Cluster,
+        };
         let named = request.suites.is_empty() || request.suites.iter().any(|word| suite.name.contains(word.as_str()));
-        named && !(request.fast && suite.slow)
+        named && suite.needs <= most
     };
     let suites: Vec<&Suite> = SUITES.iter().filter(chosen).collect();
     if suites.is_empty() {
@@ -132,19 +75,28 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     let cancel = CancellationToken::new();
     super::session::listen(cancel.clone())?;
     let root = &project.file.root;
-    let context = match suites.iter().any(|suite| suite.slow) {
+    let context = match suites.iter().any(|suite| suite.needs > Needs::Nothing) {
         true => Some(bed::prepare(root, &cancel, say).await?),
         false => None,
     };
     let mut ended = Vec::new();
     for suite in suites {
-        ended.push(one(suite, root, context.as_deref(), &cancel).await?);
+        ended.push(one(suite, root, context.as_deref(), request.soak, &cancel).await?);
     }
     table(global, &ended);
+    if request.soak && request.suites.is_empty() {
+        record(root, &ended, &cancel).await?;
+    }
     Ok(if ended.iter().all(|suite| suite.ok) { ExitCode::SUCCESS } else { ExitCode::from(Class::Step.exit_code()) })
 }
 
-async fn one(suite: &Suite, root: &Path, context: Option<&str>, cancel: &CancellationToken) -> Result<Ended, Failure> {
+async fn one(
+    suite: &Suite,
+    root: &Path,
+    context: Option<&str>,
+    soak: bool,
+    cancel: &CancellationToken,
+) -> Result<Ended, Failure> {
     let begun = Instant::now();
     say(&format!("{}{}", verb(DOING, "Testing"), suite.name));
     let (mut passed, mut failed) = (0, 0);
@@ -154,6 +106,9 @@ async fn one(suite: &Suite, root: &Path, context: Option<&str>, cancel: &Cancell
     let mut command = process::Command::new(*program).args(args.iter().copied()).cwd(root);
     if let Some(context) = context {
         command = command.env(bed::CONTEXT, context);
+    }
+    if soak {
+        command = command.env(SOAK, "1");
     }
     let finished = command
         .run(cancel, |_, line| {
@@ -201,13 +156,26 @@ fn table(global: &Global, ended: &[Ended]) {
     for suite in ended {
         let verb = if suite.ok { verb(GOOD, "Passed") } else { verb(BAD, "Failed") };
         let over = if suite.over { format!("  {}", verb_over()) } else { String::new() };
-        let took = words::duration(suite.took);
-        print(&format!(
-            "{verb}{:<16} {:>5} passed {:>3} failed  {took:>8}{over}",
-            suite.name, suite.passed, suite.failed
-        ));
+        print(&format!("{verb}{}{over}", row(suite)));
     }
     print(&format!("{passed} passed, {failed} failed"));
+}
+
+fn row(suite: &Ended) -> String {
+    let took = words::duration(suite.took);
+    format!("{:<17} {:>5} passed {:>3} failed  {took:>8}", suite.name, suite.passed, suite.failed)
+}
+
+/// Keeps what a soak has shown, and of which commit: nobody repeats one to find out.
+async fn record(root: &Path, ended: &[Ended], cancel: &CancellationToken) -> Result<(), Failure> {
+    let git = process::Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=12"]).cwd(root);
+    let mut commit = String::new();
+    git.run(cancel, |_, line| commit.push_str(line)).await?.success(Class::Environment)?;
+    let date = jiff::Timestamp::now().strftime("%F");
+    let rows: String = ended.iter().map(|suite| format!("{}\n", row(suite))).collect();
+    let path = root.join("bench/soak.txt");
+    let text = format!("`cargo xtask test --soak` on {date}, commit {commit}\n\n{rows}");
+    std::fs::write(&path, text).map_err(|error| Failure::io("write", &path, &error))
 }
 
 fn verb_over() -> String {

@@ -24,6 +24,7 @@ use engine::run::{Job, Pool};
 use engine::step::{Kind, StepId};
 use engine::verdict::{Difference, Observation};
 use secrecy::ExposeSecret as _;
+use serde::Deserialize as _;
 
 use crate::context::Context;
 use crate::steps::variables::{SecretValues, Variables};
@@ -231,7 +232,7 @@ impl Step for CommandStep {
     }
 
     fn understands(&self, receipt: &Receipt) -> bool {
-        super::has_shapes::<serde_json::Value, Products>(receipt)
+        super::has_shapes::<serde::de::IgnoredAny, Products>(receipt)
     }
 
     async fn observe(&self, cx: &Context, receipt: &Receipt) -> Result<Observation, Failure> {
@@ -240,7 +241,7 @@ impl Step for CommandStep {
             let missing = missing.into_iter().map(|what| Difference::Missing(format!("{what} is missing")));
             return Ok(Observation { differences: missing.collect(), refreshed: None });
         }
-        Ok(match serde_json::from_value::<Products>(receipt.observed.clone()) {
+        Ok(match Products::deserialize(&receipt.observed) {
             Ok(recorded) => Observation { differences: products.differences_since(&recorded), refreshed: None },
             Err(_) => Observation::differs(Difference::Altered("what it made is not known".to_owned())),
         })

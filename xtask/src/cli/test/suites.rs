@@ -1,0 +1,148 @@
+//! The list of suites. A suite is a command in the workspace's folder; what is not in this list is tested by nobody.
+
+use std::time::Duration;
+
+/// One suite.
+pub struct Suite {
+    /// Its name in the closing table.
+    pub name: &'static str,
+    /// What it takes on two cores; longer is told, and is no failure.
+    pub budget: Duration,
+    /// What it cannot do without.
+    pub needs: Needs,
+    /// The program and its arguments.
+    pub command: &'static [&'static str],
+}
+
+/// What a suite cannot do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Needs {
+    /// Only the checkout and its tools.
+    Nothing,
+    /// A container engine or a cluster.
+    Cluster,
+    /// Those, and more time than anybody waits for: breaking and mending nodes again and again.
+    Time,
+}
+
+const fn minutes(number: u64) -> Duration {
+    Duration::from_secs(60 * number)
+}
+
+/// All of them, what fails soonest first.
+pub const SUITES: &[Suite] = &[
+    Suite { name: "format", budget: minutes(1), needs: Needs::Nothing, command: &["cargo", "fmt", "--all", "--check"] },
+    Suite {
+        name: "lints",
+        budget: minutes(4),
+        needs: Needs::Nothing,
+        command: &["cargo", "clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"],
+    },
+    Suite {
+        name: "licences",
+        budget: minutes(1),
+        needs: Needs::Nothing,
+        command: &["cargo", "deny", "--log-level", "error", "check", "licenses", "bans", "sources"],
+    },
+    Suite {
+        name: "engine",
+        budget: minutes(5),
+        needs: Needs::Nothing,
+        command: &["cargo", "test", "--package", "engine"],
+    },
+    Suite {
+        name: "chart",
+        budget: minutes(1),
+        needs: Needs::Nothing,
+        command: &["helm", "lint", "--strict", "helm/todo-chatbot"],
+    },
+    Suite {
+        name: "backend",
+        budget: minutes(2),
+        needs: Needs::Nothing,
+        command: &["uv", "run", "--directory", "backend", "pytest"],
+    },
+    Suite {
+        name: "frontend packages",
+        budget: minutes(2),
+        needs: Needs::Nothing,
+        command: &["pnpm", "--dir", "frontend", "install", "--frozen-lockfile"],
+    },
+    Suite {
+        name: "frontend",
+        budget: minutes(2),
+        needs: Needs::Nothing,
+        command: &["pnpm", "--dir", "frontend", "test"],
+    },
+    Suite {
+        name: "frontend lint",
+        budget: minutes(1),
+        needs: Needs::Nothing,
+        command: &["pnpm", "--dir", "frontend", "lint"],
+    },
+    Suite {
+        name: "frontend bundle",
+        budget: minutes(3),
+        needs: Needs::Nothing,
+        command: &["pnpm", "--dir", "frontend", "test:bundle"],
+    },
+    Suite {
+        name: "frontend types",
+        budget: minutes(1),
+        needs: Needs::Nothing,
+        command: &["pnpm", "--dir", "frontend", "types"],
+    },
+    Suite {
+        name: "builds",
+        budget: minutes(5),
+        needs: Needs::Cluster,
+        command: &["cargo", "test", "--package", "buildkit"],
+    },
+    Suite {
+        name: "tool",
+        budget: minutes(5),
+        needs: Needs::Cluster,
+        command: &["cargo", "test", "--package", "xtask", "--lib"],
+    },
+    Suite {
+        name: "rollouts",
+        budget: minutes(8),
+        needs: Needs::Cluster,
+        command: &["cargo", "test", "--package", "xtask", "--test", "settle", "--test", "pods"],
+    },
+    Suite {
+        name: "system",
+        budget: minutes(15),
+        needs: Needs::Cluster,
+        command: &["cargo", "test", "--package", "xtask", "--test", "system", "--", "--test-threads=1"],
+    },
+    Suite {
+        name: "cluster gone",
+        budget: minutes(5),
+        needs: Needs::Cluster,
+        command: &[
+            "cargo",
+            "test",
+            "--package",
+            "xtask",
+            "--test",
+            "system",
+            "--",
+            "--ignored",
+            "--test-threads=1",
+            "cluster_gone",
+        ],
+    },
+    Suite {
+        name: "helms",
+        budget: minutes(4),
+        needs: Needs::Cluster,
+        command: &["cargo", "test", "--package", "xtask", "--test", "helm"],
+    },
+    Suite {
+        name: "minikube",
+        budget: minutes(15),
+        needs: Needs::Time,
+        command: &["cargo", "test", "--package", "xtask", "--test", "minikube", "--", "--ignored", "--test-threads=1"],
+    },
+];
