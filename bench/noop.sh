@@ -19,7 +19,7 @@ helms() {
         --create-namespace --values "$folder/values.json"
 }
 through_cargo() {
-    cargo run --quiet --manifest-path "$workspace/Cargo.toml" --package xtask --bin xtask -- deploy --quiet </dev/null
+    cargo run --quiet --manifest-path "$workspace/Cargo.toml" --package xtask-launcher -- deploy --quiet </dev/null
 }
 
 # Helm gets a release of its own: a revision by somebody else is drift to a deploy, which would put it right.

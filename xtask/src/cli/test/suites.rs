@@ -48,7 +48,7 @@ pub const SUITES: &[Suite] = &[
         name: "engine",
         budget: minutes(5),
         needs: Needs::Nothing,
-        command: &["cargo", "test", "--package", "engine"],
+        command: &["cargo", "test", "--package", "engine", "--package", "xtask-launcher"],
     },
     Suite {
         name: "chart",

@@ -1,0 +1,65 @@
+//! Starts the tool. `cargo xtask` runs this program, which has no dependencies, so that cargo need not look through
+//! those of the tool each time: that takes longer than a deploy which finds nothing to do.
+//!
+//! Whether the tool has to be built is decided as cargo does, by the times of its sources ([`freshness`]); building is
+//! cargo's. Nothing in here knows what the tool does.
+
+mod freshness;
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, ExitStatus};
+use std::{env, fs};
+
+use freshness::Build;
+
+/// The package of the tool, and its program.
+const TOOL: &str = "xtask";
+
+fn main() -> ExitCode {
+    match start() {
+        Ok(code) => code,
+        Err(error) => {
+            // Standard error may be closed; the exit code still tells.
+            let _ = writeln!(
+                io::stderr(),
+                "error: could not start the tool\n  cause: {error}\n  help:  run `cargo build --package {TOOL}`, which says more"
+            );
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Returns only when the tool was not started.
+fn start() -> io::Result<ExitCode> {
+    let this = env::current_exe()?;
+    let folder = this.parent().unwrap_or(Path::new("."));
+    let (program, workspace) = (folder.join(TOOL), workspace());
+    let build = Build { program: &program, workspace: &workspace, launcher: &this };
+    if !build.is_fresh() {
+        let begun = build.begin()?;
+        let status = cargo(&workspace)?;
+        if !status.success() {
+            fs::remove_file(&begun)?;
+            return Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)));
+        }
+        build.finish(&begun)?;
+    }
+    Err(Command::new(&program).args(env::args_os().skip(1)).exec())
+}
+
+/// The workspace's folder: cargo tells where this package is each time it runs it.
+fn workspace() -> PathBuf {
+    let package = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| OsString::from(env!("CARGO_MANIFEST_DIR")));
+    PathBuf::from(package).join("../..")
+}
+
+fn cargo(workspace: &Path) -> io::Result<ExitStatus> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    Command::new(cargo)
+        .args(["build", "--package", TOOL, "--bin", TOOL, "--manifest-path"])
+        .arg(workspace.join("Cargo.toml"))
+        .status()
+}
