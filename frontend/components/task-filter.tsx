@@ -19,7 +19,7 @@ export function TaskFilter({ query, change, loading }: Props) {
         <label className="flex min-w-0 flex-1 flex-col gap-1 text-sm font-medium">
           <span className="max-lg:sr-only">Search</span>
           <input
-            className="field font-normal"
+            className="field font-normal lg:placeholder:text-transparent"
             type="search"
             placeholder="Search"
             value={query.q}

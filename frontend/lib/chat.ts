@@ -74,12 +74,17 @@ const VERBS: Record<string, string> = {
   add_task: "Added a task",
   list_tasks: "Looked at the tasks",
   update_task: "Changed a task",
-  complete_task: "Completed a task",
+  mark_task: "Completed a task",
+  reopen_task: "Reopened a task",
   delete_task: "Deleted a task",
 };
 
 /** What the assistant did, in a line: the deed and what it was given. */
 export function deed({ name, arguments: given }: ToolCall): string {
+  if (name === "complete_task") {
+    const { completed, ...rest } = given;
+    return deed({ name: completed === false ? "reopen_task" : "mark_task", arguments: rest });
+  }
   const parts = Object.entries(given).filter(([, value]) => value !== null && value !== undefined && value !== "");
   return [VERBS[name] ?? name.replaceAll("_", " "), ...parts.map(([key, value]) => detail(key, value))].join(" · ");
 }

@@ -81,7 +81,8 @@ test.each<[string, ChatEvent]>([
 
 test.each([
   [{ name: "add_task", arguments: { title: "milk", due: "2030-01-01", priority: null } }, "Added a task · “milk” · due 2030-01-01"],
-  [{ name: "complete_task", arguments: { task_id: 2 } }, "Completed a task · no. 2"],
+  [{ name: "complete_task", arguments: { task_id: 2, completed: false } }, "Reopened a task · no. 2"],
+  [{ name: "complete_task", arguments: { task_id: 2, completed: true } }, "Completed a task · no. 2"],
   [{ name: "list_tasks", arguments: { query: "milk", completed: false } }, "Looked at the tasks · “milk” · open"],
   [{ name: "some_other", arguments: { a: [1] } }, "some other · a [1]"],
 ])("%j is a line", (call, line) => {

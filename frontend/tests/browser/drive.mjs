@@ -6,7 +6,7 @@
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
@@ -22,7 +22,8 @@ const SIZES = [
 ];
 const PASSWORD = "correct horse battery";
 
-mkdirSync(SHOTS, { recursive: true });
+rmSync(SHOTS, { recursive: true, force: true });
+mkdirSync(SHOTS);
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   // A sandbox of its own is not to be had for root.
@@ -213,6 +214,7 @@ function notes(size, page) {
     /** A picture, and what axe has against it. */
     look: async (title) => {
       number += 1;
+      await page.evaluate(() => window.scrollTo(0, 0));
       await page.screenshot({ path: join(SHOTS, `${size.name}-${String(number).padStart(2, "0")}-${title}.png`), fullPage: true });
       await page.evaluate(AXE);
       const { violations } = await page.evaluate((rules) => window.axe.run({ runOnly: rules }), RULES);
