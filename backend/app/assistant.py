@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Self
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.answer import Answers
 from app.settings import Settings
 
 if TYPE_CHECKING:
     from app.agent import TaskAgent
+    from app.chatkit import Chat
     from app.mcp_server import Endpoint
 
 log = logging.getLogger(__name__)
@@ -26,14 +28,16 @@ log = logging.getLogger(__name__)
 class Parts:
     agent: "TaskAgent"
     mcp: "Endpoint"
+    chatkit: "Chat"
 
 
 class Assistant:
     """Lives as long as the application is served: `async with Assistant(…) as assistant`."""
 
-    def __init__(self, settings: Settings, engine: AsyncEngine) -> None:
+    def __init__(self, settings: Settings, engine: AsyncEngine, answers: Answers) -> None:
         self._settings = settings
         self._engine = engine
+        self._answers = answers
         self._stopped = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -53,12 +57,13 @@ class Assistant:
     async def _live(self) -> None:
         try:
             # Threads share the interpreter fairly, so that health checks are answered meanwhile.
-            agent, mcp_server = await asyncio.to_thread(_import)
+            agent, mcp_server, chatkit = await asyncio.to_thread(_import)
             server = mcp_server.build(self._engine)
             endpoint = mcp_server.Endpoint(server)
             task_agent = agent.TaskAgent(self._settings, server)
+            chat = chatkit.Chat(self._engine, self._answers)
             async with endpoint.running():
-                self._parts.set_result(Parts(task_agent, endpoint))
+                self._parts.set_result(Parts(task_agent, endpoint, chat))
                 await self._stopped.wait()
             await task_agent.close()
         except Exception as error:
@@ -67,5 +72,5 @@ class Assistant:
                 self._parts.set_exception(error)
 
 
-def _import() -> tuple[ModuleType, ModuleType]:
-    return importlib.import_module("app.agent"), importlib.import_module("app.mcp_server")
+def _import() -> list[ModuleType]:
+    return [importlib.import_module(f"app.{name}") for name in ("agent", "mcp_server", "chatkit")]

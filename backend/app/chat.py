@@ -20,9 +20,10 @@ from app import conversation_store
 from app.answer import Answered, Answers, Delta, Event, Failed, Think, ToolUse
 from app.assistant import Assistant
 from app.auth import User
-from app.conversation import Conversation, Message, MessageText, Role
+from app.conversation import Conversation, Message, MessageText, Role, title_of
 from app.conversations import MISSING, missing_is_404
 from app.database import session
+from app.event_stream import EventStream
 from app.problem import SIGNED_IN, WITH_BODY, Responses
 from app.settings import Settings
 
@@ -81,26 +82,21 @@ async def get_assistant(request: Request, _user: User) -> AssistantOut:
     response_class=StreamingResponse,
     responses=STREAM | MISSING | WITH_BODY,
 )
-async def chat(
-    request: Request, user: User, database: BriefSession, body: ChatIn
-) -> StreamingResponse:
+async def chat(request: Request, user: User, database: BriefSession, body: ChatIn) -> EventStream:
     """Say something, and be answered by a stream of events: `conversation` first, then `delta`
     (a piece of the answer) and `tool` (what was done), and `done` or `error` at the end."""
     with missing_is_404():
-        conversation = await conversation_store.open_or_begin(
-            database, user, body.conversation_id, body.message
-        )
+        if body.conversation_id is None:
+            title = title_of(body.message)
+            conversation = await conversation_store.begin(database, user, title)
+        else:
+            conversation = await conversation_store.get(database, user, body.conversation_id)
         number = conversation.id or 0
         await conversation_store.add_message(database, user, number, Role.USER, body.message)
     answers: Answers = request.app.state.answers
     think = thinking(request.app.state.assistant, today_in(body.timezone))
     events = answers.begin(user, number, think)
-    return StreamingResponse(
-        _stream(conversation, events),
-        media_type="text/event-stream",
-        # Proxies that gather an answer before they pass it on would make it no stream.
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
+    return EventStream(_stream(conversation, events))
 
 
 def today_in(timezone: str) -> date:

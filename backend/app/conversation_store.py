@@ -6,12 +6,12 @@ there. A function that changes something commits it.
 
 from typing import Any
 
-from sqlalchemy import CursorResult, delete, func, update
+from sqlalchemy import CursorResult, delete, func, literal, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.conversation import Conversation, Message, Role, title_of
+from app.conversation import Conversation, Message, Role
 
 # The most conversations, or messages of one, that an answer holds.
 MOST = 500
@@ -25,14 +25,11 @@ class NoSuchMessageError(Exception):
     """The conversation has no message of that number."""
 
 
-async def open_or_begin(
-    database: AsyncSession, user: str, conversation_id: int | None, said: str
+async def begin(
+    database: AsyncSession, user: str, title: str, conversation_id: int | None = None
 ) -> Conversation:
-    """The conversation that a message belongs to: a new one, named after it, when there is no
-    number. Raises NoSuchConversationError."""
-    if conversation_id is not None:
-        return await get(database, user, conversation_id)
-    conversation = Conversation(user_id=user, title=title_of(said))
+    """A new conversation; under the number that was taken for it, if one was."""
+    conversation = Conversation(id=conversation_id, user_id=user, title=title)
     database.add(conversation)
     await database.commit()
     await database.refresh(conversation)
@@ -81,12 +78,24 @@ async def take_number(database: AsyncSession, table: str) -> int:
 
 
 async def find(
-    database: AsyncSession, user: str, limit: int = MOST, skip: int = 0
+    database: AsyncSession,
+    user: str,
+    limit: int = MOST,
+    *,
+    after: int | None = None,
+    newest_first: bool = True,
 ) -> list[Conversation]:
-    """The user's conversations, the one that was last spoken in first."""
+    """The user's conversations in the order in which they were last spoken in; those behind
+    `after`, if it is given. Raises NoSuchConversationError when there is no `after`."""
+    place = tuple_(col(Conversation.updated_at), col(Conversation.id))
     query = select(Conversation).where(Conversation.user_id == user)
-    newest = (col(Conversation.updated_at).desc(), col(Conversation.id).desc())
-    return list(await database.exec(query.order_by(*newest).limit(limit).offset(skip)))
+    if after is not None:
+        last = await get(database, user, after)
+        seen = tuple_(literal(last.updated_at), literal(last.id))
+        query = query.where(place < seen if newest_first else place > seen)
+    keys = (col(Conversation.updated_at), col(Conversation.id))
+    order = [key.desc() if newest_first else key.asc() for key in keys]
+    return list(await database.exec(query.order_by(*order).limit(limit)))
 
 
 async def get(database: AsyncSession, user: str, conversation_id: int) -> Conversation:
@@ -111,15 +120,47 @@ async def rename(
     return conversation
 
 
+async def messages(
+    database: AsyncSession,
+    user: str,
+    conversation_id: int,
+    limit: int = MOST,
+    *,
+    after: int | None = None,
+    newest_first: bool = False,
+) -> list[Message]:
+    """The messages of the conversation; those behind `after`, if it is given."""
+    number = col(Message.id)
+    query = select(Message).where(
+        Message.user_id == user, Message.conversation_id == conversation_id
+    )
+    if after is not None:
+        query = query.where(number < after if newest_first else number > after)
+    order = number.desc() if newest_first else number.asc()
+    return list(await database.exec(query.order_by(order).limit(limit)))
+
+
 async def last_messages(
     database: AsyncSession, user: str, conversation_id: int, limit: int = MOST
 ) -> list[Message]:
     """The newest messages of the conversation, oldest first."""
+    newest = await messages(database, user, conversation_id, limit, newest_first=True)
+    return newest[::-1]
+
+
+async def get_message(
+    database: AsyncSession, user: str, conversation_id: int, message_id: int
+) -> Message:
+    """Raises NoSuchMessageError."""
     query = select(Message).where(
-        Message.user_id == user, Message.conversation_id == conversation_id
+        Message.user_id == user,
+        Message.conversation_id == conversation_id,
+        Message.id == message_id,
     )
-    newest = await database.exec(query.order_by(col(Message.id).desc()).limit(limit))
-    return list(reversed(list(newest)))
+    found = (await database.exec(query)).one_or_none()
+    if found is None:
+        raise NoSuchMessageError(message_id)
+    return found
 
 
 async def remove(database: AsyncSession, user: str, conversation_id: int) -> None:

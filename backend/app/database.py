@@ -94,10 +94,15 @@ async def open_session(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
         raise DatabaseUnavailableError(reason) from error
 
 
-async def session(request: Request) -> AsyncIterator[AsyncSession]:
-    """One session a request, once the tables are what this version wants."""
+async def migrated(request: Request) -> None:
+    """Raises DatabaseUnavailableError until the tables are what this version wants."""
     if not request.app.state.migrated.is_set():
         raise DatabaseUnavailableError("the database is not at the newest migration yet")
+
+
+async def session(request: Request) -> AsyncIterator[AsyncSession]:
+    """One session a request, once the tables are what this version wants."""
+    await migrated(request)
     async with open_session(request.app.state.engine) as opened:
         yield opened
 

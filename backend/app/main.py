@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from app import VERSION, chat, conversations, health, mcp_route, tasks
+from app import VERSION, chat, chatkit_route, conversations, health, mcp_route, tasks
 from app.answer import Answers
 from app.assistant import Assistant
 from app.auth import Identification
@@ -44,10 +44,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.identification = Identification(app.state.settings)
     app.state.migrated = asyncio.Event()
     migrating = asyncio.create_task(_migrate(app))
-    async with Assistant(app.state.settings, app.state.engine) as app.state.assistant:
-        app.state.answers = Answers(app.state.engine)
+    app.state.answers = answers = Answers(app.state.engine)
+    async with Assistant(app.state.settings, app.state.engine, answers) as app.state.assistant:
         yield
-        await app.state.answers.stop()
+        await answers.stop()
     migrating.cancel()
     with suppress(asyncio.CancelledError):
         await migrating
@@ -85,6 +85,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None]) -> FastAPI:
     app.include_router(tasks.router)
     app.include_router(conversations.router)
     app.include_router(chat.router)
+    app.include_router(chatkit_route.router)
     app.include_router(mcp_route.router)
     handle_problems(app)
     app.add_middleware(

@@ -5,17 +5,22 @@ to delete. Every request carries a bearer, which is why a Host header is not che
 rebinds a name to this address has no bearer to send. A browser's Origin is checked all the same.
 """
 
-from fastapi import APIRouter, HTTPException, Request, Response, status
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException, Request, Response, status
 from starlette.types import Receive, Scope, Send
 
 from app.assistant import Assistant
 from app.auth import User
+from app.database import migrated
 
 router = APIRouter()
 
 
 @router.post("/mcp", include_in_schema=False)
-async def mcp(request: Request, user: User) -> Response:
+async def mcp(
+    request: Request, user: User, _tables: Annotated[None, Depends(migrated)]
+) -> Response:
     origin = request.headers.get("origin")
     if origin is not None and origin not in request.app.state.settings.origins:
         raise HTTPException(status.HTTP_403_FORBIDDEN, "Calls from this origin are not allowed")

@@ -127,6 +127,16 @@ def _(owner: Person, other: Person) -> None:
     assert owner.get("/api/conversations").json() == [conversation]
 
 
+# Each of its requests has a row in test_chatkit.
+@row("POST", "/chatkit")
+def _(owner: Person, other: Person) -> None:
+    number = str(a_conversation(owner)["id"])
+    body = {"type": "threads.get_by_id", "params": {"thread_id": number}}
+    assert owner.post("/chatkit", json=body).json()["title"] == "add mine"
+    answer = other.post("/chatkit", json=body)
+    assert (answer.status_code, "mine" in answer.text) == (404, False)
+
+
 # Each of its tools has a row in test_mcp.
 @row("POST", "/mcp")
 def _(owner: Person, other: Person) -> None:
