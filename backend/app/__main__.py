@@ -3,8 +3,6 @@
 import sys
 
 from app import logs
-from app.drain import Server
-from app.main import create_app
 from app.settings import SettingsError, load
 
 
@@ -16,6 +14,10 @@ def main() -> int:
         sys.stderr.write(f"error: {error}\n")
         return 2
     logs.configure(settings.secrets)
+    # Only now: the assistant's libraries take seconds, and a wrong setting is said before them.
+    from app.drain import Server
+    from app.main import create_app
+
     failed = False
 
     def fail() -> None:

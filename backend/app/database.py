@@ -1,6 +1,7 @@
 """The connection to PostgreSQL and what its failures mean."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
@@ -27,12 +28,11 @@ def connect(address: Address) -> AsyncEngine:
     arguments: dict[str, object] = {
         "timeout": 5,
         # A pooler in transaction mode hands each transaction another server connection, where a
-        # statement prepared by name before does not exist.
-        "prepared_statement_name_func": lambda: "",
+        # statement prepared by name before does not exist. Without a cache asyncpg names none.
         "statement_cache_size": 0,
     }
     if address.ssl is not None:
-        arguments["ssl"] = address.ssl
+        arguments["ssl"] = _tls(address.ssl)
     return create_async_engine(
         address.url,
         connect_args=arguments,
@@ -43,6 +43,16 @@ def connect(address: Address) -> AsyncEngine:
         max_overflow=5,
         pool_timeout=5,
     )
+
+
+def _tls(mode: str) -> str | ssl.SSLContext:
+    """What asyncpg takes for libpq's sslmode. Certificates are verified with the system's
+    authorities, which public hosts need; asyncpg would want a file in a home directory."""
+    if not mode.startswith("verify-"):
+        return mode
+    context = ssl.create_default_context()
+    context.check_hostname = mode == "verify-full"
+    return context
 
 
 async def unavailable(engine: AsyncEngine) -> str | None:
@@ -72,6 +82,8 @@ def passing(error: BaseException) -> str | None:
         return "every connection to PostgreSQL is in use"
     if isinstance(cause, asyncpg.TooManyConnectionsError):
         return "PostgreSQL has no free connection"
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return "PostgreSQL's certificate is not to be trusted"
     if isinstance(cause, TimeoutError):
         return "PostgreSQL does not answer in time"
     if isinstance(cause, (OSError, asyncpg.PostgresConnectionError)):

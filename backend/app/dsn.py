@@ -39,6 +39,7 @@ def parse(text: str) -> Address:
     query = dict(url.query)
     ssl = _one_of(query, "sslmode", _SSL_MODES)
     _one_of(query, "channel_binding", _CHANNEL_BINDING)
+    _one_of(query, "sslrootcert", {"system"})
     if query:
         raise ValueError(f"has a parameter that is not understood: {min(query)}")
     return Address(url.set(drivername="postgresql+asyncpg", query={}), ssl)
@@ -55,5 +56,5 @@ def _one_of(query: dict[str, str | tuple[str, ...]], name: str, allowed: set[str
     if value is None:
         return None
     if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"has an {name} other than {', '.join(sorted(allowed))}")
+        raise ValueError(f"has a value of {name} other than {', '.join(sorted(allowed))}")
     return value

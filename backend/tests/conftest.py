@@ -43,9 +43,14 @@ class Server:
         secret.chmod(0o644)
         options = ["--username=todo", "--auth=scram-sha-256", "--no-sync", "--encoding=UTF8"]
         self._run("initdb", "--pgdata", self._data, f"--pwfile={secret}", *options)
-        (self._data / "postgresql.auto.conf").write_text(
-            f"port={self.port}\nlisten_addresses='127.0.0.1'\nunix_socket_directories=''\nfsync=off\n"
+        self.configure(
+            port=self.port, listen_addresses="127.0.0.1", unix_socket_directories="", fsync="off"
         )
+
+    def configure(self, **settings: object) -> None:
+        """Add settings for the next start."""
+        with (self._data / "postgresql.auto.conf").open("a") as file:
+            file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
 
     def start(self) -> None:
         log = self._data / "log"

@@ -5,6 +5,7 @@ import pytest
 from app.dsn import compose, parse
 
 PLAIN = "postgresql+asyncpg://u:p@h:5432/d"
+PLAIN_PORT = "postgresql+asyncpg://u:p@h/d"
 
 
 @pytest.mark.parametrize(
@@ -19,6 +20,7 @@ PLAIN = "postgresql+asyncpg://u:p@h:5432/d"
             "postgresql+asyncpg://u:p@h/d",
             "verify-full",
         ),
+        ("postgres://u:p@h/d?sslmode=verify-ca&sslrootcert=system", PLAIN_PORT, "verify-ca"),
         ("postgresql://u:p%40%2F@h/d", "postgresql+asyncpg://u:p%40%2F@h/d", None),
     ],
 )
@@ -37,8 +39,16 @@ def test_accepts(given: str, url: str, ssl: str | None) -> None:
         ("postgresql:///d", "names no host"),
         ("postgresql://u:hunter2@h", "names no database"),
         ("postgresql://u:hunter2@h:port/d", "is not a URL like"),
-        ("postgresql://u:hunter2@h/d?sslmode=maybe", "has an sslmode other than"),
-        ("postgresql://u:hunter2@h/d?sslmode=require&sslmode=disable", "has an sslmode other than"),
+        ("postgresql://u:hunter2@h/d?sslmode=maybe", "has a value of sslmode other"),
+        (
+            "postgresql://u:hunter2@h/d?sslmode=require&sslmode=disable",
+            "has a value of sslmode other",
+        ),
+        ("postgresql://u:hunter2@h/d?channel_binding=1", "has a value of channel_binding other"),
+        (
+            "postgresql://u:hunter2@h/d?sslrootcert=/x",
+            "has a value of sslrootcert other",
+        ),
         ("postgresql://u:hunter2@h/d?timeout=1", "parameter that is not understood: timeout"),
     ],
 )

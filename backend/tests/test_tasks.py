@@ -2,7 +2,9 @@
 
 import pytest
 
+from app.main import MAX_BODY_BYTES
 from tests.person import Person
+from tests.sign_in import ORIGIN
 
 
 def test_a_task_from_adding_to_deleting(ada: Person) -> None:
@@ -103,3 +105,16 @@ def test_a_list_is_filtered_and_sorted(with_tasks: Person, query: str, titles: l
 )
 def test_a_list_refuses_what_it_does_not_know(ada: Person, query: str) -> None:
     assert ada.get(f"/api/tasks?{query}").status_code == 422
+
+
+def test_a_body_of_any_size_is_not_read_into_memory(ada: Person) -> None:
+    answer = ada.post("/api/tasks", json={"title": "x" * MAX_BODY_BYTES})
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize(("origin", "allowed"), [(ORIGIN, ORIGIN), ("http://evil.test", None)])
+def test_browsers_may_call_from_the_origins_that_are_set(
+    ada: Person, origin: str, allowed: str | None
+) -> None:
+    answer = ada.client.get("/api/tasks", headers=ada.headers | {"Origin": origin})
+    assert answer.headers.get("Access-Control-Allow-Origin") == allowed
