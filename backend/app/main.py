@@ -92,7 +92,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None]) -> FastAPI:
         CORSMiddleware,
         allow_origins=settings.origins,
         allow_methods=["GET", "POST", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "X-Request-Id"],
+        allow_headers=["Authorization", "Content-Type", "X-Request-Id", *mcp_route.HEADERS],
         expose_headers=["X-Request-Id"],
     )
     # The last is the outermost: every answer has an id.

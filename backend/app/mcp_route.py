@@ -14,6 +14,9 @@ from app.assistant import Assistant
 from app.auth import User
 from app.database import migrated
 
+# What the protocol's clients send beside the body.
+HEADERS = ["Mcp-Method", "Mcp-Name", "Mcp-Protocol-Version"]
+
 router = APIRouter()
 
 

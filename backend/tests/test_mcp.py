@@ -321,6 +321,16 @@ def test_who_may_call(url: str, headers: dict[str, str], status: int) -> None:
     assert initialize(url, KEY, **headers).status_code == status
 
 
+def test_a_browsers_client_may_send_what_the_protocol_has(url: str) -> None:
+    asked = "authorization,content-type,mcp-method,mcp-name,mcp-protocol-version"
+    headers = {
+        "Origin": ORIGIN,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": asked,
+    }
+    assert httpx2.options(f"{url}/mcp", headers=headers).status_code == 200
+
+
 def test_there_is_no_session_and_each_answer_is_json(url: str) -> None:
     answer = initialize(url, KEY)
     assert answer.headers["Content-Type"] == "application/json"
