@@ -14,6 +14,7 @@
 )]
 
 mod bad_luck;
+mod browser;
 mod change;
 mod cluster;
 mod cluster_gone;
