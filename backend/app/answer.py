@@ -172,7 +172,7 @@ async def _told(events: asyncio.Queue[Event]) -> AsyncIterator[Event]:
             return
 
 
-def _storable[T: (str, list[dict[str, Any]], Any)](value: T) -> T:
+def _storable(value: Any) -> Any:
     """PostgreSQL's text and JSON cannot hold a NUL character, which a model may well emit."""
     if isinstance(value, str):
         return value.replace("\x00", "")
