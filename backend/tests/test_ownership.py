@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from fastapi.routing import iter_route_contexts
 from fastapi.testclient import TestClient
+from sqlmodel import SQLModel
 
 from app.main import create_app
 from app.settings import Settings
@@ -51,8 +52,8 @@ def _(owner: Person, other: Person) -> None:
     mine = a_task(owner)
     # A user that is named in the body counts for nothing.
     theirs = other.post("/api/tasks", json={"title": "theirs", "user_id": "ada", "id": mine["id"]})
-    if theirs.status_code != 422:
-        assert other.get("/api/tasks").json() == [theirs.json()]
+    assert theirs.json()["id"] != mine["id"]
+    assert other.get("/api/tasks").json() == [theirs.json()]
     assert owner.get("/api/tasks").json() == [mine]
 
 
@@ -157,6 +158,12 @@ def _(owner: Person, other: Person) -> None:
 @pytest.mark.parametrize("test", ROWS.values(), ids=[" ".join(route) for route in ROWS])
 def test_nobody_reaches_what_is_anothers(ada: Person, grace: Person, test: Row) -> None:
     test(ada, grace)
+
+
+def test_every_row_belongs_to_a_user() -> None:
+    columns = [table.columns.get("user_id") for table in SQLModel.metadata.sorted_tables]
+    assert columns
+    assert all(column is not None and not column.nullable for column in columns)
 
 
 def routes(settings: Settings) -> Iterator[tuple[str, str]]:
