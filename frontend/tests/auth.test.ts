@@ -1,10 +1,11 @@
 import { createPublicKey, verify, type JsonWebKey } from "node:crypto";
 
-import { Pool, type ClientConfig } from "pg";
+import { Client, Pool, type ClientConfig } from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { createAuth, type Auth } from "@/lib/server/auth";
 import { readConfig, type Config } from "@/lib/server/config";
+import { parseDatabaseUrl } from "@/lib/server/database-url";
 import { migrate } from "@/lib/server/migrate";
 
 import { Postgres } from "./support/postgres";
@@ -86,6 +87,25 @@ async function claims(auth: Auth, token: string): Promise<Record<string, unknown
   expect(verify(null, Buffer.from(`${head}.${body}`), publicKey, Buffer.from(signature, "base64url"))).toBe(true);
   return JSON.parse(Buffer.from(body, "base64url").toString()) as Record<string, unknown>;
 }
+
+describe("a database over TLS with a certificate of its own", () => {
+  const url = (mode: string) => {
+    const password = encodeURIComponent(database.password as string);
+    return parseDatabaseUrl(`postgresql://todo:${password}@127.0.0.1:${database.port}/${database.database}?sslmode=${mode}`);
+  };
+
+  test("is encrypted with sslmode=require", async () => {
+    const client = new Client(url("require"));
+    await client.connect();
+    const { rows } = await client.query("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()");
+    await client.end();
+    expect(rows).toEqual([{ ssl: true }]);
+  });
+
+  test.each([["verify-ca"], ["verify-full"]])("is refused with sslmode=%s", async (mode) => {
+    await expect(new Client(url(mode)).connect()).rejects.toThrow(/self-signed certificate/);
+  });
+});
 
 describe("migrations", () => {
   const TABLES = ["account", "jwks", "rateLimit", "session", "user", "verification"];

@@ -50,7 +50,7 @@ describe("DATABASE_URL", () => {
     ["postgres://u:p@db:6543/n", { port: 6543 }],
     ["postgresql+asyncpg://u:p%40%2F%25@db/n", { password: "p@/%" }],
     ["postgresql://u:p@db/n?sslmode=require&channel_binding=require", { ssl: { rejectUnauthorized: false } }],
-    ["postgresql://u:p@db/n?sslmode=verify-full", { ssl: true }],
+    ["postgresql://u:p@db/n?sslmode=verify-full&sslrootcert=system", { ssl: true }],
     ["postgresql://u:p@db/n?sslmode=disable", {}],
     ["postgresql://u:p@[::1]/n", { host: "::1" }],
   ])("%s", (url, difference) => {
@@ -61,8 +61,9 @@ describe("DATABASE_URL", () => {
     ["not a url", "is not a URL like postgresql://user:password@host:5432/name"],
     ["postgresql:///n", "names no host"],
     ["postgresql://u:p@db", "names no database after the host"],
-    ["postgresql://u:p@db/n?sslmode=on", "has an sslmode other than disable, allow, prefer, require, verify-ca, verify-full"],
-    ["postgresql://u:p@db/n?channel_binding=on", "has a channel_binding other than disable, prefer, require"],
+    ["postgresql://u:p@db/n?sslmode=on", "has a value of sslmode other than disable, allow, prefer, require, verify-ca, verify-full"],
+    ["postgresql://u:p@db/n?channel_binding=on", "has a value of channel_binding other than disable, prefer, require"],
+    ["postgresql://u:p@db/n?sslrootcert=/etc/hidden", "has a value of sslrootcert other than system"],
     ["postgresql://u:p@db/n?pool=1", "has a parameter that is not understood: pool"],
   ])("%s is refused", (url, reason) => {
     expect(() => parseDatabaseUrl(url)).toThrow(reason);

@@ -19,6 +19,8 @@ const TLS: Record<string, ClientConfig["ssl"]> = {
 };
 /** libpq's wish for SCRAM with channel binding; TLS alone meets it in drivers that are not libpq. */
 const CHANNEL_BINDING = ["disable", "prefer", "require"];
+/** Certificates are always verified with public authorities. */
+const ROOT_CERTIFICATES = ["system"];
 
 /** Throws an Error whose message goes after the variable's name. */
 export function parseDatabaseUrl(text: string): ClientConfig {
@@ -30,13 +32,10 @@ export function parseDatabaseUrl(text: string): ClientConfig {
   if (!url.hostname) throw new Error("names no host");
   const database = decodeURIComponent(url.pathname.slice(1));
   if (!database) throw new Error("names no database after the host");
-  const { sslmode, channel_binding, ...rest } = Object.fromEntries(url.searchParams);
-  if (sslmode !== undefined && !(sslmode in TLS)) {
-    throw new Error(`has an sslmode other than ${Object.keys(TLS).join(", ")}`);
-  }
-  if (channel_binding !== undefined && !CHANNEL_BINDING.includes(channel_binding)) {
-    throw new Error(`has a channel_binding other than ${CHANNEL_BINDING.join(", ")}`);
-  }
+  const { sslmode, channel_binding, sslrootcert, ...rest } = Object.fromEntries(url.searchParams);
+  expectOneOf("sslmode", sslmode, Object.keys(TLS));
+  expectOneOf("channel_binding", channel_binding, CHANNEL_BINDING);
+  expectOneOf("sslrootcert", sslrootcert, ROOT_CERTIFICATES);
   const unknown = Object.keys(rest).sort()[0];
   if (unknown !== undefined) throw new Error(`has a parameter that is not understood: ${unknown}`);
   return {
@@ -47,4 +46,10 @@ export function parseDatabaseUrl(text: string): ClientConfig {
     database,
     ssl: sslmode === undefined ? false : TLS[sslmode],
   };
+}
+
+function expectOneOf(name: string, value: string | undefined, allowed: readonly string[]): void {
+  if (value !== undefined && !allowed.includes(value)) {
+    throw new Error(`has a value of ${name} other than ${allowed.join(", ")}`);
+  }
 }

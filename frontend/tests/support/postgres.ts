@@ -33,7 +33,8 @@ export class Postgres {
     if (asOther.uid !== undefined) chownSync(folder, asOther.uid, asOther.gid as number);
     chmodSync(folder, 0o755);
     run("initdb", ["--pgdata", join(folder, "data"), `--pwfile=${password}`, "--username=todo", "--auth=scram-sha-256", "--no-sync", "--encoding=UTF8"]);
-    const settings = `port=${port}\nlisten_addresses='127.0.0.1'\nunix_socket_directories=''\nfsync=off\n`;
+    certify(join(folder, "data"));
+    const settings = `ssl=on\nport=${port}\nlisten_addresses='127.0.0.1'\nunix_socket_directories=''\nfsync=off\n`;
     writeFileSync(join(folder, "data", "postgresql.auto.conf"), settings);
     run("pg_ctl", ["start", "--wait", "--pgdata", join(folder, "data"), "--log", join(folder, "data", "log")]);
     return new Postgres(folder, port, await startBouncer(folder, port));
@@ -80,6 +81,13 @@ function run(program: string, parameters: string[]): void {
   const version = readdirSync(HOME).sort((a, b) => Number(a) - Number(b)).at(-1) ?? "";
   // Output goes nowhere: a pipe would stay open in the server that pg_ctl leaves behind.
   execFileSync(join(HOME, version, "bin", program), parameters, { ...asOther, cwd: "/", stdio: ["ignore", "ignore", "inherit"] });
+}
+
+/** A certificate that nobody has signed but itself. */
+function certify(folder: string): void {
+  const files = ["-keyout", join(folder, "server.key"), "-out", join(folder, "server.crt")];
+  const parameters = ["req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=localhost", ...files];
+  execFileSync("openssl", parameters, { ...asOther, cwd: "/", stdio: "ignore" });
 }
 
 async function startBouncer(folder: string, server: number): Promise<{ port: number; process: ChildProcess }> {
