@@ -2,6 +2,7 @@
 
 import { useEffect, useRef, useState } from "react";
 
+import { Alert } from "@/components/alert";
 import { ChatMessage } from "@/components/chat-message";
 import { Composer } from "@/components/composer";
 import { ConversationList } from "@/components/conversation-list";
@@ -65,11 +66,7 @@ export function ChatPanel({ first, assistant }: Props) {
               ))}
             </ol>
           )}
-          {talk.failure ? (
-            <p role="alert" className="rounded-lg bg-danger-tint px-4 py-3 text-danger">
-              {talk.failure}
-            </p>
-          ) : null}
+          {talk.failure ? <Alert>{talk.failure}</Alert> : null}
           <p role="status" className="sr-only">
             {announced}
           </p>
