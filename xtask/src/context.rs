@@ -37,6 +37,8 @@ pub struct Context {
     pub run: u64,
     /// Questions may be asked: there is a person at a terminal.
     pub interactive: bool,
+    /// This machine may be changed without asking: the person has said so beforehand.
+    pub may_change_machine: bool,
     events: UnboundedSender<Event>,
     outputs: Arc<Mutex<BTreeMap<StepId, Output>>>,
 }
@@ -60,9 +62,22 @@ impl Context {
             cancel: CancellationToken::new(),
             run,
             interactive: false,
+            may_change_machine: false,
             events,
             outputs: Arc::default(),
         }
+    }
+
+    /// A context for work in another workspace that is part of the same run: it is told of and cancelled with it.
+    pub fn beside(
+        &self,
+        workspace: Workspace,
+        project: String,
+        world: Arc<World>,
+        gatherer: Arc<Gatherer>,
+        run: u64,
+    ) -> Self {
+        Self { workspace, project, world, gatherer, run, outputs: Arc::default(), ..self.clone() }
     }
 
     /// Tells an event. Nobody listening is no error: the run goes on.

@@ -7,6 +7,7 @@
 pub mod cli;
 pub mod collect;
 pub mod context;
+pub mod dayzero;
 pub mod diagnose;
 pub mod redact;
 pub mod report;

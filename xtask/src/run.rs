@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use engine::digest::Digest;
 use engine::event::{Event, Tally};
 use engine::failure::Failure;
+use engine::graph::Graph;
 use engine::lock::{Held, Lock, Locks};
 use engine::manifest::Manifest;
 use engine::receipt::{Receipt, Receipts, Stored, choose};
@@ -22,6 +23,7 @@ use tokio::task::JoinSet;
 
 use crate::context::Context;
 use crate::steps::Step;
+use crate::workspace::Workspace;
 use looks::Looks;
 
 /// How long a cancelled step may take to end its children and undo what is half done.
@@ -54,6 +56,31 @@ impl Summary {
             cancelled: count(State::Cancelled),
         }
     }
+}
+
+/// The plan for all steps of `graph`: what takes longest to the end of the run goes first, by the last runs' times,
+/// and by `guess` for steps that have not run yet.
+pub fn plan(
+    graph: &Graph,
+    steps: &Steps,
+    workspace: &Workspace,
+    guess: &dyn Fn(&StepId) -> Duration,
+    forced: &dyn Fn(&StepId) -> bool,
+) -> Vec<Planned> {
+    let receipts = workspace.receipts();
+    let took: BTreeMap<StepId, Duration> =
+        graph.order().iter().filter_map(|step| Some((step.clone(), receipts.took(step)?))).collect();
+    let priorities = graph.priorities(&|step| took.get(step).copied().unwrap_or_else(|| guess(step)));
+    let plan = graph.order().iter().filter_map(|step| {
+        Some(Planned {
+            step: step.clone(),
+            needs: graph.dependencies(step).iter().map(|dependency| dependency.step.clone()).collect(),
+            pool: steps.get(step)?.pool(),
+            priority: priorities.get(step).copied().unwrap_or_default(),
+            forced: forced(step),
+        })
+    });
+    plan.collect()
 }
 
 /// Runs `plan` to its end.

@@ -13,6 +13,7 @@ use super::session::{Record, Session};
 use super::{Format, Global};
 use super::{confirm, forecast, rollback};
 use crate::collect;
+use crate::dayzero::tools;
 use crate::report::{failure, words};
 use crate::run;
 
@@ -28,6 +29,9 @@ pub struct Request {
     /// Run the steps even when they are fresh
     #[arg(long)]
     pub force: bool,
+    /// Do not ask before this machine is changed: docker installed or started
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// Deploys.
@@ -41,7 +45,9 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     if request.dry_run {
         return dry_run(global, &session, &selected, request.force).await;
     }
+    session.cx.may_change_machine = request.yes;
     let plan = session.plan(&selected, request.force);
+    tools::prepare(&session.cx, &session.project.file, &plan).await?;
     if plan.iter().any(|planned| planned.step == StepId::cluster()) {
         confirm::first_deploy(&mut session).await?;
     }

@@ -1,7 +1,6 @@
 //! What every command that looks at steps begins with: the graph file read, the steps made, events flowing to their
 //! reporters, signals heard.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,7 +25,7 @@ use crate::report::journal::Journal;
 use crate::report::json::Json;
 use crate::report::terminal::{Terminal, Verbosity};
 use crate::report::{Reporter, pump};
-use crate::run::Steps;
+use crate::run::{self, Steps};
 use crate::steps;
 use crate::workspace::Workspace;
 use crate::world::World;
@@ -133,21 +132,8 @@ impl Session {
             [] => self.project.graph.clone(),
             steps => self.project.graph.select(steps),
         };
-        let receipts = self.cx.workspace.receipts();
-        let took: BTreeMap<StepId, Duration> =
-            graph.order().iter().filter_map(|step| Some((step.clone(), receipts.took(step)?))).collect();
-        let priorities = graph.priorities(&|step| took.get(step).copied().unwrap_or(Duration::from_secs(1)));
         let forced = |step: &StepId| force && (selected.is_empty() || selected.contains(step));
-        let plan = graph.order().iter().filter_map(|step| {
-            Some(Planned {
-                step: step.clone(),
-                needs: graph.dependencies(step).iter().map(|dependency| dependency.step.clone()).collect(),
-                pool: self.steps.get(step)?.pool(),
-                priority: priorities.get(step).copied().unwrap_or_default(),
-                forced: forced(step),
-            })
-        });
-        plan.collect()
+        run::plan(&graph, &self.steps, &self.cx.workspace, &|_| Duration::from_secs(1), &forced)
     }
 
     /// Tells the end of the run and waits until everything has been reported.

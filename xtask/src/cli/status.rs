@@ -34,6 +34,13 @@ pub async fn run(global: &Global) -> Result<ExitCode, Problem> {
     Ok(ExitCode::from(forecast::exit_code(&forecasts)))
 }
 
+/// What of a step's output came from no registry.
+fn assembled(forecast: &Forecast) -> String {
+    let output = forecast.receipt.as_ref().and_then(|receipt| receipt.output.as_ref());
+    let list = output.and_then(|output| output.facts.get("assembled")?.as_array().cloned()).unwrap_or_default();
+    list.iter().filter_map(|item| item.as_str()).collect::<Vec<_>>().join(", ")
+}
+
 fn line(forecast: &Forecast) -> String {
     let (verb, text) = match &forecast.outlook {
         Outlook::Fresh => (verb(GOOD, "Fresh"), String::new()),
@@ -52,6 +59,9 @@ fn line(forecast: &Forecast) -> String {
         let ago = words::ago(now.saturating_sub(Duration::from_millis(receipt.finished_ms)));
         paint(FAINT, &format!("last run {ago}, took {}", words::duration(receipt.took)))
     });
-    let parts = [text, made.unwrap_or_default()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
+    let parts = [text, made.unwrap_or_default(), assembled(forecast)]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>();
     format!("{verb}{:<18} {}", forecast.step, parts.join("  ")).trim_end().to_owned()
 }

@@ -75,6 +75,9 @@ pub struct Facts {
     pub kubernetes: Option<String>,
     /// The API version of the daemon inside the node, of a minikube cluster: `1.41`.
     pub daemon_api: Option<String>,
+    /// What of it came from no registry: `its node assembled from Debian packages`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assembled: Vec<String>,
 }
 
 /// What has to stay as it is.

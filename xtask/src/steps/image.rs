@@ -24,6 +24,7 @@ use super::cluster;
 use super::variables::{SecretValues, Variables};
 use super::{Belonging, Made, Scope, Step};
 use crate::context::Context;
+use crate::dayzero::bases::{self, Wanted};
 use crate::world::daemon::Daemon;
 use crate::world::docker::{self, Inventory};
 
@@ -34,6 +35,9 @@ pub struct Facts {
     pub id: String,
     /// `todo-chatbot/backend:3f9c1a77b2d0`: repository, and a tag that is a prefix of the ID.
     pub reference: String,
+    /// The bases that came from no registry: `node:22-slim assembled from Debian trixie`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assembled: Vec<String>,
 }
 
 /// The step `image:NAME`.
@@ -48,9 +52,20 @@ struct Ingredients {
     dockerfile: Vec<u8>,
     files: FileSet,
     args: BTreeMap<String, String>,
-    /// Image and, if the daemon has it, its ID.
-    bases: Vec<(String, Option<String>)>,
+    /// The images that it is built from, by line.
+    bases: Vec<Base>,
     secrets: build_secrets::BuildSecrets,
+}
+
+/// An image that a Dockerfile names.
+struct Base {
+    name: String,
+    /// The first line that names it.
+    line: usize,
+    /// What it is in the daemon, if it is there.
+    id: Option<String>,
+    /// What it was assembled from, if it was.
+    assembled_from: Option<String>,
 }
 
 impl ImageStep {
@@ -85,11 +100,33 @@ impl ImageStep {
         let inventory = self.inventory(cx).await?;
         let bases = parsed.base_images(&args, definition.target.as_deref(), &platform);
         let bases = bases.into_iter().map(|base| {
-            let id = inventory.by_name(&base.name).map(|image| image.id.clone());
-            (base.name, id)
+            let image = inventory.by_name(&base.name);
+            let assembled_from = image.and_then(bases::assembled_from).map(str::to_owned);
+            Base { name: base.name, line: base.line, id: image.map(|image| image.id.clone()), assembled_from }
         });
         let secrets = build_secrets::read(cx, &*self.secrets, &definition.build_secrets)?;
         Ok(Ingredients { dockerfile, files: self.files(cx).await?, args, bases: bases.collect(), secrets })
+    }
+
+    /// Gets the bases that are not in the node's daemon, where that is possible; whether any came.
+    async fn provide_bases(&self, cx: &Context, ingredients: &Ingredients) -> Result<bool, Failure> {
+        let other_platform = self.definition.platform.is_some();
+        if self.definition.daemon != Place::Cluster
+            || other_platform
+            || ingredients.bases.iter().all(|base| base.id.is_some())
+        {
+            return Ok(false);
+        }
+        // Somebody else's cluster is not given names that mean something else elsewhere.
+        if cx.facts::<cluster::Facts>(&StepId::cluster())?.profile.is_none() {
+            return Ok(false);
+        }
+        let dockerfile = self.definition.dockerfile.display();
+        let wanted = ingredients
+            .bases
+            .iter()
+            .map(|base| Wanted { name: &base.name, place: format!("{dockerfile}:{}", base.line) });
+        bases::provide(cx, &self.id, &self.daemon(cx).await?, &wanted.collect::<Vec<_>>()).await
     }
 
     async fn files(&self, cx: &Context) -> Result<FileSet, Failure> {
@@ -122,7 +159,7 @@ impl ImageStep {
         for (name, value) in &ingredients.args {
             manifest.value(Source::Definition, format!("build-args.{name}"), value);
         }
-        for (name, id) in &ingredients.bases {
+        for Base { name, id, .. } in &ingredients.bases {
             manifest.value(Source::BaseImage, name, id.as_deref().map_or("not there yet", docker::short));
         }
         ingredients.secrets.add_to(&mut manifest);
@@ -180,8 +217,11 @@ impl Step for ImageStep {
     }
 
     async fn perform(&self, cx: &Context, job: &Job) -> Result<Made, Failure> {
-        let ingredients = self.ingredients(cx).await?;
-        if self.manifest(cx, &ingredients).key() != job.manifest.key() {
+        let mut ingredients = self.ingredients(cx).await?;
+        if self.provide_bases(cx, &ingredients).await? {
+            // With what is there now the engine judges it once more, and finds it cached.
+            ingredients = self.ingredients(cx).await?;
+        } else if self.manifest(cx, &ingredients).key() != job.manifest.key() {
             return Err(Failure::step(format!("the inputs of {} changed as its build began", self.id))
                 .help("run the same command again when they hold still"));
         }
@@ -194,6 +234,11 @@ impl Step for ImageStep {
         };
         let no_cache = !self.definition.build_secrets.is_empty() && job.verdict.reasons().iter().any(unsure);
         let daemon = self.daemon(cx).await?;
+        let assembled: Vec<String> = ingredients
+            .bases
+            .iter()
+            .filter_map(|base| Some(format!("{} assembled from {}", base.name, base.assembled_from.as_deref()?)))
+            .collect();
         let redactor = Arc::clone(&cx.redactor);
         let build = docker::Build {
             project: cx.project.clone(),
@@ -219,8 +264,11 @@ impl Step for ImageStep {
         };
         cx.world.forget_observations().await;
         let built = built.map_err(|failure| failure.help(format!("the whole log is in {}", log.shown())))?;
-        let facts = Facts { id: built.id.clone(), reference: built.reference.clone() };
-        let summary = format!("{}, {} MB", docker::short(&built.id), built.size / 1_000_000);
+        let mut summary = format!("{}, {} MB", docker::short(&built.id), built.size / 1_000_000);
+        if !assembled.is_empty() {
+            summary.push_str(&format!(", on {}", assembled.join(" and ")));
+        }
+        let facts = Facts { id: built.id.clone(), reference: built.reference.clone(), assembled };
         let digest = Digest::of_bytes(format!("{} {}", facts.reference, facts.id).as_bytes());
         Ok(Made {
             output: Output { facts: serde_json::json!(facts), digest },
@@ -273,7 +321,7 @@ fn tell(cx: &Context, step: &StepId, log: &mut super::log::Log, event: &buildkit
 }
 
 /// The architecture of this machine in docker's words.
-fn docker_architecture() -> &'static str {
+pub(crate) fn docker_architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",

@@ -17,4 +17,4 @@ mod tests;
 pub use building::{Build, BuiltImage, build};
 pub use garbage::{Removed, candidates, collect, remove};
 pub use inventory::{Image, Inventory};
-pub use naming::{DIGITS, LABEL_PROJECT, LABEL_STEP, reference, short};
+pub use naming::{DIGITS, LABEL_PROJECT, LABEL_STEP, familiar, reference, short};

@@ -21,6 +21,7 @@ pub mod process;
 pub mod settle;
 pub mod tls;
 pub mod tool;
+pub mod tool_folder;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

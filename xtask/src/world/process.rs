@@ -31,6 +31,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::world::lines::Lines;
+use crate::world::tool_folder;
 
 /// Takes what must not be seen out of a line.
 pub type Redact = Arc<dyn Fn(&str) -> String + Send + Sync>;
@@ -204,6 +205,9 @@ impl Command {
             });
         if let Some(directory) = self.cwd {
             expression = expression.dir(directory);
+        }
+        if let Some(path) = tool_folder::behind(std::env::var_os("PATH")) {
+            expression = expression.env("PATH", path);
         }
         for (name, value) in self.env {
             expression = match value {
@@ -417,8 +421,10 @@ pub fn resolve(program: &OsStr, cwd: Option<&Path>) -> Option<PathBuf> {
         let path = cwd.map_or_else(|| path.to_owned(), |cwd| cwd.join(path));
         return is_executable(&path).then_some(path);
     }
-    let directories = std::env::var_os("PATH")?;
-    std::env::split_paths(&directories).map(|directory| directory.join(path)).find(|path| is_executable(path))
+    let directories = std::env::var_os("PATH").unwrap_or_default();
+    let found =
+        std::env::split_paths(&directories).map(|directory| directory.join(path)).find(|path| is_executable(path));
+    found.or_else(|| tool_folder::places(path).find(|path| is_executable(path)))
 }
 
 fn is_executable(path: &Path) -> bool {

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::world::process::{self, Command, Stream};
+use crate::world::tool_folder;
 
 /// A tool that is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,23 +140,27 @@ impl Tools {
         Self { memory: folder.join("tools.json") }
     }
 
-    /// The tool of `kind` that comes first on `PATH`.
+    /// The first tool of `kind` that is new enough: on `PATH`, else in our own folder.
     ///
     /// # Errors
     /// `Class::Environment` when there is none, it cannot tell its version, or it is too old.
     pub async fn find(&self, kind: Kind, cancel: &CancellationToken) -> Result<Tool, Failure> {
         let Facts { name, oldest, get, .. } = kind.facts();
+        let install = || format!("install {name} {}.{} or later: {get}", oldest.major, oldest.minor);
         let Some(path) = process::resolve(OsStr::new(name), None) else {
             return Err(Failure::environment(format!("no {name} found on PATH"))
-                .help(format!("install {name} {}.{} or later: {get}", oldest.major, oldest.minor)));
+                .help("`cargo xtask deploy` gets it where it is needed")
+                .help(install()));
         };
         let tool = self.at(kind, path, cancel).await?;
-        if tool.version < oldest {
-            let path = tool.path.display();
-            return Err(Failure::environment(format!("{path} is {name} {}, which is too old", tool.version))
-                .help(format!("install {name} {}.{} or later: {get}", oldest.major, oldest.minor)));
+        if tool.version >= oldest {
+            return Ok(tool);
         }
-        Ok(tool)
+        if let Some(ours) = tool_folder::places(Path::new(name)).find(|place| *place != tool.path && place.is_file()) {
+            return self.at(kind, ours, cancel).await;
+        }
+        let path = tool.path.display();
+        Err(Failure::environment(format!("{path} is {name} {}, which is too old", tool.version)).help(install()))
     }
 
     async fn at(&self, kind: Kind, path: PathBuf, cancel: &CancellationToken) -> Result<Tool, Failure> {

@@ -30,6 +30,7 @@ pub(super) async fn recognise(
         uid: identity.uid.clone(),
         kubernetes: None,
         daemon_api: None,
+        assembled: Vec::new(),
     };
     let observed = Observed { context: context.to_owned(), identity, kubernetes: None };
     Ok(Found { facts, observed, summary, node: None })

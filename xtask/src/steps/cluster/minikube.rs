@@ -20,6 +20,7 @@ use kube::api::ListParams;
 
 use super::{Facts, Found, Observed, news};
 use crate::context::Context;
+use crate::dayzero::{host_engine, node as node_image};
 use crate::steps::{Belonging, Scope};
 use crate::world::daemon::Daemon;
 use crate::world::machine::Machine;
@@ -53,7 +54,12 @@ pub(super) async fn gather(cx: &Context, wanted: &Wanted, manifest: &mut Manifes
 
 /// The cluster as it is, or what is to be put right.
 pub(super) async fn look(cx: &Context, profile: &str, wanted: &Wanted) -> Result<Result<Found, Difference>, Failure> {
-    let look = Look::through(cx.world.target(), &Daemon::of_host()?, &Home::find(), profile).await?;
+    let look = match Look::through(cx.world.target(), &Daemon::of_host()?, &Home::find(), profile).await {
+        Err(_) if host_engine::is_silent().await => {
+            return Ok(Err(Difference::Unhealthy("the host's container engine does not answer".to_owned())));
+        }
+        look => look?,
+    };
     Ok(match look {
         Look::Ready(ready) => match older_than(wanted, &ready.profile)? {
             None => Ok(found(*ready)),
@@ -73,13 +79,18 @@ pub(super) async fn look(cx: &Context, profile: &str, wanted: &Wanted) -> Result
 fn found(ready: Ready) -> Found {
     let Ready { identity, daemon, api, profile, .. } = ready;
     let version = profile.kubernetes.trim_start_matches('v');
-    let summary = format!("{}: minikube, Kubernetes {version}, docker API {api}, ready", profile.name);
+    let mut summary = format!("{}: minikube, Kubernetes {version}, docker API {api}, ready", profile.name);
+    let assembled = node_image::assembled(&profile.image);
+    if let Some(assembled) = &assembled {
+        summary.push_str(&format!(", {assembled}"));
+    }
     let facts = Facts {
         context: profile.name.clone(),
         profile: Some(profile.name.clone()),
         uid: identity.uid.clone(),
         kubernetes: Some(profile.kubernetes.clone()),
         daemon_api: Some(api),
+        assembled: assembled.into_iter().collect(),
     };
     let observed = Observed { context: profile.name, identity, kubernetes: Some(profile.kubernetes) };
     Found { facts, observed, summary, node: Some(daemon) }
@@ -121,6 +132,7 @@ struct Hands<'a> {
 
 /// Makes the cluster what is declared.
 pub(super) async fn perform(cx: &Context, step: &StepId, profile: &str, wanted: &Wanted) -> Result<Found, Failure> {
+    host_engine::ensure(cx, step).await?;
     let mut hands = Hands::new(cx, step, profile, wanted).await?;
     let mut done: Vec<&'static str> = Vec::new();
     loop {
@@ -192,7 +204,7 @@ impl<'a> Hands<'a> {
             Look::NoProfile => {
                 let ports: Vec<_> = self.wanted.ports.iter().filter_map(|port| Some(mapping(port)?.0)).collect();
                 self.require_free(&ports).await?;
-                self.call(Verb::Create).await
+                self.start(Verb::Create).await
             }
             // minikube cannot go on from there. The next look finds no profile.
             Look::Unfinished(profile) if profile.made_for() == Some(self.cx.project.as_str()) => {
@@ -207,12 +219,12 @@ impl<'a> Hands<'a> {
             Look::NodeMissing(profile) => {
                 mend::forget_settings(&self.host, profile).await?;
                 self.started = Some(Timestamp::now());
-                self.call(Verb::BringBack).await
+                self.start(Verb::BringBack).await
             }
             Look::NodePaused => node::unpause(&self.host, self.minikube.profile()).await,
             // Takes a second where a start takes half a minute; where it cannot be done, a start can.
             Look::ContextMissing(_) if !again => match self.call(Verb::UpdateContext).await {
-                Err(failure) if failure.class == Class::Step => self.call(Verb::BringBack).await,
+                Err(failure) if failure.class == Class::Step => self.start(Verb::BringBack).await,
                 done => done,
             },
             Look::NodeStopped(node) => {
@@ -220,16 +232,29 @@ impl<'a> Hands<'a> {
                     node.published.values().flatten().filter_map(|address| address.parse().ok()).collect::<Vec<_>>();
                 self.require_free(&ports).await?;
                 self.started = Some(Timestamp::now());
-                self.call(Verb::BringBack).await
+                self.start(Verb::BringBack).await
             }
             // What a start does not mend may be mended by one from the ground up.
             Look::DaemonSilent(_) | Look::ApiSilent(_) | Look::ContextMissing(_) if again => {
                 self.call(Verb::Stop).await?;
                 self.started = Some(Timestamp::now());
-                self.call(Verb::BringBack).await
+                self.start(Verb::BringBack).await
             }
-            _ => self.call(Verb::BringBack).await,
+            _ => self.start(Verb::BringBack).await,
         }
+    }
+
+    /// Has minikube start a node, with what it cannot get by itself on this machine.
+    async fn start(&mut self, verb: Verb) -> Result<(), Failure> {
+        let (declared, args) = (self.wanted.kubernetes.as_deref(), &self.wanted.start_args);
+        let Some(assembled) = node_image::provide(self.cx, declared, args).await? else { return self.call(verb).await };
+        let usual = self.wanted.clone();
+        self.wanted.kubernetes = Some(assembled.kubernetes.to_owned());
+        self.wanted.start_args.extend(assembled.args.iter().cloned());
+        let called = self.call(verb).await;
+        self.wanted = usual;
+        let taken_back = assembled.take_back().await;
+        called.and(taken_back)
     }
 
     async fn call(&mut self, verb: Verb) -> Result<(), Failure> {

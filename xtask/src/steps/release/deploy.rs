@@ -1,19 +1,24 @@
 //! Brings a release to what it should be: drift put back, helm, and the watch until its pods run what they should.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use engine::event::Level;
 use engine::failure::Failure;
+use engine::step::StepId;
 use futures_util::StreamExt as _;
 use kube::Client;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
+use crate::dayzero::bases::{self, Wanted};
 use crate::diagnose::evidence::{Identity as Workload, Kind};
+use crate::steps::cluster;
 use crate::steps::exclusive::under_lease;
 use crate::steps::release::ReleaseStep;
 use crate::steps::release::observed::{self, Known, Observed};
+use crate::world::docker::familiar;
 use crate::world::helm::annotate;
 use crate::world::helm::complaint;
 use crate::world::helm::hooks;
@@ -25,7 +30,7 @@ use crate::world::kube::drift::{Found, Inspected};
 use crate::world::kube::identity::{self, Address};
 use crate::world::kube::namespaces;
 use crate::world::kube::put_back::put_back;
-use crate::world::kube::rendered;
+use crate::world::kube::rendered::{self, Rendered};
 use crate::world::pause;
 use crate::world::settle::scope::Scope;
 use crate::world::settle::{Expected, Settled, Watch};
@@ -136,6 +141,7 @@ impl Deploy<'_> {
         };
         let deployed = before.as_ref().filter(|record| record.info.status == Status::Deployed);
         self.warn_of_unread(plan);
+        self.provide_images(plan).await?;
         if before.is_none() && plan.values.has_secrets() {
             let text = format!("helm gets secret values and keeps them in its history, in namespace {namespace}");
             self.cx.note(&self.step.id, Level::Info, text);
@@ -195,6 +201,33 @@ impl Deploy<'_> {
             }
             self.cx.note(&self.step.id, Level::Warning, text);
         }
+    }
+
+    /// Gets images that the pods name and the node lacks, where they may be among those that can be assembled.
+    async fn provide_images(&self, plan: &Plan) -> Result<(), Failure> {
+        let cluster: cluster::Facts = self.cx.facts(&StepId::cluster())?;
+        if cluster.profile.is_none() {
+            return Ok(());
+        }
+        let daemon = self.cx.world.node_daemon().await?;
+        let inventory = self.cx.world.inventory(&daemon).await?;
+        let values = plan.values.all.to_string();
+        let mentioned = |name: &str| {
+            name.split(':').next().is_some_and(|repository| {
+                values.contains(repository) || rendered::is_mentioned(&plan.chart, repository)
+            })
+        };
+        // Rendering costs a process; mostly everything is there, or nothing of the kind is spoken of.
+        if !bases::absent(&inventory).any(mentioned) {
+            return Ok(());
+        }
+        let text = plan.helm.render(&plan.upgrade(self, true, None), self.redact(), &self.cx.cancel).await?;
+        let chart = self.step.definition.chart.display();
+        let objects = rendered::objects(&text, &chart.to_string())?;
+        let images: BTreeSet<&str> = objects.iter().flat_map(Rendered::images).collect();
+        let wanted = images.into_iter().filter(|image| bases::absent(&inventory).any(|name| name == familiar(image)));
+        let wanted: Vec<_> = wanted.map(|name| Wanted { name, place: chart.to_string() }).collect();
+        bases::provide(self.cx, &self.step.id, &daemon, &wanted).await.map(drop)
     }
 
     /// The workloads that helm makes at certain moments of the upgrade: nothing marks them as the release's own.

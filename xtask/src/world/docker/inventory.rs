@@ -95,6 +95,12 @@ impl Inventory {
         self.images.iter().find(|image| image.names.contains(&name) || image.digests.contains(&name))
     }
 
+    /// Whether there is an image of `repository`, under whatever tag or digest.
+    pub fn has_repository(&self, repository: &str) -> bool {
+        let of_it = |name: &String| name.strip_prefix(repository).is_some_and(|rest| rest.starts_with([':', '@']));
+        self.images.iter().any(|image| image.names.iter().chain(&image.digests).any(of_it))
+    }
+
     /// The project's images; of one step if it is named.
     pub fn of_project<'a>(&'a self, project: &'a str, step: Option<&'a str>) -> impl Iterator<Item = &'a Image> {
         let label = |image: &'a Image, name| image.labels.get(name).map(String::as_str);

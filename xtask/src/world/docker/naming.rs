@@ -26,7 +26,7 @@ pub(super) fn is_ours(name: &str, id: &str) -> bool {
 }
 
 /// A name in the short form in which a daemon lists it: without docker.io and library, with a tag.
-pub(super) fn familiar(name: &str) -> String {
+pub fn familiar(name: &str) -> String {
     let name = name.strip_prefix("docker.io/").unwrap_or(name);
     let name = name.strip_prefix("library/").unwrap_or(name);
     let (path, last) = name.rsplit_once('/').map_or(("", name), |(path, last)| (path, last));

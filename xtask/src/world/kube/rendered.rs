@@ -2,6 +2,9 @@
 //!
 //! YAML is read the way Go's libraries in helm and kubectl read it: `yes` and `on` are booleans, `0644` is octal.
 
+use std::fs;
+use std::path::Path;
+
 use engine::failure::Failure;
 use serde_json::Value;
 
@@ -37,6 +40,26 @@ impl Rendered {
     pub fn pod_template(&self) -> Option<&'static str> {
         pod_template(&self.kind)
     }
+
+    /// The images that its pods' containers name.
+    pub fn images(&self) -> impl Iterator<Item = &str> {
+        let template = match self.kind.as_str() {
+            "Pod" => Some(&self.body),
+            _ => self.pod_template().and_then(|pointer| self.body.pointer(pointer)),
+        };
+        let containers = ["/spec/initContainers", "/spec/containers"].into_iter();
+        let containers = containers.filter_map(move |pointer| template?.pointer(pointer)?.as_array()).flatten();
+        containers.filter_map(|container| container.get("image")?.as_str())
+    }
+}
+
+/// Whether any file of a chart has `word` in it.
+pub fn is_mentioned(chart: &Path, word: &str) -> bool {
+    let entries = fs::read_dir(chart).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).any(|path| match path.is_dir() {
+        true => is_mentioned(&path, word),
+        false => fs::read_to_string(&path).is_ok_and(|text| text.contains(word)),
+    })
 }
 
 /// Where objects of `kind` keep the template of their pods, as a JSON pointer.

@@ -1,0 +1,214 @@
+//! Base images in the node's daemon: what is not there is pulled, and where no registry answers it is assembled from
+//! distribution packages under the same name, labelled as such.
+//!
+//! That happens in a minikube node of our own only: no other daemon ever gets an upstream name from here, and no
+//! image that exists is replaced. An image that can be neither pulled nor assembled is left to the build, whose error
+//! names the Dockerfile's line.
+
+use std::fs;
+use std::path::Path;
+
+use engine::event::Level;
+use engine::failure::{Class, Failure};
+use engine::step::StepId;
+
+use super::home::Home;
+use super::{packages, reach};
+use crate::context::Context;
+use crate::world::daemon::{Daemon, VARIABLES};
+use crate::world::docker::{Image, Inventory, familiar};
+use crate::world::process::Command;
+
+/// The label of an image that was assembled, with what it was assembled from.
+const ASSEMBLED: &str = "xtask.assembled";
+
+/// What can be assembled: the folders of `dayzero/bases`, each after those that it is made with.
+const CATALOGUE: [&str; 4] = ["debian:trixie-slim", "python:3.13-slim", "node:22-slim", "postgres:17"];
+
+/// An image that something needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted<'a> {
+    /// `node:22-slim`.
+    pub name: &'a str,
+    /// Who says so: `frontend/Dockerfile:3`.
+    pub place: String,
+}
+
+/// Gets `wanted` into the node's daemon, as far as that is possible; returns whether anything is there now that was
+/// not before. Nothing is asked of anybody when all of them are there.
+///
+/// # Errors
+/// When an image could only be assembled and was not; when it is of a kind that cannot be.
+pub async fn provide(cx: &Context, step: &StepId, daemon: &Daemon, wanted: &[Wanted<'_>]) -> Result<bool, Failure> {
+    let inventory = cx.world.inventory(daemon).await?;
+    let mut changed = false;
+    for image in wanted.iter().filter(|image| inventory.by_name(image.name).is_none()) {
+        let reached = reach::reaches(&[registry(image.name).as_str()], &cx.cancel).await?;
+        if (reached || has_mirrors(daemon).await) && pull(cx, step, daemon, image.name).await? {
+            changed = true;
+        } else if !reached && let Some(known) = CATALOGUE.iter().find(|known| **known == familiar(image.name)) {
+            assemble(cx, step, daemon, known).await?;
+            changed = true;
+        } else if !reached && is_alpine(image.name) {
+            return Err(alpine(image));
+        }
+    }
+    if changed {
+        cx.world.forget_observations().await;
+    }
+    Ok(changed)
+}
+
+/// The images that could be assembled and are not in `inventory`.
+pub fn absent(inventory: &Inventory) -> impl Iterator<Item = &'static str> {
+    CATALOGUE.into_iter().filter(|name| inventory.by_name(name).is_none())
+}
+
+/// What `image` was assembled from; `None` of an image that came from elsewhere.
+pub fn assembled_from(image: &Image) -> Option<&str> {
+    image.labels.get(ASSEMBLED).map(String::as_str)
+}
+
+/// The address at which the registry of an image answers.
+fn registry(name: &str) -> String {
+    let host = match familiar(name).split_once('/') {
+        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host.to_owned(),
+        _ => "registry-1.docker.io".to_owned(),
+    };
+    format!("{host}/v2/")
+}
+
+/// Whether somebody has given the daemon other places to pull from.
+async fn has_mirrors(daemon: &Daemon) -> bool {
+    let Ok(docker) = daemon.connect().await else { return false };
+    let info = docker.info().await.ok();
+    let mirrors = info.and_then(|info| info.registry_config).and_then(|config| config.mirrors);
+    mirrors.is_some_and(|mirrors| !mirrors.is_empty())
+}
+
+/// Pulls with docker's own client, which knows the user's logins. `false` when the registry does not give the image.
+async fn pull(cx: &Context, step: &StepId, daemon: &Daemon, name: &str) -> Result<bool, Failure> {
+    cx.progress(step, format!("pulling {name}"));
+    let command = pointed(cx, daemon, Command::new("docker").args(["pull", name]));
+    let finished = command.run(&cx.cancel, |_, line| cx.progress(step, line)).await?;
+    Ok(finished.success(Class::Environment).is_ok())
+}
+
+async fn assemble(cx: &Context, step: &StepId, daemon: &Daemon, name: &'static str) -> Result<(), Failure> {
+    packages::ensure(cx, step, &[packages::MMDEBSTRAP]).await?;
+    // The copy is brought up to date under the lock; while it is read others may work on other bases.
+    let folder = Home::open(cx).await?.root().join("bases");
+    for name in with_its_own(&folder, name) {
+        cx.progress(step, format!("assembling {name} from Debian packages"));
+        let command = pointed(cx, daemon, Command::new(folder.join("assemble")).arg(folder_of(name)));
+        let finished = command.run(&cx.cancel, |_, line| cx.progress(step, line)).await?;
+        finished.success(Class::Environment).map_err(|failure| {
+            failure.because(format!("the registry of {name} does not answer, so it was to be assembled here"))
+        })?;
+    }
+    let text = format!("{name} was assembled from Debian packages: its registry does not answer");
+    cx.note(step, Level::Info, text);
+    Ok(())
+}
+
+/// The base `name` behind those that it is made with.
+fn with_its_own(folder: &Path, name: &'static str) -> Vec<&'static str> {
+    let text = fs::read_to_string(folder.join(folder_of(name)).join("Dockerfile")).unwrap_or_default();
+    let dockerfile = buildkit::Dockerfile::parse(&text);
+    let named = |known: &&str| dockerfile.stages.iter().any(|stage| stage.base == **known);
+    CATALOGUE.into_iter().filter(named).chain([name]).collect()
+}
+
+fn folder_of(name: &str) -> String {
+    name.replace(':', "-")
+}
+
+/// Makes docker clients use the node's daemon.
+fn pointed(cx: &Context, daemon: &Daemon, command: Command) -> Command {
+    let variables = daemon.variables(Some(cx.world.context()));
+    VARIABLES.into_iter().fold(command, |command, name| match variables.get(name) {
+        Some(value) => command.env(name, value),
+        None => command.env_remove(name),
+    })
+}
+
+fn is_alpine(name: &str) -> bool {
+    let name = familiar(name);
+    let (repository, tag) = name.rsplit_once(':').unwrap_or((&name, ""));
+    Path::new(repository).file_name().is_some_and(|last| last == "alpine") || tag.contains("alpine")
+}
+
+fn alpine(image: &Wanted<'_>) -> Failure {
+    let Wanted { name, place } = image;
+    let repository = name.split(':').next().unwrap_or(name);
+    let same = CATALOGUE.iter().find(|known| known.split(':').next() == Some(repository));
+    let instead = same.unwrap_or(&CATALOGUE[0]);
+    Failure::environment(format!("{place}: {name} cannot be got on this machine"))
+        .because(format!("{} does not answer", registry(name).trim_end_matches("/v2/")))
+        .because("an Alpine image has another C library, and cannot be assembled from Debian's packages")
+        .help(format!("name one with glibc in {place}, which can be: {instead}"))
+        .help(format!("or bring it here: `docker save {name}` where there is one, `docker load` in the node"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{CATALOGUE, Wanted, alpine, is_alpine, registry, with_its_own};
+
+    #[test]
+    fn the_catalogue_is_what_there_are_folders_for() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("dayzero").join("bases");
+        let entries = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap());
+        let mut bases: Vec<String> = entries
+            .filter(|entry| entry.path().is_dir())
+            .map(|entry| entry.file_name().into_string().unwrap().replacen('-', ":", 1))
+            .collect();
+        let mut known = CATALOGUE.map(str::to_owned);
+        bases.sort();
+        known.sort();
+        assert_eq!(bases, known);
+    }
+
+    #[test]
+    fn a_base_comes_after_those_that_it_is_made_with() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("dayzero").join("bases");
+        assert_eq!(with_its_own(&folder, "node:22-slim"), ["python:3.13-slim", "node:22-slim"]);
+        assert_eq!(with_its_own(&folder, "postgres:17"), ["postgres:17"]);
+    }
+
+    #[test]
+    fn registries_are_read_from_names() {
+        let rows = [
+            ("node:22-slim", "registry-1.docker.io/v2/"),
+            ("docker.io/library/node", "registry-1.docker.io/v2/"),
+            ("someone/app:1", "registry-1.docker.io/v2/"),
+            ("ghcr.io/someone/app:1", "ghcr.io/v2/"),
+            ("localhost/app", "localhost/v2/"),
+            ("10.0.0.1:5000/app", "10.0.0.1:5000/v2/"),
+        ];
+        for (name, expected) in rows {
+            assert_eq!(registry(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn alpine_is_refused_with_the_line_and_something_else_to_name() {
+        let rows = [
+            ("node:22-alpine", Some("node:22-slim")),
+            ("python:3.13-alpine3.20", Some("python:3.13-slim")),
+            ("alpine", Some("debian:trixie-slim")),
+            ("alpine:3.20", Some("debian:trixie-slim")),
+            ("golang:1.25-alpine", Some("debian:trixie-slim")),
+            ("node:22-slim", None),
+            ("alpinist/app:1", None),
+        ];
+        for (name, instead) in rows {
+            assert_eq!(is_alpine(name), instead.is_some(), "{name}");
+            let Some(instead) = instead else { continue };
+            let failure = alpine(&Wanted { name, place: "frontend/Dockerfile:3".to_owned() });
+            assert!(failure.message.starts_with("frontend/Dockerfile:3: "), "{failure}");
+            assert!(failure.help[0].ends_with(instead), "{name}: {failure:?}");
+        }
+    }
+}

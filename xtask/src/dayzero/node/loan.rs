@@ -1,0 +1,141 @@
+//! Names and files that minikube is lent while it starts a node, written down before they are lent.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bollard::errors::Error;
+use bollard::query_parameters::{RemoveImageOptionsBuilder, TagImageOptionsBuilder};
+use engine::failure::Failure;
+use engine::receipt::write_atomically;
+use serde::{Deserialize, Serialize};
+
+use crate::dayzero::home::Home;
+use crate::world::daemon::Daemon;
+use crate::world::docker::Inventory;
+use crate::world::minikube;
+
+/// What has been lent.
+#[derive(Debug)]
+pub(super) struct Loan {
+    host: Daemon,
+    /// Where it is written down.
+    book: PathBuf,
+    entries: Entries,
+}
+
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Entries {
+    /// Names in the host's daemon, with the image that each means.
+    names: Vec<(String, String)>,
+    /// Files in minikube's cache: ours, and those that it makes of the images.
+    files: Vec<PathBuf>,
+}
+
+impl Loan {
+    /// What an earlier run has not taken back.
+    pub(super) fn forgotten(home: &Home, host: &Daemon) -> Self {
+        let book = home.root().join("lent.json");
+        // Written in one go: one that cannot be read was damaged from outside, and costs names that mean our images.
+        let entries = fs::read(&book).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        Self { host: host.clone(), book, entries }
+    }
+
+    /// Gives `images` (reference and name) their names, and `programs` (file and place) their places. What is there
+    /// already stays as it is.
+    pub(super) async fn make(
+        home: &Home,
+        host: &Daemon,
+        images: &[(String, String)],
+        programs: &[(PathBuf, PathBuf)],
+    ) -> Result<Self, Failure> {
+        let inventory = Inventory::fetch(host).await?;
+        let free: Vec<&(String, String)> =
+            images.iter().filter(|(_, name)| inventory.by_name(name).is_none()).collect();
+        let id = |reference: &str| inventory.by_name(reference).map(|image| image.id.clone()).unwrap_or_default();
+        let programs: Vec<&(PathBuf, PathBuf)> = programs.iter().filter(|(_, place)| !place.exists()).collect();
+        let archives = free.iter().map(|(_, name)| archive(minikube::Home::find().path(), name));
+        let archives = archives.filter(|path| !path.exists());
+        let entries = Entries {
+            names: free.iter().map(|(reference, name)| (name.clone(), id(reference))).collect(),
+            files: programs.iter().map(|(_, place)| place.clone()).chain(archives).collect(),
+        };
+        let loan = Self { host: host.clone(), book: home.root().join("lent.json"), entries };
+        let text = serde_json::to_vec(&loan.entries)
+            .map_err(|error| Failure::environment("could not write down what minikube is lent").because(error))?;
+        write_atomically(&loan.book, &text)?;
+        let docker = host.connect().await?;
+        for (reference, name) in free {
+            let (repository, tag) = name.rsplit_once(':').unwrap_or((name, "latest"));
+            let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
+            docker.tag_image(reference, Some(options)).await.map_err(|error| host.unreachable(&error))?;
+        }
+        for (file, place) in programs {
+            lend(file, place).map_err(|error| Failure::io("put into minikube's cache", place, &error))?;
+        }
+        Ok(loan)
+    }
+
+    /// Takes all of it back, but for a name that means another image by now.
+    pub(super) async fn take_back(self) -> Result<(), Failure> {
+        if !self.entries.names.is_empty() {
+            let docker = self.host.connect().await?;
+            let inventory = Inventory::fetch(&self.host).await?;
+            for (name, id) in &self.entries.names {
+                if inventory.by_name(name).is_none_or(|image| image.id != *id) {
+                    continue;
+                }
+                let options = RemoveImageOptionsBuilder::default().noprune(true).build();
+                match docker.remove_image(name, Some(options), None).await {
+                    // Somebody else was faster.
+                    Ok(_) | Err(Error::DockerResponseServerError { status_code: 404, .. }) => {}
+                    Err(error) => return Err(self.host.unreachable(&error)),
+                }
+            }
+        }
+        for path in self.entries.files.iter().chain([&self.book]) {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Failure::io("take back", path, &error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where minikube keeps an image that it took from a daemon.
+fn archive(home: &Path, name: &str) -> PathBuf {
+    let arch = crate::steps::image::docker_architecture();
+    let (repository, tag) = name.rsplit_once(':').unwrap_or((name, "latest"));
+    home.join("cache/images").join(arch).join(format!("{repository}_{tag}"))
+}
+
+/// The same file under another name, or a copy on another file system.
+fn lend(file: &Path, place: &Path) -> io::Result<()> {
+    if let Some(folder) = place.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    match fs::hard_link(file, place) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            let part = place.with_added_extension("part");
+            fs::copy(file, &part)?;
+            fs::rename(&part, place)
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::archive;
+
+    #[test]
+    fn archives_are_where_minikube_puts_them() {
+        let path = archive(Path::new("/m"), "registry.k8s.io/coredns/coredns:v1.12.1");
+        assert!(path.ends_with("registry.k8s.io/coredns/coredns_v1.12.1"), "{path:?}");
+    }
+}
