@@ -40,6 +40,15 @@ pub fn assembled(image: &str) -> Option<String> {
     image.starts_with(REPOSITORY).then(|| text.to_owned())
 }
 
+/// Flags with which minikube starts a node that it has made from `image` before: one of ours has all that it needs in
+/// itself, and minikube would look for it on the network.
+pub fn again(image: &str) -> Vec<String> {
+    match assembled(image) {
+        Some(_) => vec![format!("{BASE_IMAGE}={image}"), "--preload=false".into(), "--cache-images=false".into()],
+        None => Vec::new(),
+    }
+}
+
 /// What `minikube start` needs beside the usual, while this value is there.
 pub struct Assembled {
     /// Further flags.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	core "k8s.io/api/core/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -73,7 +74,12 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	// On a node that starts, Services lead nowhere yet, and whoever ends then is kept waiting ever longer.
 	version, err := client.Discovery().ServerVersion()
+	for attempt := 0; err != nil && attempt < 150; attempt++ {
+		time.Sleep(2 * time.Second)
+		version, err = client.Discovery().ServerVersion()
+	}
 	if err != nil {
 		return err
 	}

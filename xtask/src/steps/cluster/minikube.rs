@@ -232,7 +232,11 @@ impl<'a> Hands<'a> {
                     node.published.values().flatten().filter_map(|address| address.parse().ok()).collect::<Vec<_>>();
                 self.require_free(&ports).await?;
                 self.started = Some(Timestamp::now());
-                self.start(Verb::BringBack).await
+                match self.restart().await {
+                    // Whoever made it was ended before everything was in it.
+                    Err(failure) if failure.class == Class::Step => self.start(Verb::BringBack).await,
+                    done => done,
+                }
             }
             // What a start does not mend may be mended by one from the ground up.
             Look::DaemonSilent(_) | Look::ApiSilent(_) | Look::ContextMissing(_) if again => {
@@ -242,6 +246,16 @@ impl<'a> Hands<'a> {
             }
             _ => self.start(Verb::BringBack).await,
         }
+    }
+
+    /// Has minikube start a node again that has all its parts.
+    async fn restart(&mut self) -> Result<(), Failure> {
+        let profile = Profile::read(&Home::find(), self.minikube.profile())?;
+        let usual = self.wanted.start_args.clone();
+        self.wanted.start_args.extend(profile.iter().flat_map(|profile| node_image::again(&profile.image)));
+        let called = self.call(Verb::BringBack).await;
+        self.wanted.start_args = usual;
+        called
     }
 
     /// Has minikube start a node, with what it cannot get by itself on this machine.
