@@ -86,6 +86,10 @@ impl Rollout {
     }
 }
 
+/// The condition of a Deployment that is paused before its rollout is complete. Its controller reports one of its own
+/// only where there is a progressDeadlineSeconds.
+pub const HELD: &str = "Held";
+
 /// A condition of a workload (`Failed`, `ReplicaFailure`, `Progressing`), of whatever kind it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {

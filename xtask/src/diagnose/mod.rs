@@ -13,6 +13,7 @@ mod crash;
 mod image;
 mod job;
 mod memory;
+mod paused;
 mod probe;
 mod quantity;
 mod reference;
@@ -28,13 +29,14 @@ use evidence::{Evidence, Workload};
 type Class = fn(&Workload, &Evidence) -> Option<Diagnosis>;
 
 /// The classes, the most exact first: where several fit one workload, the first explains.
-const CLASSES: [Class; 12] = [
+const CLASSES: [Class; 13] = [
     config::find,
     volume::find,
     image::find,
     command::find,
     memory::find,
     job::find,
+    paused::find,
     admission::find,
     schedule::find,
     crash::find,

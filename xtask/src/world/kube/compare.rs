@@ -1,8 +1,9 @@
 //! Compares a live object with what its manifest asks for, field by field. Pure.
 //!
-//! Compared are the paths that the manifest sets; from a list downwards, and in a pod template, everything, so that
-//! an environment variable or a port that was added by hand is seen. What the API server or a controller fills in is
-//! no difference.
+//! Compared are the paths that the manifest sets; from a list downwards, in a pod template and in a map that means
+//! something only as a whole, everything, so that an environment variable, a port or a label of a selector that was
+//! added by hand is seen; and the switches by which an object does not do what its manifest asks for. What the API
+//! server or a controller fills in is no difference.
 //!
 //! `wanted` is the manifest as the API server would store it anew, defaults included (see `canonical`); where that is
 //! not to be had, the manifest stands in for it and nothing beside the paths that it sets is compared.
@@ -87,8 +88,12 @@ pub fn differences(rendered: &Value, wanted: &Value, live: &Value, context: Cont
             walk.field(place, Some(rendered), wanted.get(field), live.get(field));
         }
     }
+    walk.switches(rendered, wanted, live);
     walk.found
 }
+
+/// Fields that stop what the manifest asks for, by kind. They count also where it does not set them.
+const SWITCHES: [(&str, &str, &str); 2] = [("Deployment", "spec", "paused"), ("CronJob", "spec", "suspend")];
 
 #[derive(Clone)]
 struct Place {
@@ -118,6 +123,23 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    /// Switches that are on and that the manifest does not turn on.
+    fn switches(&mut self, rendered: &Value, wanted: &Value, live: &Value) {
+        for (_, part, field) in SWITCHES.into_iter().filter(|(kind, ..)| *kind == self.context.kind) {
+            let of = |object: &Value| object.get(part).and_then(|part| part.get(field)).cloned();
+            let (path, pointer) = (format!("{part}.{field}"), format!("/{part}/{field}"));
+            let on = |object: &Value| of(object) == Some(Value::Bool(true));
+            let told = self.found.iter().any(|difference| difference.pointer == pointer);
+            if on(live) && !on(rendered) && !told {
+                let change = match of(wanted) {
+                    Some(wanted) => Change::Changed { live: true.into(), wanted },
+                    None => Change::Added,
+                };
+                self.found.push(Difference { path, pointer, change });
+            }
+        }
+    }
+
     /// Labels and annotations: what the manifest sets and nothing else, for everybody writes there.
     fn metadata(&mut self, place: &Place, rendered: &Value, wanted: Option<&Value>, live: Option<&Value>) {
         for name in ["labels", "annotations"] {

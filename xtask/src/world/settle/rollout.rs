@@ -10,17 +10,15 @@ use crate::diagnose::evidence::{Rollout, pod_condition};
 
 const UNSEEN: &str = "its controller has not seen the change yet";
 
-/// Every pod is of the newest template and available, and none of an older one is left. A paused Deployment rolls
-/// nothing out, so there is nothing to wait for.
+/// Every pod is of the newest template and available, and none of an older one is left. A paused Deployment has to
+/// have come as far before it was paused: `diagnose` says that it goes no further.
 pub fn deployment(object: &Deployment) -> Rollout {
     let desired = object.spec.replicas.unwrap_or(1);
     let status = object.status.clone().unwrap_or_default();
     let updated = status.updated_replicas.unwrap_or_default();
     let available = status.available_replicas.unwrap_or_default();
     let all = status.replicas.unwrap_or_default();
-    let waiting = if object.spec.paused == Some(true) {
-        None
-    } else if status.observed_generation < object.metadata.generation {
+    let waiting = if status.observed_generation < object.metadata.generation {
         Some(UNSEEN.to_owned())
     } else if updated < desired {
         Some(format!("{updated} of {desired} pods updated"))
@@ -33,6 +31,14 @@ pub fn deployment(object: &Deployment) -> Rollout {
     };
     // While old pods serve, they are available too: only what is of the newest template counts.
     Rollout { ready: available.min(updated), desired, waiting }
+}
+
+/// Whether it is paused before its rollout is complete: it goes no further by itself.
+pub fn is_held(object: &Deployment) -> bool {
+    let status = object.status.clone().unwrap_or_default();
+    let updated = status.updated_replicas.unwrap_or_default();
+    let left = status.replicas.unwrap_or_default() > updated || updated < object.spec.replicas.unwrap_or(1);
+    object.spec.paused == Some(true) && left
 }
 
 /// As for a Deployment; the pods below a partition stay old on purpose, and `OnDelete` replaces none by itself.

@@ -549,9 +549,33 @@ fn a_deployment_is_rolled_out_when_only_available_pods_of_its_newest_template_ar
     check(json!({"replicas": 0, "selector": {}, "template": {}}), json!({"observedGeneration": 2}), None);
     check(
         json!({"replicas": 2, "paused": true, "selector": {}, "template": {}}),
-        json!({"observedGeneration": 2}),
-        None,
+        json!({"observedGeneration": 2, "replicas": 2, "availableReplicas": 2}),
+        Some("0 of 2 pods updated"),
     );
+    check(json!({"replicas": 2, "paused": true, "selector": {}, "template": {}}), done, None);
+}
+
+#[test]
+fn a_paused_rollout_that_is_not_complete_ends_the_wait() {
+    let check = |paused: bool, updated: i32, expected: Option<(&str, Patience, &str)>| {
+        let object: Deployment = serde_json::from_value(json!({
+            "metadata": {"name": "app", "namespace": "todo", "uid": "u", "generation": 2},
+            "spec": {"replicas": 2, "paused": paused, "selector": {}, "template": {}},
+            "status": {"observedGeneration": 2, "replicas": 2, "updatedReplicas": updated, "availableReplicas": 2},
+        }))
+        .unwrap();
+        let mut snapshot = Snapshot::default();
+        snapshot.deployments.insert(("todo".to_owned(), "app".to_owned()), Arc::new(object));
+        let scope = Scope::of([Identity::new(Kind::Deployment, "todo", "app")]);
+        let found = diagnose(&view::evidence(&snapshot, &scope, Findings::default()), |_| true);
+        let first = found.first().map(|found| (found.class, found.patience, found.help[0].as_str()));
+        assert_eq!(first, expected, "paused {paused}, {updated} updated");
+    };
+    let resume = "let it go on: kubectl --namespace todo rollout resume deployment/app";
+    check(true, 0, Some(("paused", Patience::SHORT, resume)));
+    check(true, 1, Some(("paused", Patience::SHORT, resume)));
+    check(true, 2, None);
+    check(false, 1, None);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::rollout;
 use super::scope::Scope;
 use super::snapshot::Snapshot;
-use crate::diagnose::evidence::{Condition, Evidence, Findings, Identity, Kind, Rollout, Workload};
+use crate::diagnose::evidence::{Condition, Evidence, Findings, HELD, Identity, Kind, Rollout, Workload};
 
 const REVISION: &str = "deployment.kubernetes.io/revision";
 const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
@@ -33,8 +33,10 @@ pub fn workloads(snapshot: &Snapshot, scope: &Scope) -> Vec<Workload> {
         let creators = newest_replica_set(snapshot, &object.metadata);
         let pods = owned(snapshot, &creators, |_| true);
         let status = object.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        let held = rollout::is_held(object).then(|| condition(Some(HELD), Some("True"), None, None));
         let conditions = status
             .map(|c| condition(c.type_.as_deref(), c.status.as_deref(), c.reason.as_deref(), c.message.as_deref()))
+            .chain(held)
             .collect();
         found.push(workload(identity, &object.metadata, rollout::deployment(object), conditions, creators, pods));
     }

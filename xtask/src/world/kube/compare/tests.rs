@@ -105,6 +105,35 @@ fn a_service_keeps_what_it_was_given() {
 }
 
 #[test]
+fn a_switch_that_stops_an_object_counts_unless_the_manifest_sets_it() {
+    let check = |kind: &str, rendered: Value, wanted: Value, live: Value, expected: &[&str]| {
+        let of = |spec: Value| json!({"spec": spec});
+        assert_eq!(found(kind, false, &of(rendered), &of(wanted), &of(live)), expected, "{kind}");
+    };
+    let none = || json!({});
+    check("Deployment", none(), none(), json!({"paused": true}), &["spec.paused added by hand"]);
+    check("Deployment", none(), none(), json!({"paused": false}), &[]);
+    check("Deployment", json!({"paused": true}), json!({"paused": true}), json!({"paused": true}), &[]);
+    check(
+        "Deployment",
+        json!({"paused": false}),
+        none(),
+        json!({"paused": true}),
+        &["spec.paused added by hand"],
+    );
+    let default = || json!({"suspend": false});
+    check(
+        "CronJob",
+        none(),
+        default(),
+        json!({"suspend": true}),
+        &["spec.suspend changed by hand: false → true"],
+    );
+    check("CronJob", none(), default(), default(), &[]);
+    check("Job", none(), default(), json!({"suspend": true}), &[]);
+}
+
+#[test]
 fn a_manifest_alone_stands_in_for_defaults() {
     let context = Context { kind: "Deployment", autoscaled: false, complete: false };
     let rendered = deployment(
@@ -112,7 +141,7 @@ fn a_manifest_alone_stands_in_for_defaults() {
         &json!({"name": "app", "resources": {"limits": {"cpu": 0.5, "memory": "1024Mi"}}, "env": []}),
     );
     let live = deployment(
-        &json!({"replicas": 1, "paused": true}),
+        &json!({"replicas": 1, "minReadySeconds": 5}),
         &json!({"name": "app", "resources": {"limits": {"cpu": "500m", "memory": "1Gi"}}, "imagePullPolicy": "Always"}),
     );
     assert_eq!(differences(&rendered, &rendered, &live, context), []);
