@@ -52,7 +52,7 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
         confirm::first_deploy(&mut session).await?;
     }
     let summary = run::execute(&session.cx, &session.steps, plan, &session.locks).await;
-    rollback::remember_passed(&session, &summary)?;
+    rollback::remember_passed(&session, &summary).await?;
     let (tally, headline) = (summary.tally(), headline(&session));
     let interrupted = session.cx.cancel.is_cancelled();
     if tally.ran > 0 && tally.ran + tally.fresh == summary.states.len() {

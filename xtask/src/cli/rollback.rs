@@ -3,11 +3,11 @@
 //! Which ones have is remembered in `.xtask/passed`, by helm's record and not by the number alone. Nothing is changed
 //! before it is certain that the images of that revision are still there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use engine::config::{Daemon, GraphFile, Release};
@@ -27,8 +27,11 @@ use crate::steps::secrets::Origin;
 use crate::workspace::Workspace;
 use crate::world::helm::record::Head;
 
-/// How many revisions are remembered: helm keeps no more.
+/// How many revisions are remembered for each release: helm keeps no more.
 const REMEMBERED: usize = 10;
+
+/// When a revision last passed its checks, in seconds since 1970, by the uid of helm's record of it.
+type Passed = BTreeMap<String, u64>;
 
 /// What is to go back.
 #[derive(Debug, Clone, Args)]
@@ -88,7 +91,7 @@ async fn roll_back(session: &Session, id: &StepId, step: &ReleaseStep, to: Optio
 }
 
 /// The revision to go back to.
-fn target<'a>(history: &'a [Head], passed: &BTreeMap<String, u32>, to: Option<u32>) -> Result<&'a Head, Failure> {
+fn target<'a>(history: &'a [Head], passed: &Passed, to: Option<u32>) -> Result<&'a Head, Failure> {
     let Some((newest, older)) = history.split_last() else {
         return Err(Failure::step("there is no revision to go back to").help("deploy first: cargo xtask deploy"));
     };
@@ -166,9 +169,8 @@ fn path(workspace: &Workspace, release: &StepId) -> PathBuf {
     workspace.state().join("passed").join(release.file_stem())
 }
 
-/// The revisions of a release that have passed their checks, by the uid of helm's record. A file that is damaged or
-/// not there knows of none.
-fn passed(workspace: &Workspace, release: &StepId) -> BTreeMap<String, u32> {
+/// The revisions of a release that have passed their checks. A file that is damaged or not there knows of none.
+fn passed(workspace: &Workspace, release: &StepId) -> Passed {
     let bytes = fs::read(path(workspace, release)).unwrap_or_default();
     serde_json::from_slice(&bytes).unwrap_or_default()
 }
@@ -177,11 +179,11 @@ fn passed(workspace: &Workspace, release: &StepId) -> BTreeMap<String, u32> {
 ///
 /// # Errors
 /// When that cannot be written.
-pub fn remember_passed(session: &Session, summary: &Summary) -> Result<(), Failure> {
+pub async fn remember_passed(session: &Session, summary: &Summary) -> Result<(), Failure> {
     let ended_well = |step: &StepId| {
         summary.states.iter().any(|(other, state)| other == step && matches!(state, State::Done | State::Fresh))
     };
-    for name in session.project.file.releases.keys() {
+    for (name, definition) in &session.project.file.releases {
         let release = StepId::new(Kind::Release, name.as_str());
         let mut behind = session.project.graph.dependents(&release).filter(|step| step.kind == Kind::Check);
         if !ended_well(&release) || !behind.all(ended_well) {
@@ -189,13 +191,15 @@ pub fn remember_passed(session: &Session, summary: &Summary) -> Result<(), Failu
         }
         let facts: Facts = session.cx.facts(&release)?;
         let mut known = passed(&session.cx.workspace, &release);
-        if known.insert(facts.record, facts.revision).is_some() {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        if known.contains_key(&facts.record) {
             continue;
         }
-        while known.len() > REMEMBERED {
-            let oldest = known.iter().min_by_key(|(_, revision)| **revision).map(|(record, _)| record.clone());
-            oldest.and_then(|record| known.remove(&record));
-        }
+        let step = ReleaseStep::new(name, definition.clone(), BTreeMap::new());
+        // Where helm's records cannot be listed, the oldest give way.
+        let kept = step.history(&session.cx).await.ok();
+        let kept = kept.map(|history| history.into_iter().map(|head| head.uid).collect());
+        remember(&mut known, facts.record, now, kept.as_ref());
         let json = serde_json::to_vec(&known)
             .map_err(|error| Failure::new(Class::Step, "could not remember which revisions passed").because(error))?;
         write_atomically(&path(&session.cx.workspace, &release), &json)?;
@@ -203,11 +207,24 @@ pub fn remember_passed(session: &Session, summary: &Summary) -> Result<(), Failu
     Ok(())
 }
 
+/// Adds `record`, which passed at `now`. Records that helm does not keep any more are forgotten, those of an earlier
+/// installation with them; and of too many the oldest, whatever the numbers of their revisions are.
+fn remember(known: &mut Passed, record: String, now: u64, kept: Option<&BTreeSet<String>>) {
+    if let Some(kept) = kept {
+        known.retain(|uid, _| kept.contains(uid));
+    }
+    while known.len() >= REMEMBERED {
+        let oldest = known.iter().min_by_key(|(_, at)| **at).map(|(uid, _)| uid.clone());
+        oldest.and_then(|uid| known.remove(&uid));
+    }
+    known.insert(record, now);
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
-    use super::target;
+    use super::{Passed, REMEMBERED, remember, target};
     use crate::world::helm::record::{Head, Status};
 
     #[test]
@@ -221,7 +238,7 @@ mod tests {
             })
             .collect();
         let check = |passed: &[&str], to: Option<u32>, expected: Result<u32, &str>| {
-            let passed: BTreeMap<String, u32> = passed.iter().map(|uid| ((*uid).to_owned(), 0)).collect();
+            let passed: Passed = passed.iter().map(|uid| ((*uid).to_owned(), 0)).collect();
             let found = target(&history, &passed, to);
             match expected {
                 Ok(revision) => assert_eq!(found.unwrap().revision, revision),
@@ -235,5 +252,24 @@ mod tests {
         check(&[], Some(6), Err("revision 6 is the newest one already"));
         check(&[], Some(2), Err("there is no revision 2"));
         assert!(target(&[], &BTreeMap::new(), None).is_err());
+    }
+
+    #[test]
+    fn what_passed_last_is_remembered_whatever_passed_before_it() {
+        let of = |times: &[u64]| times.iter().map(|at| (format!("u{at}"), *at)).collect::<Passed>();
+        let full: Vec<u64> = (11..11 + REMEMBERED as u64).collect();
+        let check = |known: &[u64], kept: Option<&[u64]>, expected: &[u64]| {
+            let mut known = of(known);
+            let kept = kept.map(|kept| of(kept).into_keys().collect::<BTreeSet<_>>());
+            remember(&mut known, "u99".to_owned(), 99, kept.as_ref());
+            assert_eq!(known, of(expected), "of {kept:?}");
+        };
+        check(&[], Some(&[99]), &[99]);
+        check(&[11, 12], Some(&[11, 12, 99]), &[11, 12, 99]);
+        // Removed and installed anew: helm has none of the old records.
+        check(&full, Some(&[99]), &[99]);
+        check(&full, Some(&[12, 14, 99]), &[12, 14, 99]);
+        // The cluster did not answer.
+        check(&full, None, &[&full[1..], &[99]].concat());
     }
 }
