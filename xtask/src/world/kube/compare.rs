@@ -95,6 +95,20 @@ pub fn differences(rendered: &Value, wanted: &Value, live: &Value, context: Cont
 /// Fields that stop what the manifest asks for, by kind. They count also where it does not set them.
 const SWITCHES: [(&str, &str, &str); 2] = [("Deployment", "spec", "paused"), ("CronJob", "spec", "suspend")];
 
+/// Maps beside selectors that the API server takes as a whole, outside of lists and pod templates, by kind.
+const ATOMIC: [(&str, &str); 10] = [
+    ("ClusterRoleBinding", "/roleRef"),
+    ("HorizontalPodAutoscaler", "/spec/scaleTargetRef"),
+    ("Ingress", "/spec/defaultBackend/resource"),
+    ("Ingress", "/spec/defaultBackend/service/port"),
+    ("PersistentVolume", "/spec/nodeAffinity/required"),
+    ("RoleBinding", "/roleRef"),
+    ("ValidatingAdmissionPolicy", "/spec/matchConstraints"),
+    ("ValidatingAdmissionPolicy", "/spec/paramKind"),
+    ("ValidatingAdmissionPolicyBinding", "/spec/matchResources"),
+    ("ValidatingAdmissionPolicyBinding", "/spec/paramRef"),
+];
+
 #[derive(Clone)]
 struct Place {
     path: String,
@@ -154,11 +168,17 @@ impl Walk<'_> {
         if self.is_left_alone(&place, rendered) {
             return;
         }
-        place.whole |= self.context.complete && Some(place.pointer.as_str()) == self.template;
+        let atomic = self.is_atomic(&place);
+        place.whole |= atomic || (self.context.complete && Some(place.pointer.as_str()) == self.template);
         match (wanted.filter(|value| !is_nothing(value)), live.filter(|value| !is_nothing(value))) {
             (None, None) => {}
             (Some(Value::Object(wanted)), Some(Value::Object(live))) => self.map(&place, rendered, wanted, live),
             (Some(Value::Array(wanted)), Some(Value::Array(live))) => self.list(&place, rendered, wanted, live),
+            // An empty selector is not the same as none: one selects all, and the other nothing.
+            (None, Some(live)) if atomic && rendered.is_some_and(Value::is_object) => {
+                let change = Change::Changed { live: live.clone(), wanted: Value::Object(Map::new()) };
+                self.found.push(Difference { path: place.path, pointer: place.pointer, change });
+            }
             (Some(wanted), Some(live)) if self.same(wanted, live) => {}
             (Some(wanted), Some(live)) => {
                 let change = Change::Changed { live: live.clone(), wanted: wanted.clone() };
@@ -237,6 +257,17 @@ impl Walk<'_> {
     /// The API server writes all values in one way; a manifest has several for the same quantity or port.
     fn same(&self, wanted: &Value, live: &Value) -> bool {
         wanted == live || if self.context.complete { same_number(wanted, live) } else { same(wanted, live) }
+    }
+
+    /// Whether the map at `place` means something only as a whole, as the API server itself merges it (`atomic` in its
+    /// OpenAPI document): a label more in a selector makes it select nothing.
+    fn is_atomic(&self, place: &Place) -> bool {
+        let pointer = place.pointer.as_str();
+        // Selectors are atomic wherever they are, in kinds of others too.
+        let selector = pointer.ends_with("elector") && !pointer.starts_with("/metadata");
+        // The others get defaults from the API server, which only a dry run tells.
+        let listed = ATOMIC.iter().any(|(kind, atomic)| *kind == self.context.kind && *atomic == pointer);
+        selector || (self.context.complete && listed)
     }
 
     /// Fields that others than the manifest decide on.

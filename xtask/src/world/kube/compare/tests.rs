@@ -114,23 +114,68 @@ fn a_switch_that_stops_an_object_counts_unless_the_manifest_sets_it() {
     check("Deployment", none(), none(), json!({"paused": true}), &["spec.paused added by hand"]);
     check("Deployment", none(), none(), json!({"paused": false}), &[]);
     check("Deployment", json!({"paused": true}), json!({"paused": true}), json!({"paused": true}), &[]);
-    check(
-        "Deployment",
-        json!({"paused": false}),
-        none(),
-        json!({"paused": true}),
-        &["spec.paused added by hand"],
-    );
+    check("Deployment", json!({"paused": false}), none(), json!({"paused": true}), &["spec.paused added by hand"]);
     let default = || json!({"suspend": false});
-    check(
-        "CronJob",
-        none(),
-        default(),
-        json!({"suspend": true}),
-        &["spec.suspend changed by hand: false → true"],
-    );
+    check("CronJob", none(), default(), json!({"suspend": true}), &["spec.suspend changed by hand: false → true"]);
     check("CronJob", none(), default(), default(), &[]);
     check("Job", none(), default(), json!({"suspend": true}), &[]);
+}
+
+#[test]
+fn a_map_that_means_something_only_as_a_whole_is_compared_as_a_whole() {
+    let check = |kind: &str, complete: bool, rendered: Value, live: Value, expected: &[&str]| {
+        let (rendered, live) = (json!({"spec": rendered}), json!({"spec": live}));
+        let context = Context { kind, autoscaled: false, complete };
+        let found = differences(&rendered, &rendered, &live, context);
+        let said: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(said, expected, "{kind}");
+    };
+    let service = |selector: Value| json!({"selector": selector, "ports": [{"port": 80}]});
+    for complete in [true, false] {
+        check("Service", complete, service(json!({"app": "a"})), service(json!({"app": "a"})), &[]);
+        check(
+            "Service",
+            complete,
+            service(json!({"app": "a"})),
+            service(json!({"app": "a", "by-hand": "1"})),
+            &["spec.selector.by-hand added by hand"],
+        );
+        check(
+            "NetworkPolicy",
+            complete,
+            json!({"podSelector": {"matchLabels": {"app": "a"}}}),
+            json!({"podSelector": {"matchLabels": {"app": "a"}, "matchExpressions": [{"key": "x", "operator": "Exists"}]}}),
+            &["spec.podSelector.matchExpressions added by hand"],
+        );
+        check(
+            "PodDisruptionBudget",
+            complete,
+            json!({"selector": {}, "minAvailable": 1}),
+            json!({"selector": {"matchLabels": {"app": "a"}}, "minAvailable": 1}),
+            &["spec.selector changed by hand"],
+        );
+        // Of a kind that is not Kubernetes' own.
+        check(
+            "ServiceMonitor",
+            complete,
+            json!({"selector": {"matchLabels": {"app": "a"}}}),
+            json!({"selector": {"matchLabels": {"app": "a", "b": "c"}}}),
+            &["spec.selector.matchLabels.b added by hand"],
+        );
+    }
+    let backend = |port: Value| json!({"defaultBackend": {"service": {"name": "a", "port": port}}});
+    check(
+        "Ingress",
+        true,
+        backend(json!({"number": 80})),
+        backend(json!({"name": "http"})),
+        &[
+            "spec.defaultBackend.service.port.number removed by hand",
+            "spec.defaultBackend.service.port.name added by hand",
+        ],
+    );
+    // What the manifest does not set at all is not its business.
+    check("PersistentVolumeClaim", true, json!({}), json!({"selector": {"matchLabels": {"a": "b"}}}), &[]);
 }
 
 #[test]
