@@ -15,6 +15,7 @@
 
 mod bad_luck;
 mod browser;
+mod by_hand;
 mod change;
 mod cluster;
 mod cluster_gone;

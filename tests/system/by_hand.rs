@@ -1,0 +1,69 @@
+//! What people do to a release by hand, with kubectl, is noticed, named and put right, also where nothing is missing
+//! and no pod is unwell.
+
+use serde_json::Value;
+
+use crate::project::Project;
+
+/// The namespace of what these tests deploy.
+const NAMESPACE: &str = "mends-test";
+
+/// The tiny chart, deployed as it is in its folder.
+fn tiny() -> Project {
+    let project = Project::fixture("tiny", NAMESPACE);
+    project.run(&["deploy"]).expect_success();
+    project
+}
+
+/// What the pods that serve have in their environment.
+fn greetings(project: &Project) -> Vec<Value> {
+    let list = project.cluster.get(&["pods", "--selector", "app=tiny"]);
+    let pods = list["items"].as_array().cloned().unwrap_or_default();
+    let staying = pods.into_iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+    staying.map(|pod| pod["spec"]["containers"][0]["env"][0]["value"].clone()).collect()
+}
+
+#[test]
+fn a_paused_deployment_goes_on_and_runs_what_the_chart_says() {
+    let project = tiny();
+    project.cluster.kubectl(&["rollout", "pause", "deployment/tiny"]);
+    project.write("values.yaml", "greeting: changed\n");
+    let ran = project.run(&["deploy"]).expect_success().expect_reason("release:tiny", "greeting");
+    assert!(ran.stdout.contains("Deployment tiny spec.paused added by hand"), "{}", ran.stdout);
+    assert_eq!(greetings(&project), ["changed"]);
+    project.run(&["deploy"]).expect_all_fresh();
+
+    // With nothing else to do, too.
+    project.cluster.kubectl(&["rollout", "pause", "deployment/tiny"]);
+    project.run(&["deploy"]).expect_success().expect_reason("release:tiny", "spec.paused added by hand");
+    assert!(project.cluster.get(&["deployment", "tiny"])["spec"]["paused"].is_null());
+    project.run(&["deploy"]).expect_all_fresh();
+    project.run(&["teardown", "--data"]).expect_success();
+}
+
+#[test]
+fn a_chart_that_pauses_its_own_rollout_is_told_so() {
+    let project = tiny();
+    project.write("values.yaml", "greeting: changed\npaused: true\n");
+    let said = project.run_human(&["deploy"]).expect_code(1).stderr;
+    for words in ["Deployment tiny is paused", "0 of 1 pods updated", "rollout resume deployment/tiny", "spec.paused"] {
+        assert!(said.contains(words), "{words:?} is not said:\n{said}");
+    }
+    assert_eq!(greetings(&project), ["hello"], "the old pod serves");
+    project.write("values.yaml", "greeting: changed\n");
+    project.run(&["deploy"]).expect_success();
+    assert_eq!(greetings(&project), ["changed"]);
+    project.run(&["deploy"]).expect_all_fresh();
+    project.run(&["teardown", "--data"]).expect_success();
+}
+
+#[test]
+fn a_label_added_to_the_selector_of_a_service() {
+    let project = tiny();
+    let patch = r#"{"spec": {"selector": {"by-hand": "1"}}}"#;
+    project.cluster.kubectl(&["patch", "service", "tiny", "--patch", patch]);
+    project.run(&["deploy"]).expect_success().expect_reason("release:tiny", "spec.selector.by-hand added by hand");
+    assert_eq!(project.cluster.get(&["service", "tiny"])["spec"]["selector"], serde_json::json!({"app": "tiny"}));
+    project.run(&["deploy"]).expect_all_fresh();
+    project.run(&["teardown", "--data"]).expect_success();
+}
