@@ -24,6 +24,7 @@ mod drift;
 mod forward;
 mod fresh;
 mod garbage;
+mod helm_of_others;
 mod image_gone;
 mod interrupted;
 mod killed;

@@ -371,7 +371,8 @@ impl Step for ReleaseStep {
             let workloads = objects.into_iter().map(|(address, _)| address);
             let workloads = workloads.filter(|address| Workload::from_word(&address.resource.kind).is_some());
             let workloads = gone::present(&client, workloads).await?;
-            Helm::new(&self.helm(cx).await?).uninstall(&place, &cx.cancel).await?;
+            let deploy = Deploy { cx, step: self, client: client.clone() };
+            deploy.uninstall(&Helm::new(&self.helm(cx).await?)).await?;
             // They go after their pods: until then the volumes are in use, and the namespace is not empty.
             tokio::select! {
                 gone = gone::until_gone(&client, &workloads, program::REMOVAL) => gone?,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use engine::event::Level;
+use engine::event::{Event, Level};
 use engine::failure::Failure;
 use engine::step::StepId;
 use futures_util::StreamExt as _;
@@ -22,7 +22,7 @@ use crate::world::docker::familiar;
 use crate::world::helm::annotate;
 use crate::world::helm::complaint;
 use crate::world::helm::hooks;
-use crate::world::helm::pending;
+use crate::world::helm::pending::{self, Ours};
 use crate::world::helm::program::{Helm, Place, Upgrade};
 use crate::world::helm::record::{self, Head, Record, Status};
 use crate::world::helm::unread::Reads;
@@ -115,12 +115,13 @@ impl Deploy<'_> {
         let place = self.step.place(self.cx);
         let namespace = place.namespace.as_str();
         let work = async {
-            pending::repair(&self.client, namespace, &place.release).await?;
+            self.clear(&place).await?;
             let watch = Watch::begin(self.client.clone(), self.release_scope(), self.redact()).await?;
             let record = record::read(&self.client, namespace, head).await?;
             let server_side = record.apply_method.as_deref() == Some("ssa");
             let timeout = self.step.definition.timeout;
-            helm.rollback(&place, head.revision, server_side, timeout, &self.cx.cancel).await?;
+            let rollback = helm.rollback(&place, head.revision, server_side, timeout, &self.cx.cancel);
+            self.noted(&place, rollback).await?;
             let (head, record) = self.newest(namespace, &place.release).await?;
             self.put_back(namespace, &record, None).await?;
             let left = self.look(namespace, &head, &record).await?;
@@ -129,11 +130,16 @@ impl Deploy<'_> {
         under_lease(self.cx, &self.step.id, &self.client, namespace, work).await
     }
 
+    /// Removes the release with its history, under the namespace's Lease.
+    pub async fn uninstall(&self, helm: &Helm) -> Result<(), Failure> {
+        let place = self.step.place(self.cx);
+        let work = self.noted(&place, helm.uninstall(&place, &self.cx.cancel));
+        under_lease(self.cx, &self.step.id, &self.client, &place.namespace, work).await
+    }
+
     async fn upgrade_alone(&self, plan: &Plan) -> Result<Deployed, Failure> {
         let Place { namespace, release, .. } = &plan.place;
-        if let Some(repaired) = pending::repair(&self.client, namespace, release).await? {
-            self.cx.note(&self.step.id, Level::Warning, repaired);
-        }
+        let ours = self.clear(&plan.place).await?;
         let newest = record::newest(&self.client, namespace, release).await?;
         let before = match &newest {
             Some(head) => Some(record::read(&self.client, namespace, head).await?),
@@ -154,7 +160,7 @@ impl Deploy<'_> {
         if let Some(record) = deployed {
             self.put_back(namespace, record, plan.left.as_ref()).await?;
         }
-        self.run_helm(plan, before.as_ref(), &watch, &hooks).await?;
+        self.noted(&plan.place, self.run_helm(plan, before.as_ref(), &ours, &watch, &hooks)).await?;
         let (head, record) = self.newest(namespace, release).await?;
         if deployed.is_none() && newest.is_some() {
             // After a failed revision nobody knows what of it is there, and helm compares with what it thinks is.
@@ -162,6 +168,43 @@ impl Deploy<'_> {
         }
         let left = self.look(namespace, &head, &record).await?;
         self.settled(&watch, left).await
+    }
+
+    /// Returns when no helm is at work on the release, with what tells ours from others.
+    async fn clear(&self, place: &Place) -> Result<Ours, Failure> {
+        let description = self.step.description(self.cx);
+        let ours = Ours::of(&self.client, &place.namespace, &place.release, description).await?;
+        self.wait_or_repair(place, &ours).await?;
+        Ok(ours)
+    }
+
+    async fn wait_or_repair(&self, place: &Place, ours: &Ours) -> Result<(), Failure> {
+        let waiting = |holder| self.cx.tell(Event::Waiting { step: self.step.id.clone(), holder });
+        let repaired = tokio::select! {
+            repaired = pending::clear(&self.client, &place.namespace, &place.release, ours, waiting) => repaired?,
+            () = self.cx.cancel.cancelled() => return Err(Failure::interrupted()),
+        };
+        if let Some(repaired) = repaired {
+            self.cx.note(&self.step.id, Level::Warning, repaired);
+        }
+        Ok(())
+    }
+
+    /// Awaits `helm`, which runs helm, so that whatever comes of it the next run knows what it may repair.
+    async fn noted<T>(&self, place: &Place, helm: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let Place { namespace, release, .. } = place;
+        let started = pending::note_start(&self.client, namespace, release).await?;
+        let ended = helm.await;
+        let cleaned = async {
+            // A helm that found another one in its way has left nothing.
+            if ended.as_ref().is_err_and(|failure| !complaint::is_in_the_way(failure)) {
+                pending::clean_up(&self.client, namespace, release, started).await?;
+            }
+            pending::note_end(&self.client, namespace, release).await
+        };
+        let cleaned = cleaned.await;
+        let ended = ended?;
+        cleaned.map(|()| ended)
     }
 
     /// Gives what was changed by hand its values back: helm changes only what differs between two manifests.
@@ -246,6 +289,7 @@ impl Deploy<'_> {
         &self,
         plan: &Plan,
         before: Option<&Record>,
+        ours: &Ours,
         watch: &Watch,
         hooks: &[Workload],
     ) -> Result<(), Failure> {
@@ -262,7 +306,7 @@ impl Deploy<'_> {
                 Err(failure) if attempt < ATTEMPTS && complaint::is_in_the_way(&failure) => {
                     attempt += 1;
                     pause(SECOND).await;
-                    pending::repair(&self.client, &plan.place.namespace, &plan.place.release).await?;
+                    self.wait_or_repair(&plan.place, ours).await?;
                 }
                 // Without the post-renderer helm says in which file it is.
                 Err(failure) if complaint::is_about_some_file(&failure) => {
@@ -302,12 +346,8 @@ impl Deploy<'_> {
             diagnosis = watch.failure() => diagnosis,
         };
         cancel.cancel();
-        // Helm, asked to end, marks its record as failed; what it could not mark is repaired below.
-        if running.await.is_ok() {
-            return Ok(());
-        }
-        pending::repair(&self.client, &plan.place.namespace, &plan.place.release).await?;
-        Err(diagnosis)
+        // Helm, asked to end, marks its record as failed; what it could not mark is repaired when it has ended.
+        if running.await.is_ok() { Ok(()) } else { Err(diagnosis) }
     }
 
     fn post_renderer(&self, plan: &Plan, folder: &std::path::Path) -> Result<Option<(PathBuf, PathBuf)>, Failure> {

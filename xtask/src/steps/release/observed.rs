@@ -97,12 +97,14 @@ pub async fn observe(
 /// Why the newest record is not the one that was left.
 fn moved(head: &Head, release: &str, left: &Observed) -> Option<String> {
     match head.status {
-        status if status.is_pending() => {
-            Some(format!("revision {} of {release} is {}: helm did not come to its end", head.revision, status.word()))
-        }
+        status if status.is_pending() => Some(format!(
+            "revision {} of {release} is {}: helm is at work on it, or was killed",
+            head.revision,
+            status.word()
+        )),
         Status::Deployed if head.uid == left.record => None,
         Status::Deployed if head.revision > left.revision => Some(format!(
-            "{release} is at revision {}, which no deploy has made; the last one left revision {}",
+            "{release} is at revision {}, and the last deploy from here left revision {}",
             head.revision, left.revision
         )),
         Status::Deployed => Some(format!("{release} was installed anew by somebody else")),
@@ -188,18 +190,13 @@ mod tests {
             assert_eq!(moved(&head, "todo", &left).as_deref(), expected);
         };
         check(8, Status::Deployed, "u8", None);
-        check(
-            9,
-            Status::Deployed,
-            "u9",
-            Some("todo is at revision 9, which no deploy has made; the last one left revision 8"),
-        );
+        check(9, Status::Deployed, "u9", Some("todo is at revision 9, and the last deploy from here left revision 8"));
         check(1, Status::Deployed, "u1", Some("todo was installed anew by somebody else"));
         check(
             9,
             Status::PendingUpgrade,
             "u9",
-            Some("revision 9 of todo is pending-upgrade: helm did not come to its end"),
+            Some("revision 9 of todo is pending-upgrade: helm is at work on it, or was killed"),
         );
         check(9, Status::Failed, "u9", Some("revision 9 of todo is failed"));
         check(8, Status::Uninstalled, "u8", Some("revision 8 of todo is uninstalled"));

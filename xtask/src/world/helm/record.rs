@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use engine::failure::Failure;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
+use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, PostParams, Preconditions};
@@ -128,6 +129,19 @@ pub struct Info {
     /// In words.
     #[serde(default)]
     pub description: String,
+    /// When its installation, upgrade or rollback began, in the time of the machine that helm ran on.
+    #[serde(default)]
+    pub last_deployed: String,
+    /// When its removal began; empty before that.
+    #[serde(default)]
+    pub deleted: String,
+}
+
+impl Info {
+    /// When helm began what it did last; `None` where it says nothing that can be read.
+    pub fn begun(&self) -> Option<Timestamp> {
+        [&self.deleted, &self.last_deployed].into_iter().find_map(|time| time.parse().ok())
+    }
 }
 
 /// A hook: an object with the moments at which helm makes it.

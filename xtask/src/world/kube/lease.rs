@@ -3,6 +3,9 @@
 //! The holder renews it in the background. Whoever waits judges by its own clock, from the moment at which it saw the
 //! last renewal: the holder's clock may be anything. On the holder's own machine nobody waits for the dead: another
 //! boot, or a process that is no more, has stopped renewing for certain.
+//!
+//! What a holder is in the middle of it may [`note`]. Notes outlive a holder that was killed, whoever takes the Lease
+//! after it, until somebody has dealt with them.
 
 use std::time::{Duration, Instant};
 
@@ -12,8 +15,9 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
-use kube::api::{Api, DeleteParams, ObjectMeta, PostParams, Preconditions};
+use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
 use kube::runtime::{WatchStreamExt as _, watcher};
+use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -96,13 +100,43 @@ impl Held {
         &self.lost
     }
 
-    /// Lets go of it: whoever waits gets it at once, and nothing of it stays in the namespace.
+    /// Lets go of it: whoever waits gets it at once, and nothing of it stays in the namespace but what was noted and
+    /// not dealt with.
     pub async fn release(self) {
         self.renewing.abort();
-        let this = Preconditions { uid: Some(self.uid.clone()), resource_version: None };
+        let noted = self.api.get_opt(MANAGER).await.is_ok_and(|lease| lease.is_some_and(|lease| has_notes(&lease)));
         // One that stays, because the cluster has gone, is free when it is not renewed.
-        let _ = self.api.delete(MANAGER, &DeleteParams::default().preconditions(this)).await;
+        if noted {
+            let nobody = json!({"metadata": {"uid": self.uid}, "spec": {"holderIdentity": null}});
+            let _ = self.api.patch(MANAGER, &PatchParams::default(), &Patch::Merge(nobody)).await;
+        } else {
+            let this = Preconditions { uid: Some(self.uid.clone()), resource_version: None };
+            let _ = self.api.delete(MANAGER, &DeleteParams::default().preconditions(this)).await;
+        }
     }
+}
+
+/// What notes are called among the Lease's annotations, in front of what they are about.
+const NOTE: &str = "xtask/begun.";
+
+fn has_notes(lease: &Lease) -> bool {
+    lease.metadata.annotations.iter().flatten().any(|(name, _)| name.starts_with(NOTE))
+}
+
+/// What a holder of the Lease of `namespace` has noted of `what`.
+pub async fn noted(client: &Client, namespace: &str, what: &str) -> Result<Option<String>, Failure> {
+    let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
+    let lease = api.get_opt(MANAGER).await;
+    let lease = lease.map_err(|found| error::failed(&format!("read the Lease of namespace {namespace}"), &found))?;
+    Ok(lease.and_then(|lease| lease.metadata.annotations?.remove(&format!("{NOTE}{what}"))))
+}
+
+/// Notes something of `what` in the Lease of `namespace`, which the caller holds; `None` when it has been dealt with.
+pub async fn note(client: &Client, namespace: &str, what: &str, note: Option<&str>) -> Result<(), Failure> {
+    let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
+    let patch = json!({"metadata": {"annotations": {format!("{NOTE}{what}"): note}}});
+    let written = api.patch_metadata(MANAGER, &PatchParams::default(), &Patch::Merge(patch)).await;
+    written.map(drop).map_err(|found| error::failed(&format!("write to the Lease of namespace {namespace}"), &found))
 }
 
 impl Drop for Held {
