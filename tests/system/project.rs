@@ -75,7 +75,16 @@ impl Project {
         let folder = Self::place(name);
         fs::create_dir_all(&folder).expect("the target folder can be written");
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the workspace");
-        for path in tracked(root) {
+        let files = tracked(root);
+        // An earlier commit's files would make another image.
+        let list = folder.join(".copied");
+        let earlier = fs::read_to_string(&list).unwrap_or_default();
+        for path in earlier.lines().filter(|path| !files.contains(&PathBuf::from(path))) {
+            let _ = fs::remove_file(folder.join(path));
+        }
+        let names: String = files.iter().map(|path| format!("{}\n", path.display())).collect();
+        fs::write(&list, names).expect("the target folder can be written");
+        for path in files {
             let (from, to) = (root.join(&path), folder.join(&path));
             let new = fs::read(&from).unwrap_or_default();
             // Unchanged files keep their times, as in a checkout that somebody works in.

@@ -3,6 +3,7 @@
 //! What has to be done is the engine's decision ([`engine::run::Run`]); how is the steps'. Between the two there is
 //! only this loop.
 
+mod hold;
 mod looks;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use engine::digest::Digest;
 use engine::event::{Event, Tally};
 use engine::failure::Failure;
 use engine::graph::Graph;
-use engine::lock::{Held, Lock, Locks};
+use engine::lock::{Held, Locks};
 use engine::manifest::Manifest;
 use engine::receipt::{Receipt, Receipts, Stored, choose};
 use engine::run::{Effect, End, Job, Judgement, Limits, Outcome, Performed, Planned, Run, State, Transition};
@@ -26,11 +27,10 @@ use crate::steps::Step;
 use crate::workspace::Workspace;
 use looks::Looks;
 
+pub use hold::hold;
+
 /// How long a cancelled step may take to end its children and undo what is half done.
 const GRACE: Duration = Duration::from_secs(10);
-
-/// How often a run looks who holds a lock before it waits for somebody without a name.
-const LOOKS: usize = 50;
 
 /// The steps of a graph.
 pub type Steps = BTreeMap<StepId, Arc<dyn Step>>;
@@ -313,52 +313,17 @@ impl Hands {
     }
 
     async fn lock(&self, step: &dyn Step) -> Result<Outcome, Failure> {
-        let lock = self.locks.named(&step.lock_name(&self.cx)?);
-        let holder = format!(
-            "`{}` in {}, process {}",
-            std::env::args().skip(1).collect::<Vec<_>>().join(" "),
-            self.cx.workspace.root().display(),
-            std::process::id()
-        );
-        let mut looks = 0;
-        let held = loop {
-            if let Some(held) = lock.try_acquire(&holder)? {
-                break held;
-            }
-            match lock.holder() {
-                // Who took it a moment ago has yet to write who it is.
-                None if looks < LOOKS => looks += 1,
-                other => break self.wait_for(step, lock.clone(), holder, other).await?,
-            }
-            crate::world::pause(Duration::from_millis(2)).await;
-        };
+        let held = hold(&self.cx, &self.locks, step).await?;
         // Whoever held it may have changed what this run has seen, and this step is about to.
         self.looks.forget();
         self.cx.world.forget_observations().await;
-        let mark = lock.shared().mark;
+        let mark = self.locks.named(&step.lock_name(&self.cx)?).shared().mark;
         let mut changed_hands = false;
         self.grip(step, |grip| {
             changed_hands = grip.mark != Some(mark);
             grip.held = Some(held);
         });
         Ok(Outcome::Locked { changed_hands })
-    }
-
-    async fn wait_for(
-        &self,
-        step: &dyn Step,
-        lock: Lock,
-        holder: String,
-        other: Option<String>,
-    ) -> Result<Held, Failure> {
-        let other = other.unwrap_or_else(|| "another run".to_owned());
-        self.cx.tell(Event::Waiting { step: step.id().clone(), holder: other });
-        // A thread that waits for a lock cannot be told to stop; it ends with the process.
-        let acquire = tokio::task::spawn_blocking(move || lock.acquire(&holder));
-        tokio::select! {
-            held = acquire => held.map_err(|error| Failure::step("could not wait for a lock").because(error))?,
-            () = self.cx.cancel.cancelled() => Err(Failure::interrupted()),
-        }
     }
 
     fn store(&self, step: &dyn Step, receipt: &Receipt) -> Result<Outcome, Failure> {

@@ -32,6 +32,7 @@ pub struct Request {
 /// When the graph file has mistakes, or has no such check.
 pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem> {
     let session = Session::begin(global, "check", Record::Nothing)?;
+    session.recognise().await?;
     let file = &session.project.file;
     for name in &request.names {
         let known = file.checks.contains_key(name.strip_prefix("check:").unwrap_or(name));

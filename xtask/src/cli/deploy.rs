@@ -16,6 +16,7 @@ use crate::collect;
 use crate::dayzero::tools;
 use crate::report::{failure, words};
 use crate::run;
+use crate::steps::cluster;
 
 /// What is to be deployed.
 #[derive(Debug, Clone, Args)]
@@ -91,8 +92,9 @@ fn headline(session: &Session) -> Option<String> {
     if let (Some(at), Ok(now)) = (oldest, SystemTime::now().duration_since(UNIX_EPOCH)) {
         parts.push(format!("checked {}", words::ago(now.saturating_sub(Duration::from_millis(at)))));
     }
-    let ports = session.project.file.cluster.iter().flat_map(|cluster| &cluster.ports);
-    parts.extend(ports.map(|port| format!("http://localhost:{}", port.host)));
+    let cluster = session.cx.facts::<cluster::Facts>(&StepId::cluster());
+    let ports = cluster.map(|facts| facts.ports).unwrap_or_default();
+    parts.extend(ports.into_iter().map(|port| format!("http://localhost:{port}")));
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 

@@ -35,6 +35,7 @@ pub struct Request {
 /// When the graph file has mistakes, there is no such Service, or a local port is in use.
 pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem> {
     let session = Session::begin(global, "forward", Record::Nothing)?;
+    session.recognise().await?;
     let wanted = wanted(&session.project.file, &request.services)?;
     let client = session.cx.world.kube().await?;
     let mut forwards = JoinSet::new();

@@ -60,6 +60,7 @@ fn while_ago(text: &str) -> Result<Duration, String> {
 /// When the graph file has mistakes, the cluster does not answer, or nothing is selected.
 pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem> {
     let session = Session::begin(global, "logs", Record::Nothing)?;
+    session.recognise().await?;
     let file = &session.project.file;
     for secrets in file.secrets.values() {
         // The redactor learns them by the way. A file that cannot be read has nothing that could be masked.

@@ -27,6 +27,7 @@ use crate::report::terminal::{Terminal, Verbosity};
 use crate::report::{Reporter, pump};
 use crate::run::{self, Steps};
 use crate::steps;
+use crate::steps::cluster::{ClusterStep, Definition};
 use crate::workspace::Workspace;
 use crate::world::World;
 
@@ -134,6 +135,16 @@ impl Session {
         };
         let forced = |step: &StepId| force && (selected.is_empty() || selected.contains(step));
         run::plan(&graph, &self.steps, &self.cx.workspace, &|_| Duration::from_secs(1), &forced)
+    }
+
+    /// Makes sure that the cluster is not another one than is meant; `false` when nothing says which is meant.
+    ///
+    /// # Errors
+    /// `Class::Cluster` for another cluster; or it does not answer.
+    pub async fn recognise(&self) -> Result<bool, Failure> {
+        let Some(cluster) = &self.project.file.cluster else { return Ok(true) };
+        let stored = self.cx.workspace.receipts().load(&StepId::cluster());
+        ClusterStep::new(Definition::from(cluster)).expect(&self.cx, stored.receipt()).await
     }
 
     /// Tells the end of the run and waits until everything has been reported.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use clap::Args;
 use engine::event::{Event, Tally};
-use engine::failure::Class;
+use engine::failure::{Class, Failure};
 use engine::step::StepId;
 
 use super::problem::Problem;
@@ -14,7 +14,8 @@ use super::session::{Record, Session};
 use super::{Format, Global};
 use crate::report::failure;
 use crate::report::style::{DOING, FAINT, paint, verb};
-use crate::steps::Scope;
+use crate::run;
+use crate::steps::{Scope, Step};
 
 /// What is to be removed.
 #[derive(Debug, Clone, Args)]
@@ -37,6 +38,14 @@ pub struct Request {
 pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem> {
     let record = if request.dry_run { Record::Nothing } else { Record::Run };
     let session = Session::begin(global, "teardown", record)?;
+    if !session.recognise().await? {
+        let context = session.cx.world.context();
+        return Err(Failure::new(Class::Cluster, format!("nothing was deployed from here to the cluster `{context}`"))
+            .because("what is in it may be somebody else's deployment of the same project")
+            .help("if this cluster is meant, write its uid as `identity` into the table [cluster]:")
+            .help(format!("kubectl --context {context} get namespace kube-system --output jsonpath={{.metadata.uid}}"))
+            .into());
+    }
     let scope = Scope { data: request.data || request.cluster, cluster: request.cluster };
     let order: Vec<StepId> = session.project.graph.order().iter().rev().cloned().collect();
     let mut failures = Vec::new();
@@ -67,7 +76,7 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
             if concerned.contains(id) {
                 let begun = Instant::now();
                 session.cx.tell(Event::Started { step: id.clone() });
-                match step.remove(&session.cx, scope).await {
+                match remove(&session, &**step, scope).await {
                     Ok(()) => {
                         tally.ran += 1;
                         session.cx.tell(Event::Done {
@@ -104,6 +113,12 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
         Some(failure) => failure.class.exit_code(),
         None => 0,
     }))
+}
+
+/// Removes what belongs to a step while nobody else works on it.
+async fn remove(session: &Session, step: &dyn Step, scope: Scope) -> Result<(), Failure> {
+    let _held = run::hold(&session.cx, &session.locks, step).await?;
+    step.remove(&session.cx, scope).await
 }
 
 /// One line for something that goes or stays.

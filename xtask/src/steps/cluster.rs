@@ -78,6 +78,9 @@ pub struct Facts {
     /// What of it came from no registry: `its node assembled from Debian packages`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assembled: Vec<String>,
+    /// The declared ports of this machine that lead into the node. A node keeps those that it was made with.
+    #[serde(default)]
+    pub ports: Vec<u16>,
 }
 
 /// What has to stay as it is.
@@ -129,6 +132,29 @@ impl ClusterStep {
             }
             _ => Ok(None),
         }
+    }
+
+    /// Makes sure that the cluster which answers is the one that the graph file declares or that earlier deploys went
+    /// to, for commands that deploy nothing; other steps then know of it what they would after this one has run.
+    /// `false` when neither says anything about it. A minikube profile is known by its name, and need not run.
+    ///
+    /// # Errors
+    /// `Class::Cluster` for another cluster; or it does not answer.
+    pub async fn expect(&self, cx: &Context, previous: Option<&Receipt>) -> Result<bool, Failure> {
+        let previous = self.previous(previous);
+        let found = match &self.definition {
+            Definition::Minikube { profile, wanted } => minikube::look(cx, profile, wanted).await?.ok(),
+            Definition::Context { identity: None, .. } if previous.is_none() => return Ok(false),
+            Definition::Context { context, identity } => {
+                let target = cx.world.target().await?;
+                Some(context::recognise(target, context, identity.as_deref(), None, previous.as_ref()).await?)
+            }
+        };
+        if let Some(found) = found {
+            cx.world.found_node(found.node.clone()).await;
+            cx.set_output(&self.id, found.made()?.output);
+        }
+        Ok(true)
     }
 
     /// What an earlier deploy to the same context has seen.

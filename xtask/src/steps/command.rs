@@ -80,13 +80,16 @@ impl CommandStep {
         })
     }
 
-    /// The files that `patterns` match, relative to the workspace.
-    async fn files(&self, cx: &Context, purpose: &str, patterns: &[&str]) -> Result<Gathering, Failure> {
-        let query = Query {
+    /// Asks for the files that `patterns` match, relative to the workspace.
+    fn query(&self, cx: &Context, purpose: &str, patterns: &[&str]) -> Result<Query, Failure> {
+        Ok(Query {
             name: format!("{}.{purpose}", self.id.file_stem()),
             root: cx.workspace.root().to_owned(),
             rules: Rules::Globs { globs: Globs::new(patterns)? },
-        };
+        })
+    }
+
+    async fn files(&self, cx: &Context, query: Query) -> Result<Gathering, Failure> {
         if let Some(gathering) = cx.gatherer.glance(&query) {
             return Ok(gathering);
         }
@@ -97,9 +100,18 @@ impl CommandStep {
             .map_err(|error| Failure::step("could not read files").because(error))?
     }
 
-    async fn inputs(&self, cx: &Context) -> Result<Gathering, Failure> {
+    fn inputs(&self, cx: &Context) -> Result<Query, Failure> {
         let patterns: Vec<_> = self.definition.inputs.iter().map(String::as_str).collect();
-        self.files(cx, "inputs", &patterns).await
+        self.query(cx, "inputs", &patterns)
+    }
+
+    async fn add_inputs(&self, cx: &Context, manifest: &mut Manifest) -> Result<(), Failure> {
+        let query = self.inputs(cx)?;
+        let files = self.files(cx, query.clone()).await?.files;
+        manifest.files("inputs", &files);
+        // What runs reads them whenever it comes to them.
+        cx.gatherer.stamp(&query, &files).into_iter().for_each(|stamp| manifest.stamp(stamp));
+        Ok(())
     }
 
     /// The daemon in which its images are.
@@ -116,7 +128,7 @@ impl CommandStep {
         let (files, mut missing) = match patterns.as_slice() {
             [] => (FileSet::new(Vec::new()), Vec::new()),
             patterns => {
-                let Gathering { files, unmatched, .. } = self.files(cx, "outputs", patterns).await?;
+                let Gathering { files, unmatched, .. } = self.files(cx, self.query(cx, "outputs", patterns)?).await?;
                 (files, unmatched)
             }
         };
@@ -221,7 +233,7 @@ impl Step for CommandStep {
         let program = self.program(cx, words.first().map_or("", String::as_str))?;
         add_program(cx.workspace.root(), &program, &mut manifest)?;
         if !inputs.is_empty() {
-            manifest.files("inputs", &self.inputs(cx).await?.files);
+            self.add_inputs(cx, &mut manifest).await?;
         }
         let cluster = StepId::cluster();
         for step in needs_cluster.then_some(&cluster).into_iter().chain(after) {
@@ -252,7 +264,7 @@ impl Step for CommandStep {
     }
 
     async fn perform(&self, cx: &Context, _: &Job) -> Result<Made, Failure> {
-        for pattern in self.inputs(cx).await?.unmatched {
+        for pattern in self.files(cx, self.inputs(cx)?).await?.unmatched {
             cx.note(&self.id, Level::Warning, format!("the input `{pattern}` matches no file"));
         }
         let variables = self.variables(cx)?;

@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use engine::config::{self, Daemon as Place};
 use engine::digest::Digest;
+use engine::event::Level;
 use engine::failure::Failure;
 use engine::files::dockerignore::Patterns;
 use engine::files::{FileSet, Query, Rules};
@@ -27,6 +29,7 @@ use crate::context::Context;
 use crate::dayzero::bases::{self, Wanted};
 use crate::world::daemon::Daemon;
 use crate::world::docker::{self, Inventory};
+use crate::world::pause;
 
 /// What later steps see of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +71,9 @@ struct Base {
     assembled_from: Option<String>,
 }
 
+/// How long the containers of pods that have gone are waited for: the kubelet takes its time to remove them.
+const CONTAINERS_GO: Duration = Duration::from_secs(60);
+
 impl ImageStep {
     /// The image `name` of the graph file.
     pub fn new(name: &str, definition: config::Image, secrets: Arc<dyn SecretValues>) -> Self {
@@ -80,6 +86,27 @@ impl ImageStep {
             Place::Cluster => cx.world.node_daemon().await,
             Place::Host => Daemon::of_host(),
         }
+    }
+
+    /// Removes an image. The containers of pods that have gone are removed a while after them: they are waited for.
+    async fn remove_image(&self, cx: &Context, daemon: &Daemon, image: &docker::Image) -> Result<(), Failure> {
+        let begun = Instant::now();
+        while docker::remove(daemon, image).await?.is_none() {
+            if begun.elapsed() > CONTAINERS_GO {
+                let name = image.names.first().unwrap_or(&image.id);
+                let text = format!(
+                    "the image {name} stays: a container uses it; `cargo xtask teardown` again removes it later"
+                );
+                cx.note(&self.id, Level::Warning, text);
+                return Ok(());
+            }
+            cx.progress(&self.id, "waiting for the last container to go");
+            tokio::select! {
+                () = pause(Duration::from_millis(500)) => {}
+                () = cx.cancel.cancelled() => return Err(Failure::interrupted()),
+            }
+        }
+        Ok(())
     }
 
     async fn inventory(&self, cx: &Context) -> Result<Arc<Inventory>, Failure> {
@@ -291,7 +318,7 @@ impl Step for ImageStep {
         let inventory = cx.world.inventory(&daemon).await?;
         let step = self.id.to_string();
         for image in inventory.of_project(&cx.project, Some(&step)) {
-            docker::remove(&daemon, image).await?;
+            self.remove_image(cx, &daemon, image).await?;
         }
         cx.world.forget_observations().await;
         Ok(())

@@ -242,7 +242,8 @@ impl Step for ManifestsStep {
         if let Some(cluster) = cx.output(&StepId::cluster()) {
             manifest.digest(Source::Upstream, "cluster", cluster.digest);
         }
-        for entry in self.files(cx)?.entries() {
+        let files = self.files(cx)?;
+        for entry in files.entries() {
             match &entry.kind {
                 EntryKind::File { digest, .. } => manifest.digest(Source::File, &entry.path, *digest),
                 EntryKind::Symlink { target } => manifest.value(Source::File, &entry.path, target),
@@ -250,7 +251,7 @@ impl Step for ManifestsStep {
             }
         }
         // They are read again when they are applied.
-        cx.gatherer.stamp(&self.query(cx)?).into_iter().for_each(|stamp| manifest.stamp(stamp));
+        cx.gatherer.stamp(&self.query(cx)?, &files).into_iter().for_each(|stamp| manifest.stamp(stamp));
         for (literal, reference) in self.images(cx)? {
             manifest.value(Source::Value, format!("image {literal}"), reference);
         }
@@ -355,10 +356,18 @@ impl Step for ManifestsStep {
 
     async fn remove(&self, cx: &Context, scope: Scope) -> Result<(), Failure> {
         let client = cx.world.kube().await?;
-        for (address, uid) in self.owned(cx, &client).await? {
-            if !keeps(&client, &address, scope).await? {
-                apply::remove(&client, &address, &uid).await?;
+        let work = async {
+            for (address, uid) in self.owned(cx, &client).await? {
+                if !keeps(&client, &address, scope).await? {
+                    apply::remove(&client, &address, &uid).await?;
+                }
             }
+            Ok(())
+        };
+        if namespaces::is_there(&client, &self.definition.namespace).await? {
+            under_lease(cx, &self.id, &client, &self.definition.namespace, work).await?;
+        } else {
+            work.await?;
         }
         namespaces::remove_if_empty(&client, &self.definition.namespace, &cx.project).await.map(drop)
     }

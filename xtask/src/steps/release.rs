@@ -19,6 +19,7 @@ use engine::receipt::{Output, Receipt};
 use engine::run::{Job, Pool};
 use engine::step::{Kind, StepId};
 use engine::verdict::Observation;
+use kube::Client;
 use kube::core::DynamicObject;
 use serde::{Deserialize, Serialize};
 
@@ -125,6 +126,39 @@ impl ReleaseStep {
             description: self.description(cx),
             left,
         })
+    }
+
+    /// Has helm take the release away, and waits until its pods have gone. `keep`: volumes stay, and what they need.
+    async fn uninstall(
+        &self,
+        cx: &Context,
+        client: &Client,
+        head: &Head,
+        record: &Record,
+        keep: bool,
+    ) -> Result<(), Failure> {
+        let place = self.place(cx);
+        if keep {
+            record::keep(client, &place.namespace, head, &["PersistentVolumeClaim", "Namespace"]).await?;
+        }
+        let hooks = self.hooks(cx).await?;
+        let objects = observed::objects(client, &self.kinds, &place.namespace, record).await?;
+        let workloads = objects.into_iter().map(|(address, _)| address);
+        let workloads = workloads.filter(|address| Workload::from_word(&address.resource.kind).is_some());
+        let workloads = gone::present(client, workloads).await?;
+        let deploy = Deploy { cx, step: self, client: client.clone() };
+        deploy.uninstall(&Helm::new(&self.helm(cx).await?)).await?;
+        // They go after their pods: until then the volumes are in use, and the namespace is not empty.
+        tokio::select! {
+            gone = gone::until_gone(client, &workloads, program::REMOVAL) => gone?,
+            () = cx.cancel.cancelled() => return Err(Failure::interrupted()),
+        }
+        for hook in hooks {
+            if let Some(uid) = hook.read(client).await?.filter(is_hook).and_then(|object| object.metadata.uid) {
+                apply::remove(client, &hook, &uid).await?;
+            }
+        }
+        Ok(())
     }
 
     fn made(&self, deployed: Deployed) -> Result<Made, Failure> {
@@ -363,26 +397,7 @@ impl Step for ReleaseStep {
         let own = self.own_record(cx).await?;
         let claims = self.claims(cx, own.as_ref().map(|(_, record)| record)).await?;
         if let Some((head, record)) = &own {
-            if !scope.data && !claims.is_empty() {
-                record::keep(&client, &place.namespace, head, &["PersistentVolumeClaim", "Namespace"]).await?;
-            }
-            let hooks = self.hooks(cx).await?;
-            let objects = observed::objects(&client, &self.kinds, &place.namespace, record).await?;
-            let workloads = objects.into_iter().map(|(address, _)| address);
-            let workloads = workloads.filter(|address| Workload::from_word(&address.resource.kind).is_some());
-            let workloads = gone::present(&client, workloads).await?;
-            let deploy = Deploy { cx, step: self, client: client.clone() };
-            deploy.uninstall(&Helm::new(&self.helm(cx).await?)).await?;
-            // They go after their pods: until then the volumes are in use, and the namespace is not empty.
-            tokio::select! {
-                gone = gone::until_gone(&client, &workloads, program::REMOVAL) => gone?,
-                () = cx.cancel.cancelled() => return Err(Failure::interrupted()),
-            }
-            for hook in hooks {
-                if let Some(uid) = hook.read(&client).await?.filter(is_hook).and_then(|object| object.metadata.uid) {
-                    apply::remove(&client, &hook, &uid).await?;
-                }
-            }
+            self.uninstall(cx, &client, head, record, !scope.data && !claims.is_empty()).await?;
         }
         let step = self.id.file_stem();
         for (namespace, claim) in &claims {

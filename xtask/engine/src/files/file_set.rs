@@ -101,6 +101,11 @@ impl FileSet {
         }
     }
 
+    /// The snapshot that it was remembered from.
+    pub(super) fn snapshot(&self) -> Option<&Snapshot> {
+        self.snapshot.as_deref()
+    }
+
     /// The digest over all entries.
     pub const fn digest(&self) -> Digest {
         self.digest

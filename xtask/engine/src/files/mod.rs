@@ -128,9 +128,12 @@ impl Gatherer {
         same.then(|| remembered(snapshot))
     }
 
-    /// A mark of the files that the last gathering of `query` found, which moves whenever one of them is written, also
+    /// A mark of `files`, which the last gathering of `query` has found. It moves whenever one of them is written, also
     /// when it ends as it was. `None` where no stat cache can be kept.
-    pub fn stamp(&self, query: &Query) -> Option<Digest> {
+    pub fn stamp(&self, query: &Query, files: &FileSet) -> Option<Digest> {
+        if let Some(snapshot) = files.snapshot() {
+            return Some(snapshot.stamp());
+        }
         let snapshot = self.cache.load(&query.name)?;
         (snapshot.rules() == query.rules.digest()).then(|| snapshot.stamp())
     }

@@ -117,7 +117,10 @@ fn other_rules_reuse_what_is_known_of_contents() {
 fn the_stamp_moves_when_a_file_is_written_and_only_then() {
     let folder = Folder::new(&["a/1", "b"]);
     let gatherer = Gatherer::new(folder.0.path().join("cache"));
-    let look = || (gatherer.gather(&folder.query()).unwrap().files.digest(), gatherer.stamp(&folder.query()));
+    let look = || {
+        let files = gatherer.gather(&folder.query()).unwrap().files;
+        (files.digest(), gatherer.stamp(&folder.query(), &files))
+    };
     let (files, stamp) = look();
     assert!(stamp.is_some());
     assert_eq!(look(), (files, stamp), "nothing happened");

@@ -31,6 +31,7 @@ pub(super) async fn recognise(
         kubernetes: None,
         daemon_api: None,
         assembled: Vec::new(),
+        ports: Vec::new(),
     };
     let observed = Observed { context: context.to_owned(), identity, kubernetes: None };
     Ok(Found { facts, observed, summary, node: None })

@@ -62,7 +62,7 @@ pub(super) async fn look(cx: &Context, profile: &str, wanted: &Wanted) -> Result
     };
     Ok(match look {
         Look::Ready(ready) => match older_than(wanted, &ready.profile)? {
-            None => Ok(found(*ready)),
+            None => Ok(found(*ready, wanted)),
             Some(version) => {
                 let now = &ready.profile.kubernetes;
                 Err(Difference::Altered(format!("{profile} runs Kubernetes {now}; declared is {version}")))
@@ -76,8 +76,8 @@ pub(super) async fn look(cx: &Context, profile: &str, wanted: &Wanted) -> Result
     })
 }
 
-fn found(ready: Ready) -> Found {
-    let Ready { identity, daemon, api, profile, .. } = ready;
+fn found(ready: Ready, wanted: &Wanted) -> Found {
+    let Ready { identity, daemon, api, profile, node } = ready;
     let version = profile.kubernetes.trim_start_matches('v');
     let mut summary = format!("{}: minikube, Kubernetes {version}, docker API {api}, ready", profile.name);
     let assembled = node_image::assembled(&profile.image);
@@ -91,6 +91,7 @@ fn found(ready: Ready) -> Found {
         kubernetes: Some(profile.kubernetes.clone()),
         daemon_api: Some(api),
         assembled: assembled.into_iter().collect(),
+        ports: published(&wanted.ports, &node).filter_map(|port| Some(mapping(port)?.0.port())).collect(),
     };
     let observed = Observed { context: profile.name, identity, kubernetes: Some(profile.kubernetes) };
     Found { facts, observed, summary, node: Some(daemon) }
@@ -145,7 +146,7 @@ pub(super) async fn perform(cx: &Context, step: &StepId, profile: &str, wanted: 
                     cx.progress(step, format!("{profile} is up; its pods come back"));
                     news::of_all_pods(kube_client::client(profile).await?, start, &cx.cancel).await;
                 }
-                return Ok(found((**ready).clone()));
+                return Ok(found((**ready).clone(), &hands.wanted));
             }
             look => look.trouble().unwrap_or_default(),
         };
@@ -344,14 +345,20 @@ fn mapping(port: &str) -> Option<(SocketAddr, u16)> {
     Some((host.parse().ok()?, node.parse().ok()?))
 }
 
-/// The declared ports that do not lead into the node.
+/// The declared ports that lead into the node.
+fn published<'a>(declared: &'a [String], node: &Node) -> impl Iterator<Item = &'a String> {
+    declared.iter().filter(|port| leads_into(node, port))
+}
+
+/// The declared ports that do not.
 fn unpublished<'a>(declared: &'a [String], node: &Node) -> impl Iterator<Item = &'a String> {
-    declared.iter().filter(|port| {
-        mapping(port).is_some_and(|(at, inner)| {
-            let leads_here =
-                |address: &String| address.parse::<SocketAddr>().is_ok_and(|other| other.port() == at.port());
-            !node.published.get(&inner).is_some_and(|addresses| addresses.iter().any(leads_here))
-        })
+    declared.iter().filter(|port| !leads_into(node, port))
+}
+
+fn leads_into(node: &Node, port: &str) -> bool {
+    mapping(port).is_some_and(|(at, inner)| {
+        let same = |address: &String| address.parse::<SocketAddr>().is_ok_and(|other| other.port() == at.port());
+        node.published.get(&inner).is_some_and(|addresses| addresses.iter().any(same))
     })
 }
 
@@ -401,7 +408,7 @@ pub(super) async fn remove(cx: &Context, step: &StepId, name: &str, scope: Scope
 mod tests {
     use engine::failure::Class;
 
-    use super::{Node, Profile, Wanted, older_than, unpublished};
+    use super::{Node, Profile, Wanted, older_than, published, unpublished};
 
     fn profile(kubernetes: &str) -> Profile {
         let text = format!(
@@ -437,5 +444,6 @@ mod tests {
         let declared = ["127.0.0.1:30080:30080", "127.0.0.1:9443:30443", "127.0.0.1:1:2"].map(str::to_owned);
         let found: Vec<_> = unpublished(&declared, &node).collect();
         assert_eq!(found, ["127.0.0.1:9443:30443", "127.0.0.1:1:2"]);
+        assert_eq!(published(&declared, &node).collect::<Vec<_>>(), ["127.0.0.1:30080:30080"]);
     }
 }

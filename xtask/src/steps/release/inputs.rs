@@ -215,7 +215,7 @@ pub fn chart(
         Query { name: format!("{}.chart", step.file_stem()), root: root.clone(), rules: Rules::Context { ignore } };
     let gathering = cx.gatherer.gather(&query)?;
     // helm reads the chart's files itself, whenever it comes to them.
-    cx.gatherer.stamp(&query).into_iter().for_each(|stamp| manifest.stamp(stamp));
+    cx.gatherer.stamp(&query, &gathering.files).into_iter().for_each(|stamp| manifest.stamp(stamp));
     for Entry { path, kind } in gathering.files.entries() {
         let directory = matches!(kind, EntryKind::Directory);
         if directory || ignored.matched_path_or_any_parents(root.join(path), false).is_ignore() {

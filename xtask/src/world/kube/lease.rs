@@ -21,7 +21,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::kube::{MANAGER, error};
+use crate::world::kube::{MANAGER, error, namespaces};
 use crate::world::pause;
 
 /// A holder that has not renewed for this long has lost it, in seconds.
@@ -187,16 +187,12 @@ pub async fn acquire(
                 // Somebody else was faster.
                 Err(found)
                     if error::is_conflict(&found)
-                        || error::is_missing(&found) && namespace_is_there(client, namespace).await => {}
+                        || error::is_missing(&found)
+                            && namespaces::is_there(client, namespace).await.unwrap_or_default() => {}
                 Err(found) => return Err(error::failed(&doing, &found)),
             },
         }
     }
-}
-
-async fn namespace_is_there(client: &Client, namespace: &str) -> bool {
-    let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
-    namespaces.get_metadata_opt(namespace).await.is_ok_and(|found| found.is_some())
 }
 
 /// How much longer a lease has to be respected that was last renewed `since` ago; `None` when it is free.

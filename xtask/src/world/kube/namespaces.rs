@@ -44,6 +44,14 @@ pub async fn is_ours(client: &Client, namespace: &str, project: &str) -> Result<
     Ok(metadata(client, namespace).await?.is_some_and(|found| made_for(&found, project)))
 }
 
+/// Whether there is such a namespace.
+///
+/// # Errors
+/// When the cluster does not answer.
+pub async fn is_there(client: &Client, namespace: &str) -> Result<bool, Failure> {
+    Ok(metadata(client, namespace).await?.is_some())
+}
+
 async fn metadata(client: &Client, namespace: &str) -> Result<Option<ObjectMeta>, Failure> {
     let found = Api::<Namespace>::all(client.clone()).get_metadata_opt(namespace).await;
     let found = found.map_err(|found| error::failed(&format!("look at the namespace {namespace}"), &found))?;
