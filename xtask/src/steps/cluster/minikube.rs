@@ -438,9 +438,8 @@ mod tests {
 
     #[test]
     fn declared_ports_that_lead_nowhere_are_found() {
-        let published =
-            [(30080, vec!["127.0.0.1:30080".to_owned()]), (30443, vec!["127.0.0.1:8443".to_owned()])].into();
-        let node = Node { state: crate::world::minikube::node::State::Running, published };
+        let ports = [(30080, vec!["127.0.0.1:30080".to_owned()]), (30443, vec!["127.0.0.1:8443".to_owned()])].into();
+        let node = Node { state: crate::world::minikube::node::State::Running, published: ports };
         let declared = ["127.0.0.1:30080:30080", "127.0.0.1:9443:30443", "127.0.0.1:1:2"].map(str::to_owned);
         let found: Vec<_> = unpublished(&declared, &node).collect();
         assert_eq!(found, ["127.0.0.1:9443:30443", "127.0.0.1:1:2"]);
