@@ -1,0 +1,20 @@
+"""What the tests are run with: each helm, and a namespace in the tests' cluster."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from chart import Helm, helms
+from cluster import Cluster
+
+
+@pytest.fixture(scope="session", params=helms())
+def helm(request: pytest.FixtureRequest) -> Helm:
+    return Helm(request.param)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A namespace of its own in the cluster that XTASK_TEST_CONTEXT names, gone afterwards."""
+    with Cluster.of_environment() as cluster:
+        yield cluster
