@@ -51,14 +51,8 @@ pub const SUITES: &[Suite] = &[
         command: &["cargo", "test", "--package", "engine", "--package", "xtask-launcher"],
     },
     Suite {
-        name: "chart",
-        budget: minutes(1),
-        needs: Needs::Nothing,
-        command: &["helm", "lint", "--strict", "helm/todo-chatbot"],
-    },
-    Suite {
         name: "backend",
-        budget: minutes(2),
+        budget: minutes(5),
         needs: Needs::Nothing,
         command: &["uv", "run", "--directory", "backend", "pytest"],
     },
@@ -91,6 +85,12 @@ pub const SUITES: &[Suite] = &[
         budget: minutes(1),
         needs: Needs::Nothing,
         command: &["pnpm", "--dir", "frontend", "types"],
+    },
+    Suite {
+        name: "chart",
+        budget: minutes(5),
+        needs: Needs::Cluster,
+        command: &["uv", "run", "--directory", "tests/chart", "pytest"],
     },
     Suite {
         name: "builds",
