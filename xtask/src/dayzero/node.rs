@@ -7,6 +7,7 @@
 mod loan;
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use engine::failure::Failure;
 use engine::step::{Kind, StepId};
@@ -17,7 +18,7 @@ use super::reach;
 use crate::context::Context;
 use crate::steps::image;
 use crate::world::daemon::Daemon;
-use crate::world::docker::Inventory;
+use crate::world::docker::{self, Inventory};
 use crate::world::minikube;
 use crate::world::tool_folder;
 use loan::Loan;
@@ -30,6 +31,9 @@ const BASE_IMAGE: &str = "--base-image";
 
 /// Steps that make an image, and the names that it is asked for by.
 const IMAGES: &str = include_str!("../../../dayzero/images/upstream");
+
+/// The project that day zero's graph file names.
+const PROJECT: &str = "xtask-dayzero";
 
 /// How the node image that is assembled here is called: that of the step `image:node`.
 const REPOSITORY: &str = "xtask-dayzero/node:";
@@ -88,6 +92,9 @@ pub async fn provide(cx: &Context, declared: Option<&str>, args: &[String]) -> R
     let node = reference(&made, "node")?;
     let images = upstream().map(|(step, name)| Ok((reference(&made, step)?, name.to_owned())));
     let images = images.collect::<Result<Vec<_>, Failure>>()?;
+    let keep = images.iter().map(|(reference, _)| reference.clone()).chain([node.clone()]).collect();
+    // What an older recipe made; a node that still runs from it keeps it.
+    docker::collect(&host, &Inventory::fetch(&host).await?, PROJECT, &keep, SystemTime::now()).await?;
     let loan = Loan::make(&home, &host, &images, &programs(&home, kubernetes)).await?;
     let args =
         [format!("{BASE_IMAGE}={node}"), "--preload=false".into(), "--cache-images=true".into(), "--cni=bridge".into()];
