@@ -18,8 +18,12 @@ use crate::world::process::Command;
 /// Where a daemon that was not started by systemd writes.
 pub(super) const LOG: &str = "/var/log/dockerd.log";
 
-/// Where dockerd writes its process's number.
-const PID_FILE: &str = "/var/run/docker.pid";
+/// Where daemons write the numbers of their processes.
+const PID_FILES: [(&str, &str); 2] =
+    [("dockerd", "/var/run/docker.pid"), ("containerd", "/var/run/docker/containerd/containerd.pid")];
+
+/// What dockerd writes before it gives up.
+const GIVEN_UP: &str = "failed to start daemon";
 
 /// How long docker may take to answer, and a former one to end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -41,6 +45,8 @@ pub(super) async fn start(cx: &Context, step: &StepId, host: &Daemon) -> Result<
         return Ok(());
     }
     cx.progress(step, "starting docker");
+    // Where in its log this attempt begins.
+    let mut begun = 0;
     if has_systemd() {
         let command = Command::new("systemctl").args(["enable", "--now", "docker"]);
         let finished = command.run(&cx.cancel, |_, line| cx.progress(step, line)).await?;
@@ -48,6 +54,7 @@ pub(super) async fn start(cx: &Context, step: &StepId, host: &Daemon) -> Result<
         cx.note(step, Level::Info, "enabled and started the service docker");
     } else {
         former_is_gone(cx, step).await?;
+        begun = fs::metadata(LOG).map(|log| log.len()).unwrap_or(0);
         detach()?;
         cx.note(step, Level::Info, format!("started dockerd, which writes to {LOG}"));
     }
@@ -55,7 +62,9 @@ pub(super) async fn start(cx: &Context, step: &StepId, host: &Daemon) -> Result<
     loop {
         match host.api_version().await {
             Ok(_) => return Ok(()),
-            Err(failure) if Instant::now() > deadline => return Err(with_log(failure)),
+            Err(failure) if Instant::now() > deadline || said(begun).contains(GIVEN_UP) => {
+                return Err(with_log(failure, &said(begun)));
+            }
             Err(_) => wait(cx).await?,
         }
     }
@@ -68,48 +77,60 @@ async fn wait(cx: &Context) -> Result<(), Failure> {
     }
 }
 
-/// What the file with the daemon's number says.
+/// What a file with a daemon's number says.
 #[derive(Debug, PartialEq, Eq)]
 enum Former {
-    /// There is none.
+    /// There is no file.
     Gone,
-    /// It ends, or hangs.
+    /// The daemon ends, or hangs.
     Runs,
-    /// The number is another process's by now: a daemon would refuse to start because of it.
-    Another,
+    /// Nobody has the number, or another process: a new daemon that happens to get it would take itself for the
+    /// former one, and one that finds anybody there refuses to start.
+    Outdated,
 }
 
-fn former(pid: Option<&str>, command: impl Fn(&str) -> Option<String>) -> Former {
-    match pid.map(str::trim).filter(|pid| !pid.is_empty()).and_then(command) {
+fn former(program: &str, pid: Option<&str>, command: impl Fn(&str) -> Option<String>) -> Former {
+    match pid.map(|pid| command(pid.trim())) {
         None => Former::Gone,
-        Some(command) if command.trim() == "dockerd" => Former::Runs,
-        Some(_) => Former::Another,
+        Some(Some(command)) if command.trim() == program => Former::Runs,
+        Some(_) => Former::Outdated,
     }
+}
+
+/// The name of a process. One that has ended and that nobody has asked about has no command line any more.
+fn name_of(pid: &str) -> Option<String> {
+    let folder = Path::new("/proc").join(pid);
+    let lives = fs::read(folder.join("cmdline")).is_ok_and(|line| !line.is_empty());
+    if lives { fs::read_to_string(folder.join("comm")).ok() } else { None }
 }
 
 /// A daemon that is ending still holds its file, and one started meanwhile would give up over it.
 async fn former_is_gone(cx: &Context, step: &StepId) -> Result<(), Failure> {
     let deadline = Instant::now() + PATIENCE;
-    loop {
-        let pid = fs::read_to_string(PID_FILE).ok();
-        match former(pid.as_deref(), |pid| fs::read_to_string(format!("/proc/{pid}/comm")).ok()) {
-            Former::Gone => return Ok(()),
-            Former::Another => {
-                let path = Path::new(PID_FILE);
-                fs::remove_file(path).map_err(|error| Failure::io("remove the outdated", path, &error))?;
-                cx.note(step, Level::Info, format!("removed {PID_FILE}, which a daemon that was killed had left"));
-                return Ok(());
+    for (program, file) in PID_FILES {
+        let path = Path::new(file);
+        loop {
+            let pid = fs::read_to_string(path).ok();
+            match former(program, pid.as_deref(), name_of) {
+                Former::Gone => break,
+                Former::Outdated => {
+                    fs::remove_file(path).map_err(|error| Failure::io("remove the outdated", path, &error))?;
+                    cx.note(step, Level::Info, format!("removed {file}, which a {program} that was killed had left"));
+                    break;
+                }
+                Former::Runs if Instant::now() > deadline => {
+                    let pid = pid.unwrap_or_default();
+                    return Err(Failure::environment(format!(
+                        "{program} runs as process {} without docker answering",
+                        pid.trim()
+                    ))
+                    .help(format!("end it, then run the same command again: `sudo kill {}`", pid.trim())));
+                }
+                Former::Runs => wait(cx).await?,
             }
-            Former::Runs if Instant::now() > deadline => {
-                let pid = pid.unwrap_or_default();
-                return Err(with_log(
-                    Failure::environment(format!("dockerd runs as process {} and does not answer", pid.trim()))
-                        .help(format!("end it, then run the same command again: `sudo kill {}`", pid.trim())),
-                ));
-            }
-            Former::Runs => wait(cx).await?,
         }
     }
+    Ok(())
 }
 
 /// Starts dockerd in a session of its own. Not by `process::Command`, whose children end with this run.
@@ -134,13 +155,20 @@ fn detach() -> Result<(), Failure> {
     if status.success() { Ok(()) } else { Err(failed(format!("setsid: {status}"))) }
 }
 
-fn with_log(failure: Failure) -> Failure {
-    let text = fs::read_to_string(LOG).unwrap_or_default();
-    let lines: Vec<String> = text.lines().rev().take(SHOWN).map(str::to_owned).collect();
-    if lines.is_empty() || has_systemd() {
+/// What a daemon of our own has written since its log had `begun` bytes.
+fn said(begun: u64) -> String {
+    let bytes = if has_systemd() { Vec::new() } else { fs::read(LOG).unwrap_or_default() };
+    let new = usize::try_from(begun).ok().and_then(|begun| bytes.get(begun..));
+    String::from_utf8_lossy(new.unwrap_or_default()).into_owned()
+}
+
+fn with_log(failure: Failure, said: &str) -> Failure {
+    let lines: Vec<&str> = said.lines().collect();
+    if lines.is_empty() {
         return failure.help("`journalctl -u docker` shows what it says");
     }
-    failure.excerpt(LOG, lines.into_iter().rev().collect())
+    let last = lines[lines.len().saturating_sub(SHOWN)..].iter().map(|line| (*line).to_owned());
+    failure.excerpt(LOG, last.collect())
 }
 
 #[cfg(test)]
@@ -156,13 +184,14 @@ mod tests {
         };
         let rows = [
             (None, Former::Gone),
-            (Some(""), Former::Gone),
+            (Some(""), Former::Outdated),
             (Some("7"), Former::Runs),
-            (Some("8\n"), Former::Another),
-            (Some("9"), Former::Gone),
+            (Some("8\n"), Former::Outdated),
+            // Nobody has it now, but the daemon that is about to start may get it.
+            (Some("9"), Former::Outdated),
         ];
         for (pid, expected) in rows {
-            assert_eq!(former(pid, command), expected, "{pid:?}");
+            assert_eq!(former("dockerd", pid, command), expected, "{pid:?}");
         }
     }
 }
