@@ -25,6 +25,7 @@ mod drift;
 mod forward;
 mod fresh;
 mod garbage;
+mod gone_kind;
 mod helm_of_others;
 mod image_gone;
 mod interrupted;

@@ -4,6 +4,7 @@
 //! repairing what a killed helm left, waiting (`deploy`).
 
 mod deploy;
+mod gone_kinds;
 pub mod inputs;
 pub mod observed;
 
@@ -143,7 +144,10 @@ impl ReleaseStep {
         }
         let hooks = self.hooks(cx).await?;
         let objects = observed::objects(client, &self.kinds, &place.namespace, record).await?;
-        let workloads = objects.into_iter().map(|(address, _)| address);
+        if !objects.unknown.is_empty() {
+            record::leave_out(client, &place.namespace, head, &objects.unknown).await?;
+        }
+        let workloads = objects.known.into_iter().map(|(address, _)| address);
         let workloads = workloads.filter(|address| Workload::from_word(&address.resource.kind).is_some());
         let workloads = gone::present(client, workloads).await?;
         let deploy = Deploy { cx, step: self, client: client.clone() };
@@ -253,7 +257,8 @@ impl ReleaseStep {
         for head in record::history(&client, &namespace, &release).await? {
             for hook in record::read(&client, &namespace, &head).await?.hooks {
                 for object in rendered::objects(&hook.manifest, &format!("the hook {}", hook.name))? {
-                    hooks.insert(Address::of(&client, &self.kinds, &object, &namespace).await?);
+                    // One of a kind that the cluster has no more has gone with it.
+                    hooks.extend(Address::of_known(&client, &self.kinds, &object, &namespace).await?);
                 }
             }
         }
@@ -268,7 +273,8 @@ impl ReleaseStep {
         let mut claims =
             BTreeSet::from_iter(volumes::marked(&client, &Owner { project: &cx.project, step: &step }).await?);
         let Some(record) = record else { return Ok(claims) };
-        for (address, rendered) in observed::objects(&client, &self.kinds, &self.definition.namespace, record).await? {
+        let objects = observed::objects(&client, &self.kinds, &self.definition.namespace, record).await?;
+        for (address, rendered) in objects.known {
             let Some(namespace) = address.namespace else { continue };
             match rendered.kind.as_str() {
                 "PersistentVolumeClaim" => {

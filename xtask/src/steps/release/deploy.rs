@@ -17,6 +17,7 @@ use crate::diagnose::evidence::{Identity as Workload, Kind};
 use crate::steps::cluster;
 use crate::steps::exclusive::under_lease;
 use crate::steps::release::ReleaseStep;
+use crate::steps::release::gone_kinds;
 use crate::steps::release::observed::{self, Known, Observed};
 use crate::world::docker::familiar;
 use crate::world::helm::annotate;
@@ -145,6 +146,9 @@ impl Deploy<'_> {
             Some(head) => Some(record::read(&self.client, namespace, head).await?),
             None => None,
         };
+        if let Some(record) = &before {
+            gone_kinds::bring_back(self.cx, self.step, &self.client, &plan.chart, record).await?;
+        }
         let deployed = before.as_ref().filter(|record| record.info.status == Status::Deployed);
         self.warn_of_unread(plan);
         self.provide_images(plan).await?;
@@ -210,7 +214,7 @@ impl Deploy<'_> {
     /// Gives what was changed by hand its values back: helm changes only what differs between two manifests.
     async fn put_back(&self, namespace: &str, record: &Record, left: Option<&Observed>) -> Result<(), Failure> {
         let objects = observed::objects(&self.client, &self.step.kinds, namespace, record).await?;
-        let addresses = objects.iter().map(|(address, _)| address.clone()).collect();
+        let addresses = objects.known.into_iter().map(|(address, _)| address).collect();
         let seen = identity::look(&self.client, &addresses).await?;
         let as_left = |address: &Address| {
             let seen = seen.get(address).and_then(Option::as_ref).map(|seen| &seen.identity);
@@ -375,7 +379,10 @@ impl Deploy<'_> {
     /// The objects of a record as they are now.
     async fn look(&self, namespace: &str, head: &Head, record: &Record) -> Result<Observed, Failure> {
         let objects = observed::objects(&self.client, &self.step.kinds, namespace, record).await?;
-        let addresses = objects.into_iter().map(|(address, _)| address).collect();
+        if let Some(object) = objects.unknown.first() {
+            return Err(gone_kinds::nobody_brings(object, &self.step.definition.chart));
+        }
+        let addresses = objects.known.into_iter().map(|(address, _)| address).collect();
         let seen = identity::look(&self.client, &addresses).await?;
         let objects =
             seen.into_iter().map(|(address, seen)| Known { address, identity: seen.map(|seen| seen.identity) });

@@ -145,22 +145,28 @@ pub fn with(left: &Observed, found: &[Inspected]) -> Observed {
     left
 }
 
-/// The objects of a record, with their addresses.
-pub async fn objects(
-    client: &Client,
-    kinds: &Kinds,
-    namespace: &str,
-    record: &Record,
-) -> Result<Vec<(Address, Rendered)>, Failure> {
+/// The objects of a record.
+pub struct Objects {
+    /// Those of kinds that the cluster has, with their addresses.
+    pub known: Vec<(Address, Rendered)>,
+    /// Those of kinds that it has no more: somebody has removed what brought them.
+    pub unknown: Vec<Rendered>,
+}
+
+/// The objects of a record.
+pub async fn objects(client: &Client, kinds: &Kinds, namespace: &str, record: &Record) -> Result<Objects, Failure> {
     let origin = format!("revision {} of {}", record.revision, record.name);
-    let mut objects = Vec::new();
+    let mut objects = Objects { known: Vec::new(), unknown: Vec::new() };
     for rendered in rendered::objects(&record.manifest, &origin)? {
-        objects.push((Address::of(client, kinds, &rendered, namespace).await?, rendered));
+        match Address::of_known(client, kinds, &rendered, namespace).await? {
+            Some(address) => objects.known.push((address, rendered)),
+            None => objects.unknown.push(rendered),
+        }
     }
     Ok(objects)
 }
 
-/// Reads those objects of a record that are among `suspects`.
+/// Reads those objects of a record that are among `suspects`; those of a kind that the cluster has no more are missing.
 pub async fn inspect(
     client: &Client,
     kinds: &Kinds,
@@ -168,13 +174,18 @@ pub async fn inspect(
     record: &Record,
     suspects: &[&Address],
 ) -> Result<Vec<Inspected>, Failure> {
-    let objects = objects(client, kinds, namespace, record).await?;
-    let wanted: Vec<(Address, &Rendered)> = objects
+    let Objects { known, unknown } = objects(client, kinds, namespace, record).await?;
+    let wanted: Vec<(Address, &Rendered)> = known
         .iter()
         .filter(|(address, _)| suspects.contains(&address))
         .map(|(address, rendered)| (address.clone(), rendered))
         .collect();
-    drift::inspect(client, &wanted).await
+    let mut found = drift::inspect(client, &wanted).await?;
+    // An object goes with its kind.
+    let gone = |suspect: &Address| unknown.iter().any(|object| object.title() == suspect.title());
+    let gone = suspects.iter().filter(|suspect| gone(suspect));
+    found.extend(gone.map(|suspect| Inspected { address: (*suspect).clone(), found: Found::Missing }));
+    Ok(found)
 }
 
 #[cfg(test)]

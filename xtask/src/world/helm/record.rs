@@ -17,7 +17,8 @@ use kube::{Client, ResourceExt as _};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::world::kube::{MANAGER, error, rendered};
+use crate::world::kube::rendered::{self, Rendered};
+use crate::world::kube::{MANAGER, error};
 
 /// What helm says about a revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -245,6 +246,23 @@ pub async fn keep(client: &Client, namespace: &str, head: &Head, kinds: &[&str])
     write(client, namespace, head, &mut secret, &content, "have volumes kept by").await
 }
 
+/// Rewrites a record without `objects`, which are gone with their kinds: helm could not remove the release otherwise.
+pub async fn leave_out(client: &Client, namespace: &str, head: &Head, objects: &[Rendered]) -> Result<(), Failure> {
+    let (mut secret, mut content) = content(client, namespace, head).await?;
+    content["manifest"] = without(content["manifest"].as_str().unwrap_or_default(), objects).into();
+    write(client, namespace, head, &mut secret, &content, "leave objects that are gone out of").await
+}
+
+/// `manifest` without the documents of `objects`.
+fn without(manifest: &str, objects: &[Rendered]) -> String {
+    let is_left_out = |document: &str| {
+        let found = rendered::parse(document).ok().flatten();
+        found.is_some_and(|found| objects.iter().any(|object| object.body == found))
+    };
+    let kept = rendered::documents(manifest).filter(|document| !is_left_out(document));
+    kept.map(|document| format!("---\n{document}\n")).collect()
+}
+
 /// `manifest` with the annotation by which helm leaves an object alone, on all objects of `kinds`.
 fn kept(manifest: &str, kinds: &[&str]) -> String {
     let mut text = String::new();
@@ -317,7 +335,7 @@ fn encode(content: &Value) -> std::io::Result<Vec<u8>> {
 mod tests {
     use serde_json::json;
 
-    use super::{Record, Status, decode, encode, kept};
+    use super::{Record, Status, decode, encode, kept, without};
     use crate::world::kube::rendered;
 
     #[test]
@@ -344,6 +362,17 @@ mod tests {
         let objects = rendered::objects(&text, "test").unwrap();
         let policies: Vec<_> = objects.iter().map(|object| object.annotation("helm.sh/resource-policy")).collect();
         assert_eq!(policies, [None, Some("keep")]);
+    }
+
+    #[test]
+    fn only_the_objects_that_are_gone_are_left_out() {
+        let service = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n";
+        let widget = "# Source: tiny/templates/a.yaml\napiVersion: example.org/v1\nkind: Widget\nmetadata: {name: a}\n";
+        let other = widget.replace("Widget", "Gadget");
+        let text = format!("---\n{service}---\n{widget}---\n{other}");
+        let gone = rendered::objects(widget, "test").unwrap();
+        let left = rendered::objects(&without(&text, &gone), "test").unwrap();
+        assert_eq!(left.iter().map(rendered::Rendered::title).collect::<Vec<_>>(), ["Service a", "Gadget a"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Pre
 use kube::runtime::wait;
 use serde_json::Value;
 
+use crate::world::kube::definitions;
 use crate::world::kube::identity::{Address, Identity};
 use crate::world::kube::kinds::{Kinds, Resource, known_everywhere};
 use crate::world::kube::rendered::Rendered;
@@ -75,12 +76,9 @@ async fn apply_one(
     let params = PatchParams::apply(MANAGER).force();
     let stored = address.api(client).patch(&address.name, &params, &Patch::Apply(&body)).await;
     let stored = stored.map_err(|found| error::failed(&address.doing("apply"), &found))?;
-    if address.resource.kind == "CustomResourceDefinition" {
-        let condition = |object: Option<&DynamicObject>| {
-            let conditions = object.and_then(|object| object.data.pointer("/status/conditions")?.as_array());
-            conditions.is_some_and(|all| all.iter().any(|one| one["type"] == "Established" && one["status"] == "True"))
-        };
-        let established = wait::await_condition(address.api(client), &address.name, condition).await;
+    if address.resource.kind == definitions::KIND {
+        let is_established = definitions::is_established;
+        let established = wait::await_condition(address.api(client), &address.name, is_established).await;
         established
             .map_err(|found| Failure::step(format!("could not wait for {}", address.title())).because_of(&found))?;
     }

@@ -34,8 +34,23 @@ impl Address {
     /// The address that `rendered` has when it is applied in `namespace`.
     pub async fn of(client: &Client, kinds: &Kinds, rendered: &Rendered, namespace: &str) -> Result<Self, Failure> {
         let resource = kinds.find(client, &rendered.api_version, &rendered.kind).await?;
+        Ok(Self::at(resource, rendered, namespace))
+    }
+
+    /// As [`Self::of`]; `None` when the cluster does not have the kind.
+    pub async fn of_known(
+        client: &Client,
+        kinds: &Kinds,
+        rendered: &Rendered,
+        namespace: &str,
+    ) -> Result<Option<Self>, Failure> {
+        let resource = kinds.look_up(client, &rendered.api_version, &rendered.kind).await?;
+        Ok(resource.map(|resource| Self::at(resource, rendered, namespace)))
+    }
+
+    fn at(resource: Resource, rendered: &Rendered, namespace: &str) -> Self {
         let namespace = rendered.namespace.clone().unwrap_or_else(|| namespace.to_owned());
-        Ok(Self { namespace: resource.namespaced.then_some(namespace), resource, name: rendered.name.clone() })
+        Self { namespace: resource.namespaced.then_some(namespace), resource, name: rendered.name.clone() }
     }
 
     /// `Deployment todo-backend`: how messages name it.

@@ -115,23 +115,31 @@ pub struct Kinds(Mutex<BTreeMap<(String, String), Resource>>);
 impl Kinds {
     /// The resource of `kind`; a kind that the cluster does not have is an error that says so.
     pub async fn find(&self, client: &Client, api_version: &str, kind: &str) -> Result<Resource, Failure> {
+        self.look_up(client, api_version, kind).await?.ok_or_else(|| {
+            Failure::step(format!("the cluster has no kind {kind} in {api_version}"))
+                .help("install what brings this kind (its CustomResourceDefinition), or correct the apiVersion")
+        })
+    }
+
+    /// The resource of `kind`; `None` for a kind that the cluster does not have, or has no more.
+    pub async fn look_up(&self, client: &Client, api_version: &str, kind: &str) -> Result<Option<Resource>, Failure> {
         if let Some(resource) = known(api_version, kind) {
-            return Ok(resource);
+            return Ok(Some(resource));
         }
         let key = (api_version.to_owned(), kind.to_owned());
         if let Some(resource) = self.found().get(&key) {
-            return Ok(resource.clone());
+            return Ok(Some(resource.clone()));
         }
         let (group, version) = split(api_version);
         let asked = GroupVersionKind::gvk(group, version, kind);
-        let (api, capabilities) = oneshot::pinned_kind(client, &asked).await.map_err(|found| match found {
-            kube::Error::Discovery(_) | kube::Error::Api(_) => {
-                Failure::step(format!("the cluster has no kind {kind} in {api_version}"))
-                    .because_of(&found)
-                    .help("install what brings this kind (its CustomResourceDefinition), or correct the apiVersion")
+        let (api, capabilities) = match oneshot::pinned_kind(client, &asked).await {
+            Ok(found) => found,
+            Err(kube::Error::Discovery(_)) => return Ok(None),
+            Err(found) if error::is_missing(&found) => return Ok(None),
+            Err(found) => {
+                return Err(error::failed(&format!("ask which resource {kind} of {api_version} is"), &found));
             }
-            other => error::failed(&format!("ask which resource {kind} of {api_version} is"), &other),
-        })?;
+        };
         let resource = Resource {
             api_version: api.api_version,
             kind: api.kind,
@@ -139,7 +147,7 @@ impl Kinds {
             namespaced: capabilities.scope == Scope::Namespaced,
         };
         self.found().insert(key, resource.clone());
-        Ok(resource)
+        Ok(Some(resource))
     }
 
     fn found(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), Resource>> {

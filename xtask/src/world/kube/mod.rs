@@ -6,6 +6,7 @@
 pub mod apply;
 pub mod canonical;
 pub mod compare;
+pub mod definitions;
 pub mod drift;
 pub mod error;
 pub mod gone;
