@@ -156,7 +156,7 @@ fn a_file_that_cannot_be_read_is_named_with_the_next_step() {
     assert_eq!(
         shown(&missing),
         "error: there is no graph file xtask.toml\n\
-         help: run this in the folder that has xtask.toml, or write one with `cargo xtask init`\n\n"
+         help: run this in the folder that has one, or name it with --graph-file PATH/xtask.toml\n\n"
     );
     let nested = folder.path().join("sub");
     fs::create_dir(&nested).unwrap();

@@ -107,7 +107,7 @@ pub(crate) fn read_file(path: &Path) -> Result<Outcome, Vec<Diagnostic>> {
     let bytes = fs::read(path).map_err(|error| {
         vec![match error.kind() {
             io::ErrorKind::NotFound => problem(format!("there is no graph file {shown}"))
-                .help(format!("run this in the folder that has {FILE_NAME}, or write one with `cargo xtask init`")),
+                .help(format!("run this in the folder that has one, or name it with --graph-file PATH/{FILE_NAME}")),
             io::ErrorKind::IsADirectory => problem(format!("{shown} is a folder, not a graph file"))
                 .help(format!("name the file in it: {}", path.join(FILE_NAME).display())),
             io::ErrorKind::PermissionDenied => problem(format!("{shown} may not be read: {error}"))
@@ -139,9 +139,9 @@ pub(crate) fn read_text(text: &str, origin: &Path) -> Outcome {
     let mut file = Table::read_root(&reading, raw, |table| GraphFile::read(table, path, root, Arc::clone(&source)));
     if sound && raw.is_empty() {
         let problem = Diagnostic::of_file(origin, format!("{} declares nothing", origin.display()));
-        reading.report::<()>(
-            problem.help("`cargo xtask init` writes a graph file for the charts and Dockerfiles it finds"),
-        );
+        reading.report::<()>(problem.help(
+            "declare what is to be deployed and where: [release.NAME] with a chart, [image.NAME] with a context, [cluster]",
+        ));
     }
     if sound {
         resolve::check(&reading, &file, raw);
