@@ -26,6 +26,7 @@ mod forward;
 mod fresh;
 mod garbage;
 mod gone_kind;
+mod helm_fails;
 mod helm_of_others;
 mod image_gone;
 mod interrupted;

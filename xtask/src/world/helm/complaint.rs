@@ -6,6 +6,8 @@ use std::path::Path;
 
 use engine::failure::Failure;
 
+use crate::world::helm::program::Place;
+
 /// What helm's text contains, what that means for people, and what to do about it.
 ///
 /// `{release}` and `{chart}` stand for the release's name and the chart's folder. The first row that fits counts.
@@ -76,11 +78,15 @@ pub fn is_about_some_file(failure: &Failure) -> bool {
     failure.causes.iter().any(|cause| cause.starts_with("yaml: "))
 }
 
-/// The error for helm's `text` about `release` of the chart in the folder `chart`.
+/// The error for helm's `text` about the release at `place`, of the chart in the folder `chart`.
 ///
 /// `text` is what helm wrote to its standard error, already redacted.
-pub fn failure(release: &str, chart: &Path, text: &str) -> Failure {
+pub fn failure(place: &Place, chart: &Path, text: &str) -> Failure {
+    let release = &place.release;
     let complaint = complaint(text);
+    if let Some(fixed) = fixed(&complaint) {
+        return fixed.failure(place, chart);
+    }
     if let Some(spot) = spot(&complaint) {
         return at(&spot, chart);
     }
@@ -90,6 +96,66 @@ pub fn failure(release: &str, chart: &Path, text: &str) -> Failure {
         None => Failure::step(format!("helm could not deploy release {release}"))
             .because(complaint)
             .help(filled("see what {chart} renders: helm template {chart} --debug")),
+    }
+}
+
+/// A field that the API server lets nobody change once the object is there.
+struct Fixed<'a> {
+    /// `Job`.
+    kind: &'a str,
+    name: &'a str,
+    /// `spec.template`.
+    path: &'a str,
+    /// What it says of it, without the value: a pod template has 2,000 characters.
+    reason: &'a str,
+}
+
+/// What the API server's refusal to change a fixed field says.
+fn fixed(complaint: &str) -> Option<Fixed<'_>> {
+    const FIXED: [&str; 4] = ["immutable", "are forbidden", "may not change once set", "cannot change roleRef"];
+    if !FIXED.iter().any(|words| complaint.contains(words)) {
+        return None;
+    }
+    // `Job.batch "once" is invalid: spec.template: Invalid value: {…}: field is immutable`
+    let (before, after) = complaint.split_once("\" is invalid: ")?;
+    let (before, name) = before.rsplit_once('"')?;
+    let kind = before.trim_end().rsplit(' ').next()?.split('.').next()?;
+    let (path, rest) = after.trim_start_matches('[').split_once(": ")?;
+    let reason = match rest.strip_prefix("Invalid value: ") {
+        Some(value) => value.rsplit_once(": ").map_or(value, |(_, reason)| reason),
+        None => rest.split_once(": ").map_or(rest, |(_, reason)| reason),
+    };
+    Some(Fixed { kind, name, path, reason: reason.trim_end_matches(']') })
+}
+
+impl Fixed<'_> {
+    fn failure(&self, place: &Place, chart: &Path) -> Failure {
+        let Self { kind, name, path, reason } = self;
+        let kubectl = |verb: &str| {
+            let resource = kind.to_lowercase();
+            format!("kubectl --namespace {} {verb} {resource} {name}", place.namespace)
+        };
+        let failure =
+            Failure::step(format!("release {} changes what cannot be changed: {path} of {kind} {name}", place.release))
+                .because(format!("the API server says: {reason}"));
+        match *kind {
+            "Job" => failure
+                .help(format!("remove it, and the next deploy makes and runs it anew: {}", kubectl("delete")))
+                .help(format!(
+                    "for good: make it a hook of {} with helm.sh/hook-delete-policy: before-hook-creation",
+                    chart.display()
+                )),
+            "StatefulSet" => failure.help(format!(
+                "remove it without its pods, and the next deploy makes it anew: {} --cascade=orphan",
+                kubectl("delete")
+            )),
+            // What holds data is not for removal.
+            "PersistentVolumeClaim" | "PersistentVolume" => failure.help(format!(
+                "set it back in {}, or give the claim another name: the data stays in this one",
+                chart.display()
+            )),
+            _ => failure.help(format!("remove it, and the next deploy makes it anew: {}", kubectl("delete"))),
+        }
     }
 }
 
@@ -166,11 +232,58 @@ mod tests {
     use std::path::Path;
 
     use super::failure;
+    use crate::world::helm::program::Place;
+
+    fn todo() -> Place {
+        Place { context: "c".to_owned(), namespace: "shop".to_owned(), release: "todo".to_owned() }
+    }
+
+    #[test]
+    fn a_field_that_cannot_be_changed_is_named_without_its_value() {
+        let check = |text: &str, message: &str, reason: &str, help: &str| {
+            let failure = failure(&todo(), Path::new("helm/tiny"), &format!("Error: UPGRADE FAILED: {text}"));
+            assert_eq!(failure.message, format!("release todo changes what cannot be changed: {message}"), "{text}");
+            assert_eq!(failure.causes, [format!("the API server says: {reason}")]);
+            assert!(failure.help.join("\n").contains(help), "{failure:?}");
+        };
+        // Helm 4, and helm 3.
+        for text in [
+            "Job.batch \"once\" is invalid: spec.template: Invalid value: {\"labels\":{\"a\":\"b: c\"},\"Spec\":{}}: field is immutable",
+            "cannot patch \"once\" with kind Job: Job.batch \"once\" is invalid: spec.template: Invalid value: \
+             core.PodTemplateSpec{ObjectMeta:v1.ObjectMeta{Name:\"\"}}: field is immutable",
+        ] {
+            check(
+                text,
+                "spec.template of Job once",
+                "field is immutable",
+                "kubectl --namespace shop delete job once\nfor good: make it a hook of helm/tiny",
+            );
+        }
+        check(
+            "StatefulSet.apps \"db\" is invalid: spec: Forbidden: updates to statefulset spec for fields other than \
+             'replicas', 'template' are forbidden",
+            "spec of StatefulSet db",
+            "updates to statefulset spec for fields other than 'replicas', 'template' are forbidden",
+            "kubectl --namespace shop delete statefulset db --cascade=orphan",
+        );
+        check(
+            "PersistentVolumeClaim \"data\" is invalid: spec: Forbidden: spec is immutable after creation",
+            "spec of PersistentVolumeClaim data",
+            "spec is immutable after creation",
+            "the data stays in this one",
+        );
+        check(
+            "Service \"a\" is invalid: [spec.clusterIPs[0]: Invalid value: [\"10.0.0.9\"]: may not change once set]",
+            "spec.clusterIPs[0] of Service a",
+            "may not change once set",
+            "kubectl --namespace shop delete service a",
+        );
+    }
 
     #[test]
     fn helms_words_become_a_place_a_cause_and_a_next_step() {
         let check = |text: &str, message: &str, cause: &str, help: &str| {
-            let failure = failure("todo", Path::new("helm/tiny"), text);
+            let failure = failure(&todo(), Path::new("helm/tiny"), text);
             assert_eq!(failure.message, message, "{text}");
             assert!(failure.causes.join(": ").contains(cause), "{failure:?}");
             assert!(failure.help.join("\n").contains(help), "{failure:?}");

@@ -148,7 +148,7 @@ impl Helm {
             command = command.arg("--force-conflicts");
         }
         let finished = command.run(cancel, |_, _| {}).await?;
-        finished.success(Class::Step).map(drop)
+        ended_well(finished)
     }
 
     /// Removes a release with its history. One that is not there is no error. Returns before its pods have gone, which
@@ -161,7 +161,7 @@ impl Helm {
         if finished.text(Stream::Err).contains("release: not found") {
             return Ok(());
         }
-        finished.success(Class::Step).map(drop)
+        ended_well(finished)
     }
 
     fn command(&self, place: &Place, verb: &str) -> Command {
@@ -198,7 +198,22 @@ impl Helm {
 fn succeeded(finished: &Finished, place: &Place, chart: &Path) -> Result<(), Failure> {
     match finished.exit {
         Exit::Code(0) => Ok(()),
-        Exit::Code(_) => Err(complaint::failure(&place.release, chart, &finished.text(Stream::Err))),
-        Exit::Signal(_) => Err(finished.failure(Class::Step)),
+        Exit::Code(_) => Err(complaint::failure(place, chart, &finished.text(Stream::Err))),
+        Exit::Signal(_) => Err(killed(finished)),
     }
+}
+
+fn ended_well(finished: Finished) -> Result<(), Failure> {
+    match finished.exit {
+        Exit::Signal(_) => Err(killed(&finished)),
+        Exit::Code(_) => finished.success(Class::Step).map(drop),
+    }
+}
+
+/// The error for a helm that a signal of somebody else has ended.
+fn killed(finished: &Finished) -> Failure {
+    finished
+        .failure(Class::Step)
+        .because("somebody ended it, or the machine had no memory left for it")
+        .help("run the same command again: it goes on from what helm has left")
 }
