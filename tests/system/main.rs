@@ -36,6 +36,7 @@ mod odd_chart;
 mod other_cluster;
 mod project;
 mod ran;
+mod rollback;
 mod running;
 mod secret;
 mod teardown;
