@@ -15,6 +15,7 @@
 
 mod bad_luck;
 mod browser;
+mod build_secret;
 mod by_hand;
 mod change;
 mod cluster;

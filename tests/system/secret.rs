@@ -2,8 +2,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::daemon::Daemon;
 use crate::project::Project;
+use crate::ran::Ran;
 
 #[test]
 fn a_changed_secret_rolls_only_its_readers_and_is_found_nowhere() {
@@ -15,26 +21,58 @@ fn a_changed_secret_rolls_only_its_readers_and_is_found_nowhere() {
     let line = text.lines().find(|line| line.trim_start().starts_with("MCP_API_KEY:")).unwrap();
     let secret = "canary-4f1c0e9a7b35";
     fs::write(project.path(path), text.replace(line, &format!("  MCP_API_KEY: {secret}"))).unwrap();
-
-    let ran = project.run(&["deploy", "--verbose"]).expect_success();
-    assert!(!format!("{}{}", ran.stdout, ran.stderr).contains(secret), "nothing prints it");
+    // Each program with its arguments, and with its environment.
+    let programs = project.path("../programs");
+    let command = project.command(&["deploy", "--verbose", "--format", "json"]);
+    let output = Command::new("strace")
+        .args(["--follow-forks", "--trace=execve", "--no-abbrev", "--string-limit=65536", "--output"])
+        .arg(&programs)
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env("CI", "true")
+        .current_dir(project.folder())
+        .output()
+        .expect("strace is there");
+    let ran = Ran::new(&["deploy"], output).expect_success();
+    let printed = format!("{}{}", ran.stdout, ran.stderr);
     ran.expect_reason("secrets:todo", "MCP_API_KEY").expect_reason("release:todo", "secrets:todo");
     assert_eq!(project.cluster.pods("frontend"), frontend, "the frontend does not read it");
     assert_ne!(project.cluster.pods("backend"), backend, "the backend reads it");
     assert_eq!(project.cluster.pods("postgres"), postgres, "the database does not");
 
-    assert_eq!(files_with(&project.path(".xtask"), secret), Vec::<String>::new());
+    let daemon = Daemon::of(&project);
+    let image = |component: &str| {
+        let (_, id) = daemon.image(&project, component);
+        daemon.docker(&["image", "history", "--no-trunc", &id]) + &daemon.docker(&["image", "inspect", &id])
+    };
+    let said = project.run_human(&["logs", "--since", "10m"]).expect_success();
+    let places = [
+        ("the output", printed),
+        ("the pods' logs", said.stdout),
+        ("a program's arguments or environment", fs::read_to_string(&programs).unwrap()),
+        ("the events", project.cluster.kubectl(&["get", "events", "--output", "json"])),
+        ("a pod's template", project.cluster.kubectl(&["get", "deployments,statefulsets", "--output", "json"])),
+        ("the backend's image", image("backend")),
+        ("the frontend's image", image("frontend")),
+    ];
+    let forms = [secret.to_owned(), STANDARD.encode(secret), STANDARD.encode(secret).trim_end_matches('=').to_owned()];
+    for form in &forms {
+        for (place, text) in &places {
+            assert!(!text.contains(form.as_str()), "{place} has it, as {form}");
+        }
+        assert_eq!(files_with(&project.path(".xtask"), form), Vec::<String>::new());
+    }
     let records = project.cluster.get(&["secrets", "--selector", "owner=helm"]);
     for record in records["items"].as_array().unwrap() {
         let name = record["metadata"]["labels"]["version"].as_str().unwrap();
         let all = project.cluster.helm(&["get", "all", "todo", "--revision", name]);
-        assert!(!all.contains(secret), "revision {name} of helm's history has it");
+        assert!(forms.iter().all(|form| !all.contains(form.as_str())), "revision {name} of helm's history has it");
     }
     project.run(&["deploy"]).expect_all_fresh();
 }
 
 /// The files below `folder` that contain `text`.
-fn files_with(folder: &Path, text: &str) -> Vec<String> {
+pub fn files_with(folder: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
