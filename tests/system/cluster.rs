@@ -1,9 +1,9 @@
 //! The test cluster, as somebody else sees and changes it: through kubectl and helm, not through this tool.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Command;
 
 use serde_json::Value;
+use xshell::{Cmd, Shell, cmd};
 
 use crate::project::NAMESPACE;
 
@@ -33,17 +33,15 @@ impl Cluster {
     /// `kubectl` in the tests' namespace; what it prints.
     #[track_caller]
     pub fn kubectl(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new("kubectl");
-        command.args(["--context", &self.context, "--namespace", self.namespace]).args(arguments);
-        succeed(command)
+        let (shell, context, namespace) = (shell(), &self.context, self.namespace);
+        succeed(cmd!(shell, "kubectl --context {context} --namespace {namespace} {arguments...}"))
     }
 
     /// `helm` in the tests' namespace; what it prints.
     #[track_caller]
     pub fn helm(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new("helm");
-        command.args(["--kube-context", &self.context, "--namespace", self.namespace]).args(arguments);
-        succeed(command)
+        let (shell, context, namespace) = (shell(), &self.context, self.namespace);
+        succeed(cmd!(shell, "helm --kube-context {context} --namespace {namespace} {arguments...}"))
     }
 
     /// An object or a list of objects.
@@ -97,9 +95,14 @@ impl Cluster {
     }
 }
 
+fn shell() -> Shell {
+    Shell::new().expect("there is a current folder")
+}
+
 #[track_caller]
-fn succeed(mut command: Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+fn succeed(command: Cmd<'_>) -> String {
+    let line = command.to_string();
+    let output = command.quiet().ignore_status().output().unwrap_or_else(|error| panic!("{line}: {error}"));
+    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
