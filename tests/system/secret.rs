@@ -19,7 +19,8 @@ fn a_changed_secret_rolls_only_its_readers_and_is_found_nowhere() {
     let path = "helm/todo-chatbot/values-local.yaml";
     let text = fs::read_to_string(project.path(path)).unwrap();
     let line = text.lines().find(|line| line.trim_start().starts_with("MCP_API_KEY:")).unwrap();
-    let secret = "canary-4f1c0e9a7b35";
+    // Another one than a run before has left there.
+    let secret = &format!("canary-4f1c0e9a7b35-{}", std::process::id());
     fs::write(project.path(path), text.replace(line, &format!("  MCP_API_KEY: {secret}"))).unwrap();
     // Each program with its arguments, and with its environment.
     let programs = project.path("../programs");
@@ -55,7 +56,7 @@ fn a_changed_secret_rolls_only_its_readers_and_is_found_nowhere() {
         ("the backend's image", image("backend")),
         ("the frontend's image", image("frontend")),
     ];
-    let forms = [secret.to_owned(), STANDARD.encode(secret), STANDARD.encode(secret).trim_end_matches('=').to_owned()];
+    let forms = [secret.clone(), STANDARD.encode(secret), STANDARD.encode(secret).trim_end_matches('=').to_owned()];
     for form in &forms {
         for (place, text) in &places {
             assert!(!text.contains(form.as_str()), "{place} has it, as {form}");
