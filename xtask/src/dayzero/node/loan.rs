@@ -100,9 +100,26 @@ impl Loan {
                 }
                 _ => {}
             }
+            // What a minikube that was killed had begun to write.
+            for begun in begun(path) {
+                fs::remove_file(&begun).map_err(|error| Failure::io("take back", &begun, &error))?;
+            }
         }
         Ok(())
     }
+}
+
+/// The files that minikube writes before it gives them the name `path`: `etcd_3.6.5-0.1110951865.tmp`.
+fn begun(path: &Path) -> Vec<PathBuf> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return Vec::new();
+    };
+    let is_begun = |other: &str| {
+        let number = other.strip_prefix(name).and_then(|rest| rest.strip_prefix('.')?.strip_suffix(".tmp"));
+        number.is_some_and(|number| number.chars().all(|c| c.is_ascii_digit()))
+    };
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(is_begun)).collect()
 }
 
 /// Where minikube keeps an image that it took from a daemon.
@@ -131,11 +148,20 @@ fn lend(file: &Path, place: &Path) -> io::Result<()> {
 mod tests {
     use std::path::Path;
 
-    use super::archive;
+    use super::{archive, begun};
 
     #[test]
     fn archives_are_where_minikube_puts_them() {
         let path = archive(Path::new("/m"), "registry.k8s.io/coredns/coredns:v1.12.1");
         assert!(path.ends_with("registry.k8s.io/coredns/coredns_v1.12.1"), "{path:?}");
+    }
+
+    #[test]
+    fn what_was_begun_is_found_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["etcd_3.6.5-0.111.tmp", "etcd_3.6.5-0", "etcd_3.6.5-0.x.tmp", "other.111.tmp"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        assert_eq!(begun(&folder.path().join("etcd_3.6.5-0")), [folder.path().join("etcd_3.6.5-0.111.tmp")]);
     }
 }

@@ -27,7 +27,7 @@ use crate::world::machine::Machine;
 use crate::world::minikube::mend;
 use crate::world::minikube::node::{self, Node};
 use crate::world::minikube::start::{Minikube, Told, Wanted, Work};
-use crate::world::minikube::{Home, Look, Profile, Ready};
+use crate::world::minikube::{Home, Look, Making, Profile, Ready};
 use crate::world::tool::{Kind, Tools, Version};
 use crate::world::{kube_client, port_holder, process};
 
@@ -135,6 +135,7 @@ struct Hands<'a> {
 pub(super) async fn perform(cx: &Context, step: &StepId, profile: &str, wanted: &Wanted) -> Result<Found, Failure> {
     host_engine::ensure(cx, step).await?;
     let mut hands = Hands::new(cx, step, profile, wanted).await?;
+    hands.clear_half_made().await?;
     let mut done: Vec<&'static str> = Vec::new();
     loop {
         let look = Look::at(&hands.host, &Home::find(), profile).await?;
@@ -205,7 +206,10 @@ impl<'a> Hands<'a> {
             Look::NoProfile => {
                 let ports: Vec<_> = self.wanted.ports.iter().filter_map(|port| Some(mapping(port)?.0)).collect();
                 self.require_free(&ports).await?;
-                self.start(Verb::Create).await
+                let mark = Making::of(&Home::find(), self.minikube.profile());
+                mark.begin()?;
+                self.start(Verb::Create).await?;
+                mark.end()
             }
             // minikube cannot go on from there. The next look finds no profile.
             Look::Unfinished(profile) if profile.made_for() == Some(self.cx.project.as_str()) => {
@@ -247,6 +251,20 @@ impl<'a> Hands<'a> {
             }
             _ => self.start(Verb::BringBack).await,
         }
+    }
+
+    /// Removes what an earlier run of ours has begun to make and not ended: nothing has ever run in it.
+    async fn clear_half_made(&mut self) -> Result<(), Failure> {
+        let home = Home::find();
+        let mark = Making::of(&home, self.minikube.profile());
+        if !mark.was_cut_short() {
+            return Ok(());
+        }
+        if Profile::read(&home, self.minikube.profile())?.is_some() {
+            self.cx.progress(self.step, format!("{} was not made to its end", self.minikube.profile()));
+            self.call(Verb::Delete).await?;
+        }
+        mark.end()
     }
 
     /// Has minikube start a node again that has all its parts.

@@ -7,6 +7,7 @@
 mod current_context;
 pub mod home;
 pub mod look;
+pub mod making;
 pub mod mend;
 pub mod node;
 pub mod profile;
@@ -15,5 +16,6 @@ pub mod start;
 
 pub use home::Home;
 pub use look::{Look, Ready};
+pub use making::Making;
 pub use node::Node;
 pub use profile::Profile;
