@@ -110,10 +110,7 @@ pub async fn clear(
         let repair = repair_for(&history);
         let Some(head) = repair.head() else { return Ok(None) };
         let info = record::read(client, namespace, head).await?.info;
-        // One that does not say when it was begun cannot be waited for.
-        let age = info.begun().map(|begun| Timestamp::now().duration_since(begun));
-        let age = age.map(|age| if age.is_negative() { Duration::ZERO } else { age.unsigned_abs() });
-        let Some(age) = age.filter(|age| *age < DEFAULT_TIMEOUT && !ours.made(&info)) else {
+        let Some(age) = age_of_others(&info, ours, Timestamp::now()) else {
             return carry_out(client, namespace, release, &repair).await.map(Some);
         };
         waiting(format!("a helm of somebody else, which has been {} it for {} s", doing(head.status), age.as_secs()));
@@ -122,6 +119,15 @@ pub async fn clear(
             () = pause(DEFAULT_TIMEOUT - age) => {}
         }
     }
+}
+
+/// How long somebody else's helm, which may be alive, has been at it; `None` when there is nobody to wait for.
+fn age_of_others(info: &Info, ours: &Ours, now: Timestamp) -> Option<Duration> {
+    // One that does not say when it was begun cannot be waited for.
+    let age = now.duration_since(info.begun()?);
+    // The other's clock may be ahead.
+    let age = if age.is_negative() { Duration::ZERO } else { age.unsigned_abs() };
+    (age < DEFAULT_TIMEOUT && !ours.made(info)).then_some(age)
 }
 
 /// Repairs what a helm of this very run, which was started at `started` and has ended, has left pending.
@@ -177,7 +183,9 @@ async fn carry_out(client: &Client, namespace: &str, release: &str, repair: &Rep
 
 #[cfg(test)]
 mod tests {
-    use super::{Ours, Repair, repair_for};
+    use std::time::Duration;
+
+    use super::{Ours, Repair, age_of_others, repair_for};
     use crate::world::helm::record::{Head, Info, Status};
 
     #[test]
@@ -205,6 +213,29 @@ mod tests {
         check(helms, "2026-01-01T12:02:05Z", "", Some("2026-01-01T12:00:05Z"), false);
         check(helms, "2026-01-01T11:00:00Z", "2026-01-01T12:00:06Z", Some("2026-01-01T12:00:05Z"), true);
         check(helms, "not a time", "", Some("2026-01-01T12:00:05Z"), false);
+    }
+
+    #[test]
+    fn a_helm_of_others_is_waited_for_as_long_as_helm_waits_by_itself() {
+        let check = |begun: &str, description: &str, expected: Option<u64>| {
+            let ours = Ours { description: "ours".to_owned(), started: None };
+            let info = Info {
+                status: Status::PendingUpgrade,
+                description: description.to_owned(),
+                last_deployed: begun.to_owned(),
+                deleted: String::new(),
+            };
+            let now = "2026-01-01T12:10:00Z".parse().unwrap();
+            assert_eq!(age_of_others(&info, &ours, now), expected.map(Duration::from_secs), "{begun}");
+        };
+        let theirs = "Preparing upgrade";
+        check("2026-01-01T12:09:48Z", theirs, Some(12));
+        check("2026-01-01T12:05:01Z", theirs, Some(299));
+        check("2026-01-01T12:05:00Z", theirs, None);
+        check("2025-01-01T12:00:00Z", theirs, None);
+        check("2026-01-01T12:30:00Z", theirs, Some(0));
+        check("", theirs, None);
+        check("2026-01-01T12:09:48Z", "ours", None);
     }
 
     #[test]
