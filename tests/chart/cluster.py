@@ -42,7 +42,7 @@ class Cluster:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.kubectl("delete", "namespace", self.namespace, "--wait=false")
+        self.kubectl("delete", "namespace", self.namespace)
 
     def kubectl(self, *arguments: str, given: str | None = None) -> str:
         """What kubectl says. Fails the test with kubectl's own words."""

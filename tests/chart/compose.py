@@ -31,11 +31,11 @@ class Compose:
     def __init__(self, folder: Path) -> None:
         self._environment = _environment()
         self._command = _compose(self._environment)
-        images = {name: {"image": f"{PROJECT}-{name}"} for name in ("frontend", "backend")}
+        self.images = {name: f"{PROJECT}-{name}" for name in ("frontend", "backend")}
         settings, override = folder / "settings", folder / "override.json"
         settings.write_text("".join(f"{name}={value}\n" for name, value in SETTINGS.items()))
+        images = {name: {"image": image} for name, image in self.images.items()}
         override.write_text(json.dumps({"services": images}))
-        self.images = [image["image"] for image in images.values()]
         self._arguments = ["--project-name", PROJECT, "--env-file", str(settings)]
         self._arguments += ["--file", str(ROOT / "docker-compose.yml"), "--file", str(override)]
 
@@ -46,8 +46,8 @@ class Compose:
         return self._say(["docker", *arguments], given)
 
     def up(self) -> None:
-        """Builds and starts everything, and returns when all of it is healthy."""
-        self.run("up", "--detach", "--build")
+        """Starts everything, and returns when all of it is healthy."""
+        self.run("up", "--detach")
         for service in ("postgres", "backend", "frontend"):
             # Events of the past count: nothing is missed, however long the start took.
             watch = ["docker", "events", "--since", "30m", "--format", "{{.Status}}"]
@@ -59,12 +59,19 @@ class Compose:
                 events.terminate()
             assert healthy, f"{service}: {self.run('logs', service)}"
 
+    def build(self) -> None:
+        """Builds the images."""
+        self.run("build")
+
     def down(self) -> None:
-        """Removes everything that `up` made, data and images too."""
+        """Removes everything that `up` made, the data too."""
         self.run("down", "--volumes", "--remove-orphans")
-        for image in self.images:
-            if self.docker("images", "--quiet", image):
-                self.docker("image", "rm", image)
+
+    def forget(self) -> None:
+        """Removes the images."""
+        for image in self.images.values():
+            # The kubelet takes its time to remove containers that have ended.
+            self.docker("image", "rm", "--force", image)
 
     def container(self, service: str) -> str:
         return self.run("ps", "--quiet", service).strip()

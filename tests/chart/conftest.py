@@ -6,6 +6,7 @@ import pytest
 
 from chart import Helm, helms
 from cluster import Cluster
+from compose import Compose
 
 
 @pytest.fixture(scope="session", params=helms())
@@ -18,3 +19,12 @@ def cluster() -> Iterator[Cluster]:
     """A namespace of its own in the cluster that XTASK_TEST_CONTEXT names, gone afterwards."""
     with Cluster.of_environment() as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
+    """The application's images, in the daemon of the tests' cluster, gone afterwards."""
+    compose = Compose(tmp_path_factory.mktemp("compose"))
+    compose.build()
+    yield compose
+    compose.forget()

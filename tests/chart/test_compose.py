@@ -18,21 +18,28 @@ SERVICES: dict[str, Object] = yaml.safe_load(TEXT)["services"]
 
 
 @pytest.fixture(scope="module")
-def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
-    compose = Compose(tmp_path_factory.mktemp("compose"))
-    compose.down()
+def compose(built: Compose) -> Iterator[Compose]:
+    built.down()
     try:
-        compose.up()
-        yield compose
+        built.up()
+        yield built
     finally:
-        compose.down()
+        built.down()
 
 
 def person(compose: Compose, way: str) -> Object:
     """What somebody sees who signs up, or in, at the published ports."""
-    script = (Path(__file__).parent / "compose_person.py").read_text()
+    script = (Path(__file__).parent / "person.py").read_text()
     origins = [f"http://localhost:{port}" for port in (FRONTEND_PORT, BACKEND_PORT)]
-    command = ["run", "--rm", "--interactive", "--network=host", compose.images[1], "python", "-"]
+    command = [
+        "run",
+        "--rm",
+        "--interactive",
+        "--network=host",
+        compose.images["backend"],
+        "python",
+        "-",
+    ]
     return yaml.safe_load(
         compose.docker(*command, *origins, SETTINGS["MCP_API_KEY"], way, given=script)
     )

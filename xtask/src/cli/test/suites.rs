@@ -90,7 +90,13 @@ pub const SUITES: &[Suite] = &[
         name: "chart",
         budget: minutes(5),
         needs: Needs::Cluster,
-        command: &["uv", "run", "--directory", "tests/chart", "pytest"],
+        command: &["uv", "run", "--directory", "tests/chart", "pytest", "--ignore=test_data.py"],
+    },
+    Suite {
+        name: "data",
+        budget: minutes(6),
+        needs: Needs::Cluster,
+        command: &["uv", "run", "--directory", "tests/chart", "pytest", "test_data.py"],
     },
     Suite {
         name: "builds",
