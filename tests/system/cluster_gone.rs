@@ -38,6 +38,12 @@ chart = "chart"
 namespace = "app"
 images = { "image" = "app" }
 secrets = ["app"]
+
+# What every cluster has that answers HTTP.
+[check.dns]
+service = "kube-dns:9153"
+namespace = "kube-system"
+get = "/metrics"
 "#,
     ),
     ("app/Dockerfile", "FROM registry.k8s.io/pause:3.10.1\nCOPY content /content\n"),
@@ -100,7 +106,7 @@ fn current_context() -> String {
 #[ignore = "makes and deletes a minikube profile, and takes minutes"]
 fn a_deploy_brings_it_back_with_all_that_was_in_it() {
     let project = Project::of_files("cluster-gone", PROFILE, FILES);
-    let everything = ["cluster", "image:app", "release:app", "secrets:app"];
+    let everything = ["check:dns", "cluster", "image:app", "release:app", "secrets:app"];
     let current = current_context();
     let _profile = Profile;
     Profile::minikube("delete");
@@ -115,7 +121,9 @@ fn a_deploy_brings_it_back_with_all_that_was_in_it() {
     // minikube's own stop and delete may unset the current context; a deploy must neither set nor unset it.
     let current = current_context();
     let ran = project.run(&["deploy"]).expect_success().expect_reason("cluster", "is stopped");
-    assert!(ran.steps("stale").iter().all(|step| ["cluster", "release:app"].contains(step)), "{:?}", ran.reasons());
+    let may_run = ["check:dns", "cluster", "release:app"];
+    assert!(ran.steps("stale").iter().all(|step| may_run.contains(step)), "{:?}", ran.reasons());
+    ran.expect_reason("check:dns", "was started");
     assert_eq!(deployed(&project), ("1".to_owned(), secret.clone()));
     assert_eq!(current_context(), current);
     project.run(&["deploy"]).expect_all_fresh();
@@ -125,7 +133,8 @@ fn a_deploy_brings_it_back_with_all_that_was_in_it() {
     let current = current_context();
     project.run(&["deploy", "cluster"]).expect_success().expect_reason("cluster", "there is no minikube profile");
     let ran = project.run(&["deploy"]).expect_success().expect_reason("image:app", "cluster");
-    ran.expect_reason("release:app", "cluster").expect_done(&everything[1..]);
+    let filled = ["check:dns", "image:app", "release:app", "secrets:app"];
+    ran.expect_reason("release:app", "cluster").expect_done(&filled);
     assert_eq!(deployed(&project), ("1".to_owned(), secret));
     assert_eq!(current_context(), current);
     project.run(&["deploy"]).expect_all_fresh();

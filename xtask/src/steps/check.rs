@@ -201,6 +201,10 @@ impl Step for CheckStep {
                 self.check.fresh_for.as_secs()
             )));
         }
+        if cx.world.was_started() {
+            // The API server takes a pod for as ready as it was until its probes have failed.
+            differences.push(Difference::Unhealthy("the node was started just now".to_owned()));
+        }
         let pods = Pods::behind(&cx.world.kube().await?, &self.at()).await?;
         let before: Option<Pods> = serde_json::from_value(receipt.observed.clone()).ok();
         differences.extend(pods.differences_to(before.as_ref(), &self.at()));

@@ -26,6 +26,7 @@ pub mod tool_folder;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use daemon::Daemon;
@@ -41,6 +42,7 @@ pub struct World {
     node: Mutex<Option<Daemon>>,
     inventories: Mutex<BTreeMap<String, Arc<Inventory>>>,
     programs: std::sync::Mutex<BTreeMap<String, PathBuf>>,
+    node_started: AtomicBool,
 }
 
 impl World {
@@ -54,6 +56,7 @@ impl World {
             node: Mutex::new(None),
             inventories: Mutex::default(),
             programs: std::sync::Mutex::default(),
+            node_started: AtomicBool::new(false),
         }
     }
 
@@ -134,6 +137,16 @@ impl World {
     /// Takes the node's daemon from somebody who has found out already where it is, and that it works.
     pub async fn found_node(&self, daemon: Option<Daemon>) {
         *self.node.lock().await = daemon;
+    }
+
+    /// The node was started in this run, and nothing ran in it before.
+    pub fn note_started(&self) {
+        self.node_started.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`Self::note_started`] was called: what pods answered before proves nothing.
+    pub fn was_started(&self) -> bool {
+        self.node_started.load(Ordering::Relaxed)
     }
 
     /// Drops all connections: the cluster was started, repaired or made anew, and answers elsewhere now.

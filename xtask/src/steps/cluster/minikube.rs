@@ -144,6 +144,7 @@ pub(super) async fn perform(cx: &Context, step: &StepId, profile: &str, wanted: 
             Look::Ready(ready) => {
                 hands.tell_what_cannot_change(ready);
                 if let Some(start) = hands.started {
+                    cx.world.note_started();
                     cx.progress(step, format!("{profile} is up; its pods come back"));
                     news::of_all_pods(kube_client::client(profile).await?, start, &cx.cancel).await;
                 }
