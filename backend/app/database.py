@@ -76,7 +76,13 @@ def passing(error: BaseException) -> str | None:
         return "PostgreSQL refuses the user or the password"
     if isinstance(cause, asyncpg.InvalidCatalogNameError):
         return "the database does not exist"
-    if isinstance(cause, asyncpg.CannotConnectNowError):
+    # The last two end connections that are open, as when the server is stopped or crashes.
+    coming_or_going = (
+        asyncpg.CannotConnectNowError,
+        asyncpg.AdminShutdownError,
+        asyncpg.CrashShutdownError,
+    )
+    if isinstance(cause, coming_or_going):
         return "PostgreSQL is starting or stopping"
     if isinstance(error, PoolTimeoutError):
         return "every connection to PostgreSQL is in use"

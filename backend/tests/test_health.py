@@ -1,7 +1,10 @@
 """What health says while the database is there, is not, and comes back."""
 
+import asyncpg
+import pytest
 from fastapi.testclient import TestClient
 
+from app.database import passing
 from app.main import create_app
 from app.settings import Settings
 from tests.conftest import Server, fail
@@ -60,3 +63,20 @@ def test_a_wrong_password_is_named_and_not_shown(settings: Settings) -> None:
     assert answer.status_code == 503
     assert answer.json()["reason"] == "PostgreSQL refuses the user or the password"
     assert "hunter2" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (asyncpg.CannotConnectNowError("starting"), "PostgreSQL is starting or stopping"),
+        (asyncpg.AdminShutdownError("stopping"), "PostgreSQL is starting or stopping"),
+        (asyncpg.CrashShutdownError("crashed"), "PostgreSQL is starting or stopping"),
+        (ConnectionRefusedError(), "PostgreSQL cannot be reached"),
+        (TimeoutError(), "PostgreSQL does not answer in time"),
+        (asyncpg.UndefinedTableError("no table"), None),
+    ],
+)
+def test_what_waiting_can_heal_is_told_from_what_it_cannot(
+    error: Exception, reason: str | None
+) -> None:
+    assert passing(error) == reason
