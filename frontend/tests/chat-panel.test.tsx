@@ -51,7 +51,12 @@ test("an answer shows while it comes, with what the assistant did, and the addre
   show();
   await user.type(screen.getByLabelText("Message"), "add milk{Enter}");
   const asked = await origin.next();
-  expect(asked).toMatchObject({ method: "POST", path: "/api/chat", body: { conversation_id: null, message: "add milk" } });
+  const timezone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  expect(asked).toMatchObject({
+    method: "POST",
+    path: "/api/chat",
+    body: { conversation_id: null, message: "add milk", timezone },
+  });
   expect(screen.getByText("Thinking…")).toBeVisible();
   const answer = new Answer();
   asked.stream(answer.response);
@@ -129,7 +134,7 @@ test.each<[Assistant, RegExp]>([
 test("Enter sends, Shift and Enter begin a line, and nothing is sent while an answer comes", async () => {
   show();
   await user.type(screen.getByLabelText("Message"), "a{Shift>}{Enter}{/Shift}b{Enter}");
-  expect((await origin.next()).body).toEqual({ conversation_id: null, message: "a\nb" });
+  expect((await origin.next()).body).toMatchObject({ conversation_id: null, message: "a\nb" });
   await user.type(screen.getByLabelText("Message"), "c{Enter}");
   await waitFor(() => expect(screen.getByLabelText("Message")).toHaveValue("c"));
 });

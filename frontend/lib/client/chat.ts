@@ -59,7 +59,9 @@ export function useChat(first: FirstChat): Talk {
     setFailure(null);
     dispatch({ kind: "asked", text });
     try {
-      await stream({ conversation_id: chat.conversation, message: text }, stop, (event) =>
+      // What "tomorrow" means depends on where the person is.
+      const timezone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+      await stream({ conversation_id: chat.conversation, message: text, timezone }, stop, (event) =>
         dispatch({ kind: "received", event }),
       );
       dispatch({ kind: "ended" });

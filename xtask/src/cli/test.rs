@@ -127,9 +127,12 @@ async fn one(
     Ok(Ended { name: suite.name, passed, failed, ok, took, over: took > suite.budget })
 }
 
-/// The numbers in a test runner's closing line: `test result: ok. 9 passed; 0 failed; …`, `== 12 passed, 1 failed ==`.
+/// The numbers in a test runner's closing line: `test result: ok. 9 passed; 0 failed; …`, `== 12 passed, 1 failed ==`,
+/// `Tests  1 failed | 11 passed (12)`.
 fn counts(line: &str) -> (u64, u64) {
-    if !(line.starts_with("test result:") || line.starts_with("==")) {
+    let line = anstream::adapter::strip_str(line).to_string();
+    let line = line.trim();
+    if !["test result:", "==", "Tests "].iter().any(|start| line.starts_with(start)) {
         return (0, 0);
     }
     let before = |word: &str| -> u64 {
@@ -202,6 +205,9 @@ mod tests {
             ("test result: ok. 9 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.76s", (9, 0)),
             ("test result: FAILED. 8 passed; 1 failed; 0 ignored; 0 measured", (8, 1)),
             ("==== 12 passed, 2 failed in 3.1s ====", (12, 2)),
+            ("\u{1b}[2m      Tests \u{1b}[22m 1 failed\u{1b}[39m | \u{1b}[32m11 passed\u{1b}[39m (12)", (11, 1)),
+            ("      Tests  158 passed (158)", (158, 0)),
+            (" Test Files  14 passed (14)", (0, 0)),
             ("he said 3 passed", (0, 0)),
         ];
         for (line, expected) in rows {
