@@ -26,7 +26,7 @@ pub struct Request {
     /// Remove volumes, their data and the secrets that belong to it, too
     #[arg(long)]
     pub data: bool,
-    /// Remove the cluster itself, too, if it was made by this tool
+    /// Remove the cluster itself, too, if it was made by this tool; with volumes in it only together with --data
     #[arg(long)]
     pub cluster: bool,
 }
@@ -46,7 +46,7 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
             .help(format!("kubectl --context {context} get namespace kube-system --output jsonpath={{.metadata.uid}}"))
             .into());
     }
-    let scope = Scope { data: request.data || request.cluster, cluster: request.cluster };
+    let scope = Scope { data: request.data, cluster: request.cluster };
     let order: Vec<StepId> = session.project.graph.order().iter().rev().cloned().collect();
     let mut failures = Vec::new();
     let mut concerned = Vec::new();
