@@ -67,6 +67,13 @@ spec:
           imagePullPolicy: Never
           env:
             - { name: TOKEN, valueFrom: { secretKeyRef: { name: {{ .Values.secrets.existingSecret }}, key: TOKEN } } }
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: { name: data, annotations: { helm.sh/resource-policy: keep } }
+spec:
+  accessModes: [ReadWriteOnce]
+  resources: { requests: { storage: 1Mi } }
 "#,
     ),
 ];
@@ -102,10 +109,20 @@ fn current_context() -> String {
     String::from_utf8(output.expect("kubectl is there").stdout).expect("a context's name is text")
 }
 
+/// The DNS of the cluster is no step's: nobody but this waits until it has come up for good, and the check has seen that.
+#[track_caller]
+fn at_rest(project: &Project) {
+    let dns = ["deployment/coredns", "--namespace=kube-system"];
+    project.cluster.kubectl(&[&["wait", "--for=condition=Available", "--timeout=120s"][..], &dns].concat());
+    project.cluster.kubectl(&[&["rollout", "status", "--timeout=120s"][..], &dns].concat());
+    project.run(&["deploy", "check:dns"]).expect_success();
+}
+
 #[test]
 #[ignore = "makes and deletes a minikube profile, and takes minutes"]
 fn a_deploy_brings_it_back_with_all_that_was_in_it() {
     let project = Project::of_files("cluster-gone", PROFILE, FILES);
+    let bound = ["wait", "--for=jsonpath={.status.phase}=Bound", "persistentvolumeclaim/data", "--namespace=app"];
     let everything = ["check:dns", "cluster", "image:app", "release:app", "secrets:app"];
     let current = current_context();
     let _profile = Profile;
@@ -114,6 +131,7 @@ fn a_deploy_brings_it_back_with_all_that_was_in_it() {
     let (ready, secret) = deployed(&project);
     assert_eq!(ready, "1");
     assert_eq!(current_context(), current, "the user's own choice of a cluster stays");
+    at_rest(&project);
     project.run(&["deploy"]).expect_all_fresh();
 
     // The same cluster, started again: all that was in it is there.
@@ -126,6 +144,7 @@ fn a_deploy_brings_it_back_with_all_that_was_in_it() {
     ran.expect_reason("check:dns", "was started");
     assert_eq!(deployed(&project), ("1".to_owned(), secret.clone()));
     assert_eq!(current_context(), current);
+    at_rest(&project);
     project.run(&["deploy"]).expect_all_fresh();
 
     // Another cluster under the same name, made by somebody else: nothing that receipts say is true of it.
@@ -137,5 +156,16 @@ fn a_deploy_brings_it_back_with_all_that_was_in_it() {
     ran.expect_reason("release:app", "cluster").expect_done(&filled);
     assert_eq!(deployed(&project), ("1".to_owned(), secret));
     assert_eq!(current_context(), current);
+    at_rest(&project);
     project.run(&["deploy"]).expect_all_fresh();
+
+    // It goes only when it is said that its data may go, too.
+    project.cluster.kubectl(&bound);
+    let said = project.run_human(&["teardown", "--cluster"]).expect_success().stdout;
+    assert!(said.contains("there are volumes in it: --cluster --data removes both"), "{said}");
+    project.cluster.kubectl(&bound);
+    project.run(&["teardown", "--cluster", "--data"]).expect_success();
+    let known = Command::new("minikube").args(["profile", "list", "--output", "json"]).output();
+    let known = String::from_utf8(known.expect("minikube is there").stdout).expect("a list is text");
+    assert!(!known.contains(PROFILE), "{known}");
 }
