@@ -38,12 +38,6 @@ chart = "chart"
 namespace = "app"
 images = { "image" = "app" }
 secrets = ["app"]
-
-# What every cluster has that answers HTTP.
-[check.dns]
-service = "kube-dns:9153"
-namespace = "kube-system"
-get = "/metrics"
 "#,
     ),
     ("app/Dockerfile", "FROM registry.k8s.io/pause:3.10.1\nCOPY content /content\n"),
@@ -109,21 +103,12 @@ fn current_context() -> String {
     String::from_utf8(output.expect("kubectl is there").stdout).expect("a context's name is text")
 }
 
-/// The DNS of the cluster is no step's: nobody but this waits until it has come up for good, and the check has seen that.
-#[track_caller]
-fn at_rest(project: &Project) {
-    let dns = ["deployment/coredns", "--namespace=kube-system"];
-    project.cluster.kubectl(&[&["wait", "--for=condition=Available", "--timeout=120s"][..], &dns].concat());
-    project.cluster.kubectl(&[&["rollout", "status", "--timeout=120s"][..], &dns].concat());
-    project.run(&["deploy", "check:dns"]).expect_success();
-}
-
 #[test]
 #[ignore = "makes and deletes a minikube profile, and takes minutes"]
 fn a_deploy_brings_it_back_with_all_that_was_in_it() {
     let project = Project::of_files("cluster-gone", PROFILE, FILES);
     let bound = ["wait", "--for=jsonpath={.status.phase}=Bound", "persistentvolumeclaim/data", "--namespace=app"];
-    let everything = ["check:dns", "cluster", "image:app", "release:app", "secrets:app"];
+    let everything = ["cluster", "image:app", "release:app", "secrets:app"];
     let current = current_context();
     let _profile = Profile;
     Profile::minikube("delete");
@@ -131,7 +116,6 @@ fn a_deploy_brings_it_back_with_all_that_was_in_it() {
     let (ready, secret) = deployed(&project);
     assert_eq!(ready, "1");
     assert_eq!(current_context(), current, "the user's own choice of a cluster stays");
-    at_rest(&project);
     project.run(&["deploy"]).expect_all_fresh();
 
     // The same cluster, started again: all that was in it is there.
@@ -139,12 +123,9 @@ fn a_deploy_brings_it_back_with_all_that_was_in_it() {
     // minikube's own stop and delete may unset the current context; a deploy must neither set nor unset it.
     let current = current_context();
     let ran = project.run(&["deploy"]).expect_success().expect_reason("cluster", "is stopped");
-    let may_run = ["check:dns", "cluster", "release:app"];
-    assert!(ran.steps("stale").iter().all(|step| may_run.contains(step)), "{:?}", ran.reasons());
-    ran.expect_reason("check:dns", "was started");
+    assert!(ran.steps("stale").iter().all(|step| ["cluster", "release:app"].contains(step)), "{:?}", ran.reasons());
     assert_eq!(deployed(&project), ("1".to_owned(), secret.clone()));
     assert_eq!(current_context(), current);
-    at_rest(&project);
     project.run(&["deploy"]).expect_all_fresh();
 
     // Another cluster under the same name, made by somebody else: nothing that receipts say is true of it.
@@ -152,11 +133,9 @@ fn a_deploy_brings_it_back_with_all_that_was_in_it() {
     let current = current_context();
     project.run(&["deploy", "cluster"]).expect_success().expect_reason("cluster", "there is no minikube profile");
     let ran = project.run(&["deploy"]).expect_success().expect_reason("image:app", "cluster");
-    let filled = ["check:dns", "image:app", "release:app", "secrets:app"];
-    ran.expect_reason("release:app", "cluster").expect_done(&filled);
+    ran.expect_reason("release:app", "cluster").expect_done(&everything[1..]);
     assert_eq!(deployed(&project), ("1".to_owned(), secret));
     assert_eq!(current_context(), current);
-    at_rest(&project);
     project.run(&["deploy"]).expect_all_fresh();
 
     // It goes only when it is said that its data may go, too.

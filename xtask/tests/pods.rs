@@ -144,8 +144,9 @@ async fn a_forwarded_port_outlives_the_pods_behind_it() {
     let first = pod_behind(local).await.expect("the first pod answers");
     namespace.delete_pods("web").await;
     settled(&namespace, "web").await;
-    let second = pod_behind(local).await.expect("its successor answers on the same port");
-    assert_ne!(first, second);
+    // A connection that is made while the old pod still counts as ready may end with it.
+    let successor = async { while pod_behind(local).await.is_none_or(|pod| pod == first) {} };
+    tokio::time::timeout(DEADLINE, successor).await.expect("its successor answers on the same port");
     serving.abort();
     namespace.remove().await;
 }

@@ -49,27 +49,43 @@ fn no_docker() {
     assert!(!home.path().join(".minikube/profiles/luck-none").exists(), "no profile is left half made");
 }
 
+/// The settings of somebody who installs what is missing by themselves.
+fn nothing_is_installed() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("xtask")).unwrap();
+    fs::write(folder.path().join("xtask/config.toml"), "[tools]\ninstall = false\n").unwrap();
+    folder
+}
+
 #[test]
 fn no_minikube() {
     let project = small();
+    let settings = nothing_is_installed();
     let path = only(&["helm", "docker"]);
     let words = ["no minikube found on PATH", "install minikube", "https://minikube.sigs.k8s.io/docs/start/"];
-    fails(&project, project.command(&["deploy"]).env("PATH", path.path()), 3, &words);
+    let mut command = project.command(&["deploy"]);
+    fails(&project, command.env("PATH", path.path()).env("XDG_CONFIG_HOME", settings.path()), 3, &words);
 }
 
 #[test]
 fn no_helm_or_one_that_is_too_old() {
     let project = small();
+    let settings = nothing_is_installed();
+    let deploy = |path: &Path| {
+        let mut command = project.command(&["deploy", "release:small"]);
+        command.env("PATH", path).env("XDG_CONFIG_HOME", settings.path());
+        command
+    };
     let path = only(&["minikube", "docker"]);
     let words = ["no helm found on PATH", "install helm 3.12 or later", "https://helm.sh/docs/intro/install/"];
-    fails(&project, project.command(&["deploy", "release:small"]).env("PATH", path.path()), 3, &words);
+    fails(&project, &mut deploy(path.path()), 3, &words);
 
     let helm = path.path().join("helm");
     fs::write(&helm, "#!/bin/sh\necho v3.5.0\n").unwrap();
     fs::set_permissions(&helm, fs::Permissions::from_mode(0o755)).unwrap();
     let is_old = format!("{} is helm 3.5.0, which is too old", helm.display());
     let words = [&*is_old, "install helm 3.12 or later"];
-    fails(&project, project.command(&["deploy", "release:small"]).env("PATH", path.path()), 3, &words);
+    fails(&project, &mut deploy(path.path()), 3, &words);
     project.run(&["teardown", "--data"]).expect_success();
 }
 

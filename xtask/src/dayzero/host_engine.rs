@@ -13,6 +13,7 @@ use engine::step::StepId;
 use super::{consent, packages};
 use crate::context::Context;
 use crate::world::daemon::Daemon;
+use crate::world::machine::Machine;
 
 /// Where the engine that this module cares for listens.
 const SOCKET: &str = "/var/run/docker.sock";
@@ -30,7 +31,7 @@ pub async fn ensure(cx: &Context, step: &StepId) -> Result<(), Failure> {
         return Err(silent);
     }
     let installed = packages::find("dockerd").is_some();
-    if !installed && !packages::is_known_here() {
+    if !installed && !(packages::is_known_here() && Machine::read()?.tools.install) {
         return Err(silent);
     }
     let limited = runtime::is_needed();

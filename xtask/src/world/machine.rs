@@ -6,6 +6,10 @@
 //! [minikube]
 //! # Flags that every `minikube start` on this machine needs: behind a proxy, without a registry, with another mirror.
 //! start-args = ["--base-image=mirror.example/kicbase:v0.0.50", "--preload=false"]
+//!
+//! [tools]
+//! # What is missing is told, and not got: no download, no change of the system.
+//! install = false
 //! ```
 
 use std::env;
@@ -21,6 +25,22 @@ use serde::Deserialize;
 pub struct Machine {
     /// What is special about minikube here.
     pub minikube: Minikube,
+    /// What may be done about missing tools.
+    pub tools: Tools,
+}
+
+/// The table `[tools]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Tools {
+    /// Whether tools and a container engine are got where they are missing.
+    pub install: bool,
+}
+
+impl Default for Tools {
+    fn default() -> Self {
+        Self { install: true }
+    }
 }
 
 /// The table `[minikube]`.
@@ -49,7 +69,7 @@ impl Machine {
         toml::from_str(&text).map_err(|error| {
             Failure::usage(format!("this machine's settings in {} are wrong", path.display()))
                 .because(error.to_string().trim_end())
-                .help("known is: the list `start-args` in the table [minikube]")
+                .help("known are: the list `start-args` in the table [minikube], and `install` in the table [tools]")
         })
     }
 }
