@@ -31,7 +31,8 @@ pub async fn ensure(cx: &Context, step: &StepId) -> Result<(), Failure> {
         return Err(silent);
     }
     let installed = packages::find("dockerd").is_some();
-    if !installed && !(packages::is_known_here() && Machine::read()?.tools.install) {
+    let may_install = packages::is_known_here() && Machine::read()?.tools.install;
+    if !installed && !may_install {
         return Err(silent);
     }
     let limited = runtime::is_needed();

@@ -83,17 +83,18 @@ fn path() -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::{Machine, Minikube};
+    use super::{Machine, Minikube, Tools};
 
     #[test]
     fn settings_are_read_and_mistakes_are_named() {
         let args = |args: &[&str]| {
             let start_args = args.iter().map(|arg| (*arg).to_owned()).collect();
-            Ok(Machine { minikube: Minikube { start_args } })
+            Ok(Machine { minikube: Minikube { start_args }, ..Machine::default() })
         };
         let rows = [
             ("", args(&[])),
             ("[minikube]\nstart-args = [\"--preload=false\"]", args(&["--preload=false"])),
+            ("[tools]\ninstall = false", Ok(Machine { tools: Tools { install: false }, ..Machine::default() })),
             ("[minikube]\nstart_args = []", Err("unknown field `start_args`")),
             ("[minkube]", Err("unknown field `minkube`")),
             ("[minikube]\nstart-args = \"--x\"", Err("invalid type: string")),
