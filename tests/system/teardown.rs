@@ -29,6 +29,16 @@ fn until_quiet(cluster: &Cluster) {
     for namespace in going.lines() {
         cluster.kubectl(&["wait", "--for=delete", &format!("namespace/{namespace}"), "--timeout=120s"]);
     }
+    // A volume goes after its claim, when the provisioner comes to it.
+    let released = cluster.kubectl(&[
+        "get",
+        "persistentvolumes",
+        "--output",
+        r#"jsonpath={range .items[?(@.status.phase=="Released")]}{.metadata.name}{"\n"}{end}"#,
+    ]);
+    for volume in released.lines() {
+        cluster.kubectl(&["wait", "--for=delete", &format!("persistentvolume/{volume}"), "--timeout=120s"]);
+    }
 }
 
 #[test]
