@@ -25,56 +25,8 @@ project() { # NAMESPACE
     mkdir "$folder/checkout"
     git -C "$workspace" ls-files -z backend frontend helm |
         (cd "$workspace" && xargs -0 cp --parents --target-directory "$folder/checkout")
-    cat >"$folder/checkout/xtask.toml" <<END
-project = "$namespace"
-
-[cluster]
-driver = "minikube"
-profile = "$context"
-
-[image.backend]
-context = "backend"
-
-[image.frontend]
-context = "frontend"
-
-[secrets.todo]
-from = "helm/todo-chatbot/values-local.yaml"
-key = "secrets"
-generate = { BETTER_AUTH_SECRET = "hex:32", MCP_API_KEY = "hex:32", POSTGRES_PASSWORD = "hex:16" }
-require = ["BETTER_AUTH_SECRET", "MCP_API_KEY"]
-object = "todo-secrets"
-
-[release.todo]
-chart = "helm/todo-chatbot"
-namespace = "$namespace"
-values = ["helm/todo-chatbot/values-local.yaml"]
-images = { "backend.image" = "backend", "frontend.image" = "frontend" }
-secrets = ["todo"]
-
-[release.todo.set.frontend]
-replicas = 1
-service = { type = "ClusterIP" }
-resources = { requests = { cpu = "20m" } }
-
-[release.todo.set.backend]
-replicas = 1
-resources = { requests = { cpu = "20m" } }
-
-[release.todo.set.postgres]
-resources = { requests = { cpu = "20m" } }
-
-[check.frontend]
-service = "todo-frontend:80"
-get = "/"
-fresh-for = "24h"
-
-[check.backend]
-service = "todo-backend:8000"
-get = "/api/health"
-json = { "/status" = "ok", "/database" = "ok" }
-fresh-for = "24h"
-END
+    sed "s/PROJECT/$namespace/; s/CONTEXT/$context/" "$workspace/tests/system/fixtures/app.toml" \
+        >"$folder/checkout/xtask.toml"
 }
 
 deploy() { (cd "$folder/checkout" && "$xtask" deploy --quiet "$@" </dev/null); }

@@ -163,56 +163,7 @@ fn tracked(root: &Path) -> Vec<PathBuf> {
     paths.split_terminator('\0').map(PathBuf::from).filter(|path| root.join(path).is_file()).collect()
 }
 
-/// The graph file of this repository for one replica each, in the test cluster.
+/// The graph file of this repository's application in the test cluster.
 fn graph_file(context: &str) -> String {
-    format!(
-        r#"
-project = "{NAMESPACE}"
-
-[cluster]
-driver = "minikube"
-profile = "{context}"
-
-[image.backend]
-context = "backend"
-
-[image.frontend]
-context = "frontend"
-
-[secrets.todo]
-from = "helm/todo-chatbot/values-local.yaml"
-key = "secrets"
-generate = {{ BETTER_AUTH_SECRET = "hex:32", MCP_API_KEY = "hex:32", POSTGRES_PASSWORD = "hex:16" }}
-require = ["BETTER_AUTH_SECRET", "MCP_API_KEY"]
-object = "todo-secrets"
-
-[release.todo]
-chart = "helm/todo-chatbot"
-namespace = "{NAMESPACE}"
-values = ["helm/todo-chatbot/values-local.yaml"]
-images = {{ "backend.image" = "backend", "frontend.image" = "frontend" }}
-secrets = ["todo"]
-
-[release.todo.set.frontend]
-replicas = 1
-service = {{ type = "ClusterIP" }}
-resources = {{ requests = {{ cpu = "50m" }} }}
-
-[release.todo.set.backend]
-replicas = 1
-resources = {{ requests = {{ cpu = "50m" }} }}
-
-[release.todo.set.postgres]
-resources = {{ requests = {{ cpu = "50m" }} }}
-
-[check.frontend]
-service = "todo-frontend:80"
-get = "/sign-in"
-
-[check.backend]
-service = "todo-backend:8000"
-get = "/api/health"
-json = {{ "/status" = "ok", "/database" = "ok" }}
-"#
-    )
+    include_str!("fixtures/app.toml").replace("PROJECT", NAMESPACE).replace("CONTEXT", context)
 }

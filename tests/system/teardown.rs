@@ -18,26 +18,14 @@ fn everything(cluster: &Cluster) -> BTreeSet<String> {
     objects.lines().map(str::to_owned).collect()
 }
 
-/// The namespaces that earlier tests have given up are gone.
+/// What earlier tests have given up is gone: namespaces, and volumes, which go after their claims.
 fn until_quiet(cluster: &Cluster) {
-    let going = cluster.kubectl(&[
-        "get",
-        "namespaces",
-        "--output",
-        r#"jsonpath={range .items[?(@.status.phase=="Terminating")]}{.metadata.name}{"\n"}{end}"#,
-    ]);
-    for namespace in going.lines() {
-        cluster.kubectl(&["wait", "--for=delete", &format!("namespace/{namespace}"), "--timeout=120s"]);
-    }
-    // A volume goes after its claim, when the provisioner comes to it.
-    let released = cluster.kubectl(&[
-        "get",
-        "persistentvolumes",
-        "--output",
-        r#"jsonpath={range .items[?(@.status.phase=="Released")]}{.metadata.name}{"\n"}{end}"#,
-    ]);
-    for volume in released.lines() {
-        cluster.kubectl(&["wait", "--for=delete", &format!("persistentvolume/{volume}"), "--timeout=120s"]);
+    for (kind, phase) in [("namespace", "Terminating"), ("persistentvolume", "Released")] {
+        let each =
+            format!(r#"jsonpath={{range .items[?(@.status.phase=="{phase}")]}}{{.metadata.name}}{{"\n"}}{{end}}"#);
+        for name in cluster.kubectl(&["get", kind, "--output", &each]).lines() {
+            cluster.kubectl(&["wait", "--for=delete", &format!("{kind}/{name}"), "--timeout=120s"]);
+        }
     }
 }
 
@@ -83,12 +71,6 @@ fn only_data_and_the_secrets_that_belong_to_it_stay() {
     project.run(&["deploy"]).expect_success();
     project.run(&["teardown", "--data"]).expect_success();
     until_quiet(&project.cluster);
-    // A volume goes after its claim, when the provisioner comes to it.
-    for object in everything(&project.cluster).difference(&before) {
-        if let Some(volume) = object.strip_prefix("PersistentVolume /") {
-            project.cluster.kubectl(&["wait", "--for=delete", &format!("persistentvolume/{volume}"), "--timeout=120s"]);
-        }
-    }
     let after = everything(&project.cluster);
     let differ: Vec<_> = after.symmetric_difference(&before).collect();
     assert!(differ.is_empty(), "the cluster is not as it was: {differ:#?}");

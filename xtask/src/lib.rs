@@ -4,6 +4,7 @@
 //! of them run, `run` carries its effects out on the `world`, and `report` turns the events into text.
 //! Nothing below `cli` reads a flag, steps print nothing, reporters decide nothing.
 
+mod ask;
 pub mod cli;
 pub mod collect;
 pub mod context;

@@ -27,7 +27,7 @@ use crate::steps::Step;
 use crate::workspace::Workspace;
 use looks::Looks;
 
-pub use hold::hold;
+pub use hold::{hold, wait_for};
 
 /// How long a cancelled step may take to end its children and undo what is half done.
 const GRACE: Duration = Duration::from_secs(10);

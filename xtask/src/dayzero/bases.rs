@@ -15,7 +15,7 @@ use engine::step::StepId;
 use super::home::Home;
 use super::{packages, reach};
 use crate::context::Context;
-use crate::world::daemon::{Daemon, VARIABLES};
+use crate::world::daemon::Daemon;
 use crate::world::docker::{Image, Inventory, familiar};
 use crate::world::process::Command;
 
@@ -89,7 +89,7 @@ async fn has_mirrors(daemon: &Daemon) -> bool {
 /// Pulls with docker's own client, which knows the user's logins. `false` when the registry does not give the image.
 async fn pull(cx: &Context, step: &StepId, daemon: &Daemon, name: &str) -> Result<bool, Failure> {
     cx.progress(step, format!("pulling {name}"));
-    let command = pointed(cx, daemon, Command::new("docker").args(["pull", name]));
+    let command = daemon.points(Command::new("docker").args(["pull", name]), Some(cx.world.context()));
     let finished = command.run(&cx.cancel, |_, line| cx.progress(step, line)).await?;
     Ok(finished.success(Class::Environment).is_ok())
 }
@@ -100,7 +100,8 @@ async fn assemble(cx: &Context, step: &StepId, daemon: &Daemon, name: &'static s
     let folder = Home::open(cx).await?.root().join("bases");
     for name in with_its_own(&folder, name) {
         cx.progress(step, format!("assembling {name} from Debian packages"));
-        let command = pointed(cx, daemon, Command::new(folder.join("assemble")).arg(folder_of(name)));
+        let command = Command::new(folder.join("assemble")).arg(folder_of(name));
+        let command = daemon.points(command, Some(cx.world.context()));
         let finished = command.run(&cx.cancel, |_, line| cx.progress(step, line)).await?;
         finished.success(Class::Environment).map_err(|failure| {
             failure.because(format!("the registry of {name} does not answer, so it was to be assembled here"))
@@ -121,15 +122,6 @@ fn with_its_own(folder: &Path, name: &'static str) -> Vec<&'static str> {
 
 fn folder_of(name: &str) -> String {
     name.replace(':', "-")
-}
-
-/// Makes docker clients use the node's daemon.
-fn pointed(cx: &Context, daemon: &Daemon, command: Command) -> Command {
-    let variables = daemon.variables(Some(cx.world.context()));
-    VARIABLES.into_iter().fold(command, |command, name| match variables.get(name) {
-        Some(value) => command.env(name, value),
-        None => command.env_remove(name),
-    })
 }
 
 fn is_alpine(name: &str) -> bool {

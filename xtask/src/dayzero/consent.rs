@@ -1,11 +1,10 @@
 //! Whether this machine may be changed: installed on, configured, have a service started.
 
-use std::io::Write as _;
-
 use engine::event::Level;
 use engine::failure::Failure;
 use engine::step::StepId;
 
+use crate::ask;
 use crate::context::Context;
 
 /// Who decides.
@@ -45,14 +44,7 @@ pub(super) async fn obtain(cx: &Context, what: &str, commands: &[String]) -> Res
         Decision::Ask => {
             let list = commands.iter().map(|command| format!("  {command}\n")).collect::<String>();
             let question = format!("This would {what}:\n{list}Do it? [y/N] ");
-            let asked = anstream::stderr().write_all(question.as_bytes()).and_then(|()| anstream::stderr().flush());
-            asked.map_err(|error| Failure::environment("could not ask on this terminal").because(error))?;
-            let answer = tokio::select! {
-                answer = tokio::task::spawn_blocking(|| std::io::stdin().lines().next()) => answer,
-                () = cx.cancel.cancelled() => return Err(Failure::interrupted()),
-            };
-            let answer = answer.ok().flatten().and_then(Result::ok).unwrap_or_default();
-            if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
+            if ask::yes(&question, &cx.cancel).await? {
                 return Ok(());
             }
             Err(refused(Failure::environment(format!("it was not allowed to {what}")).because("nothing was changed")))

@@ -7,13 +7,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use engine::event::Event;
 use engine::failure::Failure;
 use engine::lock::{Held, Locks};
 use engine::receipt::write_atomically;
 use engine::step::StepId;
 
 use crate::context::Context;
+use crate::run;
 use crate::world::{pause, tool_folder};
 
 /// What of `dayzero/` is copied, folders whole. What lies beside them in the copy was made there.
@@ -81,13 +81,8 @@ async fn hold(cx: &Context, root: &Path) -> Result<Held, Failure> {
         }
         pause(LOOK).await;
     }
-    let other = lock.holder().unwrap_or_else(|| "another run".to_owned());
-    cx.tell(Event::Waiting { step: StepId::cluster(), holder: other });
-    let acquire = tokio::task::spawn_blocking(move || lock.acquire(&holder));
-    tokio::select! {
-        held = acquire => held.map_err(|error| Failure::step("could not wait for a lock").because(error))?,
-        () = cx.cancel.cancelled() => Err(Failure::interrupted()),
-    }
+    let other = lock.holder();
+    run::wait_for(cx, &StepId::cluster(), lock, holder, other).await
 }
 
 /// Makes what is copied in `root` the same as in `source`, writing only what differs.

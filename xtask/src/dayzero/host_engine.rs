@@ -13,7 +13,6 @@ use engine::step::StepId;
 use super::{consent, packages};
 use crate::context::Context;
 use crate::world::daemon::Daemon;
-use crate::world::machine::Machine;
 
 /// Where the engine that this module cares for listens.
 const SOCKET: &str = "/var/run/docker.sock";
@@ -31,8 +30,7 @@ pub async fn ensure(cx: &Context, step: &StepId) -> Result<(), Failure> {
         return Err(silent);
     }
     let installed = packages::find("dockerd").is_some();
-    let may_install = packages::is_known_here() && Machine::read()?.tools.install;
-    if !installed && !may_install {
+    if !installed && !packages::may_install()? {
         return Err(silent);
     }
     let limited = runtime::is_needed();

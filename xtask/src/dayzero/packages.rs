@@ -10,6 +10,7 @@ use engine::step::StepId;
 
 use super::consent;
 use crate::context::Context;
+use crate::world::machine::Machine;
 use crate::world::process::{self, Command};
 
 /// A program, and the package that has it.
@@ -30,7 +31,7 @@ pub(super) async fn ensure(cx: &Context, step: &StepId, needs: &[Need]) -> Resul
     if missing.is_empty() {
         return Ok(());
     }
-    if !is_known_here() {
+    if !may_install()? {
         let (program, package) = missing[0];
         return Err(Failure::environment(format!("no {program} found on PATH"))
             .help(format!("install it; on Debian and Ubuntu it is in the package {package}")));
@@ -59,9 +60,12 @@ pub(super) fn command(packages: &[&str]) -> String {
     format!("sudo apt-get update && sudo apt-get install --no-install-recommends {}", packages.join(" "))
 }
 
-/// Whether this machine has packages by these names.
-pub(super) fn is_known_here() -> bool {
-    is_debian(&release_file())
+/// Whether this machine has packages by these names, and its user leaves installing them to this tool.
+///
+/// # Errors
+/// When the user's settings cannot be read.
+pub(super) fn may_install() -> Result<bool, Failure> {
+    Ok(is_debian(&release_file()) && Machine::read()?.tools.install)
 }
 
 /// Whether docker's client is a package of its own here, as it is after Debian 12.

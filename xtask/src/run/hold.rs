@@ -1,10 +1,11 @@
-//! Taking a step's lock, and saying who has it meanwhile.
+//! Taking a lock, and saying who has it meanwhile.
 
 use std::time::Duration;
 
 use engine::event::Event;
 use engine::failure::Failure;
 use engine::lock::{Held, Lock, Locks};
+use engine::step::StepId;
 
 use crate::context::Context;
 use crate::steps::Step;
@@ -32,21 +33,25 @@ pub async fn hold(cx: &Context, locks: &Locks, step: &dyn Step) -> Result<Held, 
         match lock.holder() {
             // Who took it a moment ago has yet to write who it is.
             None if looks < LOOKS => looks += 1,
-            other => return wait_for(cx, step, lock, holder, other).await,
+            other => return wait_for(cx, step.id(), lock, holder, other).await,
         }
         crate::world::pause(Duration::from_millis(2)).await;
     }
 }
 
-async fn wait_for(
+/// Waits for a lock that `other` has, on behalf of `step`; `holder` tells others who has it then.
+///
+/// # Errors
+/// When the lock cannot be taken, or the run was cancelled while it waited.
+pub async fn wait_for(
     cx: &Context,
-    step: &dyn Step,
+    step: &StepId,
     lock: Lock,
     holder: String,
     other: Option<String>,
 ) -> Result<Held, Failure> {
     let other = other.unwrap_or_else(|| "another run".to_owned());
-    cx.tell(Event::Waiting { step: step.id().clone(), holder: other });
+    cx.tell(Event::Waiting { step: step.clone(), holder: other });
     // A thread that waits for a lock cannot be told to stop; it ends with the process.
     let acquire = tokio::task::spawn_blocking(move || lock.acquire(&holder));
     tokio::select! {

@@ -143,7 +143,10 @@ impl ClusterStep {
     pub async fn expect(&self, cx: &Context, previous: Option<&Receipt>) -> Result<bool, Failure> {
         let previous = self.previous(previous);
         let found = match &self.definition {
-            Definition::Minikube { profile, wanted } => minikube::look(cx, profile, wanted).await?.ok(),
+            // One that could not be deployed to, as its Kubernetes is newer than declared, can still be cleared.
+            Definition::Minikube { profile, wanted } => {
+                minikube::look(cx, profile, wanted).await.ok().and_then(Result::ok)
+            }
             Definition::Context { identity: None, .. } if previous.is_none() => return Ok(false),
             Definition::Context { context, identity } => {
                 let target = cx.world.target().await?;

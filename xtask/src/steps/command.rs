@@ -29,7 +29,7 @@ use serde::Deserialize as _;
 use crate::context::Context;
 use crate::steps::variables::{SecretValues, Variables};
 use crate::steps::{Belonging, Made, Scope, Step};
-use crate::world::daemon::{Daemon, VARIABLES};
+use crate::world::daemon::Daemon;
 use crate::world::process::{self, Command};
 use crate::world::tool::Stamp;
 use made::Products;
@@ -155,25 +155,13 @@ impl CommandStep {
             .cwd(self.folder(cx))
             .redact(Arc::new(move |line| redactor.redact(line)));
         if self.definition.images().next().is_some() {
-            command = self.pointed_at_daemon(cx, command).await?;
+            let profile = (self.definition.daemon == Where::Cluster).then(|| cx.world.context());
+            command = self.daemon(cx).await?.points(command, profile);
         }
         for (name, template) in &self.definition.env {
             command = command.env(name, variables.expand_secret(template)?.expose_secret());
         }
         Ok(command)
-    }
-
-    /// Sets the variables by which docker clients find their daemon: all of them, or none.
-    async fn pointed_at_daemon(&self, cx: &Context, command: Command) -> Result<Command, Failure> {
-        let daemon = self.daemon(cx).await?;
-        let variables = match self.definition.daemon {
-            Where::Cluster => daemon.variables(Some(cx.world.context())),
-            Where::Host => daemon.variables(None),
-        };
-        Ok(VARIABLES.into_iter().fold(command, |command, name| match variables.get(name) {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        }))
     }
 
     async fn run(&self, cx: &Context, command: Command) -> Result<(), Failure> {

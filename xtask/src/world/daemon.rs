@@ -17,6 +17,7 @@ use engine::digest::Digest;
 use engine::failure::Failure;
 use serde::Deserialize;
 
+use crate::world::process::Command;
 use crate::world::tls;
 
 /// What [`Daemon::variables`] sets, all or none: a child that sees only some of them talks to another daemon.
@@ -221,6 +222,15 @@ impl Daemon {
                 "install docker (https://docs.docker.com/engine/install/) or start it: `sudo systemctl start docker`",
             )
         }
+    }
+
+    /// `command`, which is or runs a docker client, with this daemon for its own; `profile` as in [`Self::variables`].
+    pub fn points(&self, command: Command, profile: Option<&str>) -> Command {
+        let variables = self.variables(profile);
+        VARIABLES.into_iter().fold(command, |command, name| match variables.get(name) {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        })
     }
 
     /// The variables that make docker clients use this daemon; `profile` is the minikube profile whose node it belongs
