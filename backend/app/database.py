@@ -70,7 +70,9 @@ async def unavailable(engine: AsyncEngine) -> str | None:
 def passing(error: BaseException) -> str | None:
     """A reason in few words when waiting can heal this failure; None when it cannot."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    while cause.__cause__ is not None and not isinstance(cause, asyncpg.PostgresError):
+    # What is behind a PostgresError says less, and behind a timeout there is only a cancelled wait.
+    telling = (asyncpg.PostgresError, TimeoutError)
+    while cause.__cause__ is not None and not isinstance(cause, telling):
         cause = cause.__cause__
     if isinstance(cause, asyncpg.InvalidAuthorizationSpecificationError):
         return "PostgreSQL refuses the user or the password"

@@ -1,5 +1,7 @@
 """What health says while the database is there, is not, and comes back."""
 
+import socket
+
 import asyncpg
 import pytest
 from fastapi.testclient import TestClient
@@ -63,6 +65,16 @@ def test_a_wrong_password_is_named_and_not_shown(settings: Settings) -> None:
     assert answer.status_code == 503
     assert answer.json()["reason"] == "PostgreSQL refuses the user or the password"
     assert "hunter2" not in answer.text
+
+
+def test_a_database_that_takes_connections_and_never_answers_is_named(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        port = {"postgres_port": mute.getsockname()[1]}
+        silent = Settings.model_validate(settings.model_dump() | port)
+        with TestClient(create_app(silent, on_failure=fail)) as client:
+            answer = client.get("/api/health")
+    assert answer.status_code == 503
+    assert answer.json()["reason"] == "PostgreSQL does not answer in time"
 
 
 @pytest.mark.parametrize(
