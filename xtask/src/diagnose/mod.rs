@@ -45,9 +45,10 @@ const CLASSES: [Class; 13] = [
     unfinished::find,
 ];
 
-/// Everything that is wrong with the workloads that `of` picks, the most exact diagnosis of each first.
-/// A workload whose rollout is complete has none.
+/// Everything that is wrong with the workloads that `of` picks, the most exact diagnosis first, whichever workload it is
+/// about: one that crashes explains others that only wait for it. A workload whose rollout is complete has none.
 pub fn diagnose(evidence: &Evidence, of: impl Fn(&Workload) -> bool) -> Vec<Diagnosis> {
     let broken = evidence.workloads.iter().filter(|workload| !workload.rollout.is_complete() && of(workload));
-    broken.flat_map(|workload| CLASSES.iter().filter_map(move |class| class(workload, evidence))).collect()
+    let broken: Vec<&Workload> = broken.collect();
+    CLASSES.iter().flat_map(|class| broken.iter().filter_map(move |workload| class(workload, evidence))).collect()
 }

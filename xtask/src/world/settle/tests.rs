@@ -100,6 +100,13 @@ fn best(captured: &str, kind: Kind, name: &str, findings: Findings) -> Option<(&
 }
 
 #[test]
+fn a_workload_that_cannot_run_explains_one_that_only_waits() {
+    let both = ["not-ready", "oom"].map(|name| Identity::new(Kind::Deployment, "todo", name));
+    let found = diagnose(&view::evidence(&snapshot(BROKEN), &Scope::of(both), findings()), |_| true);
+    assert_eq!(found.first().map(|found| (found.class, found.workload.name.as_str())), Some(("memory", "oom")));
+}
+
+#[test]
 fn each_class_names_the_object_and_the_cause() {
     let check = |name: &str, class: &str, patience: Patience, text: &[&str]| {
         let found = best(BROKEN, Kind::Deployment, name, findings());
