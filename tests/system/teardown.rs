@@ -18,6 +18,15 @@ fn everything(cluster: &Cluster) -> BTreeSet<String> {
     objects.lines().map(str::to_owned).collect()
 }
 
+/// Removes volumes whose claims are gone. minikube's provisioner does that for those that it has made since it was
+/// started, and for no others.
+fn forget_old_volumes(cluster: &Cluster) {
+    let each = r#"jsonpath={range .items[?(@.status.phase=="Released")]}{.metadata.name}{"\n"}{end}"#;
+    for name in cluster.kubectl(&["get", "persistentvolume", "--output", each]).lines() {
+        cluster.kubectl(&["delete", "persistentvolume", name, "--ignore-not-found", "--timeout=60s"]);
+    }
+}
+
 /// What earlier tests have given up is gone: namespaces, and volumes, which go after their claims.
 fn until_quiet(cluster: &Cluster) {
     for (kind, phase) in [("namespace", "Terminating"), ("persistentvolume", "Released")] {
@@ -33,6 +42,7 @@ fn until_quiet(cluster: &Cluster) {
 fn only_data_and_the_secrets_that_belong_to_it_stay() {
     let project = Project::deployed();
     project.run(&["teardown", "--data"]).expect_success();
+    forget_old_volumes(&project.cluster);
     until_quiet(&project.cluster);
     let before = everything(&project.cluster);
 
