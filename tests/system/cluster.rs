@@ -88,6 +88,18 @@ impl Cluster {
         assert!(differ.is_empty(), "changed, with what was and what is: {differ:#?}");
     }
 
+    /// Returns when every pod that is about to go has gone.
+    #[track_caller]
+    pub fn until_none_is_leaving(&self) {
+        let list = self.get(&["pods"]);
+        for pod in list["items"].as_array().into_iter().flatten() {
+            if !pod["metadata"]["deletionTimestamp"].is_null() {
+                let pod = format!("pod/{}", pod["metadata"]["name"].as_str().expect("a pod has a name"));
+                self.kubectl(&["wait", "--for=delete", &pod, "--timeout=120s"]);
+            }
+        }
+    }
+
     /// What `path` of the backend answers, asked through the API server.
     pub fn ask_backend(&self, path: &str) -> String {
         let url = format!("/api/v1/namespaces/{}/services/todo-backend:8000/proxy{path}", self.namespace);

@@ -13,6 +13,7 @@
     reason = "a test ends where something is not as it has to be"
 )]
 
+mod availability;
 mod bad_luck;
 mod browser;
 mod build_secret;
@@ -35,6 +36,7 @@ mod killed;
 mod marker;
 mod odd_chart;
 mod other_cluster;
+mod person;
 mod project;
 mod ran;
 mod rollback;
