@@ -19,6 +19,7 @@ mod browser;
 mod build_secret;
 mod by_hand;
 mod change;
+mod ci;
 mod cluster;
 mod cluster_gone;
 mod command;

@@ -25,6 +25,10 @@ pub struct Context {
     pub workspace: Workspace,
     /// Names what is ours in the cluster and in the daemon.
     pub project: String,
+    /// Names whose the cluster itself is, which an isolated deployment shares with the one that it is isolated from.
+    pub cluster_project: String,
+    /// Whether this is an isolated deployment beside another.
+    pub isolated: bool,
     /// Daemons, the API server, tools.
     pub world: Arc<World>,
     /// Digests of files, through the stat cache.
@@ -55,6 +59,8 @@ impl Context {
     ) -> Self {
         Self {
             workspace,
+            cluster_project: project.clone(),
+            isolated: false,
             project,
             world,
             gatherer,

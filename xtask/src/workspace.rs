@@ -9,16 +9,46 @@ use engine::failure::Failure;
 use engine::receipt::Receipts;
 use engine::step::StepId;
 
+/// Where isolated deployments have their receipts, each in a folder by its name.
+const ISOLATED: &str = "isolated";
+
 /// A checkout with a graph file.
 #[derive(Debug, Clone)]
 pub struct Workspace {
     root: PathBuf,
+    isolation: Option<String>,
 }
 
 impl Workspace {
     /// The workspace whose graph file lies in `root`, an absolute path.
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), isolation: None }
+    }
+
+    /// The same checkout for the isolated deployment `name`: its receipts are its own, files' digests and the journals
+    /// of runs are shared.
+    pub fn isolated(self, name: &str) -> Self {
+        Self { isolation: Some(name.to_owned()), ..self }
+    }
+
+    /// The isolated deployments that this checkout has receipts of.
+    pub fn isolations(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.state().join(ISOLATED)).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Forgets what is known of the isolated deployment `name`, once there is nothing left of it.
+    ///
+    /// # Errors
+    /// When its folder cannot be removed.
+    pub fn forget_isolation(&self, name: &str) -> Result<(), Failure> {
+        let folder = self.state().join(ISOLATED).join(name);
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::io("remove", &folder, &error)),
+            _ => Ok(()),
+        }
     }
 
     /// The folder of the graph file.
@@ -31,9 +61,13 @@ impl Workspace {
         self.root.join(".xtask")
     }
 
-    /// The receipts of this checkout.
+    /// The receipts of this checkout, or of its isolated deployment.
     pub fn receipts(&self) -> Receipts {
-        Receipts::in_folder(self.state().join("receipts"))
+        let folder = match &self.isolation {
+            Some(name) => self.state().join(ISOLATED).join(name),
+            None => self.state(),
+        };
+        Receipts::in_folder(folder.join("receipts"))
     }
 
     /// Where the journals and logs of run `number` are kept.

@@ -53,6 +53,7 @@ fn the_schema_and_the_reader_know_the_same_keys() {
     };
     check("", "", "");
     check("[cluster]\n", "", "/definitions/Cluster");
+    check("[ci]\n", "", "/definitions/Ci");
     check("[image.a]\n", "", "/definitions/Image");
     check("[image.a]\nbuild-secrets = { a = { ", " } }", "/definitions/SecretSource");
     check("[secrets.a]\n", "", "/definitions/Secrets");

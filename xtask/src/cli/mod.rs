@@ -3,6 +3,7 @@
 //! One file per command; each has a `run` that is given the request and a [`session::Session`].
 
 pub mod check;
+pub mod ci;
 pub mod confirm;
 pub mod deploy;
 pub mod env;
@@ -100,6 +101,8 @@ enum Command {
     Logs(logs::Request),
     /// Print what makes a shell's docker use the daemon that the pods' images come from
     Env(env::Request),
+    /// What a pipeline calls: commands, a deployment of its own, its checks, and the removal of all that
+    Ci(ci::Request),
     /// Run every test of this repository
     Test(test::Request),
     /// Go back to the last revision of a release that passed its checks
@@ -148,6 +151,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Problem> {
         Command::Forward(request) => forward::run(&global, &request).await,
         Command::Logs(request) => logs::run(&global, &request).await,
         Command::Env(request) => env::run(&global, &request).await,
+        Command::Ci(request) => ci::run(&global, &request).await,
         Command::Test(request) => test::run(&global, &request).await,
         Command::Rollback(request) => rollback::run(&global, &request).await,
         Command::PostRender(request) => post_render::run(&request),

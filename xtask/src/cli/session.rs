@@ -98,9 +98,34 @@ impl Session {
     /// # Errors
     /// When the graph file has mistakes, or `.xtask` cannot be written by a command that records its run.
     pub fn begin(global: &Global, name: &str, record: Record) -> Result<Self, Problem> {
+        Self::begin_as(global, name, record, None, Vec::new())
+    }
+
+    /// Begins the command `name`, on the isolated deployment `isolation` if one is named; `listeners` are told all that
+    /// the usual reporters are.
+    ///
+    /// # Errors
+    /// As [`Self::begin`]; or `isolation` cannot be such a name.
+    pub fn begin_as(
+        global: &Global,
+        name: &str,
+        record: Record,
+        isolation: Option<&str>,
+        listeners: Vec<Box<dyn Reporter>>,
+    ) -> Result<Self, Problem> {
         let begun = Instant::now();
-        let project = Project::load(global)?;
-        let workspace = Workspace::at(project.file.root.clone());
+        let mut project = Project::load(global)?;
+        let cluster_project = project.file.project.clone();
+        let mut workspace = Workspace::at(project.file.root.clone());
+        if let Some(isolation) = isolation {
+            project.file.isolate(isolation)?;
+            let known = workspace.receipts().load(&StepId::cluster());
+            workspace = workspace.isolated(isolation);
+            if let Some(receipt) = known.receipt() {
+                // It is the same cluster, and nobody has to say so again.
+                workspace.receipts().store(receipt)?;
+            }
+        }
         let run = match record {
             Record::Run => workspace.begin_run(RUNS_KEPT)?,
             Record::Nothing => 0,
@@ -111,6 +136,7 @@ impl Session {
             Format::Json if record == Record::Run => reporters.push(Box::new(Json::new(std::io::stdout()))),
             Format::Json => {}
         }
+        reporters.extend(listeners);
         if record == Record::Run {
             reporters.push(Box::new(Journal::create(&workspace.run_folder(run))?));
         }
@@ -120,6 +146,7 @@ impl Session {
         let world = Arc::new(World::of_context(context));
         let gatherer = Arc::new(Gatherer::new(workspace.state().join("stat-cache")));
         let mut cx = Context::new(workspace, project.file.project.clone(), world, gatherer, run, events);
+        (cx.cluster_project, cx.isolated) = (cluster_project, isolation.is_some());
         cx.interactive = std::io::IsTerminal::is_terminal(&std::io::stdin()) && std::env::var_os("CI").is_none();
         let steps = steps::of_graph_file(&project.file, &project.graph);
         listen(cx.cancel.clone())?;

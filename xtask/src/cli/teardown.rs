@@ -15,7 +15,7 @@ use super::{Format, Global};
 use crate::report::failure;
 use crate::report::style::{DOING, FAINT, paint, verb};
 use crate::run;
-use crate::steps::{Scope, Step};
+use crate::steps::{Belonging, Scope, Step};
 
 /// What is to be removed.
 #[derive(Debug, Clone, Args)]
@@ -47,6 +47,46 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
             .into());
     }
     let scope = Scope { data: request.data, cluster: request.cluster };
+    let told = |belonging: &Belonging| list(global, belonging.what.as_str(), belonging.kept.as_deref());
+    let Cleared { tally, failures, anything } = clear(&session, scope, request.dry_run, told).await?;
+    let interrupted = session.cx.cancel.is_cancelled();
+    let headline = (!anything).then(|| "nothing of this project is deployed".to_owned());
+    if !request.dry_run {
+        session.finish(tally, headline).await;
+    }
+    if global.format == Format::Human {
+        for failed in &failures {
+            // Standard error may be closed; the exit code still tells.
+            let _ = write!(anstream::stderr(), "\n{}", failure::render(failed));
+        }
+    }
+    Ok(ExitCode::from(match engine::run::worst(&failures) {
+        _ if interrupted => Class::Interrupted.exit_code(),
+        Some(failure) => failure.class.exit_code(),
+        None => 0,
+    }))
+}
+
+/// What came of a teardown.
+pub(super) struct Cleared {
+    /// How many steps' things were removed, and how many could not be.
+    pub(super) tally: Tally,
+    /// Why they could not.
+    pub(super) failures: Vec<Failure>,
+    /// Whether there was anything to remove.
+    pub(super) anything: bool,
+}
+
+/// Tells all that there is of the session's steps; then, unless it is a `dry_run`, removes it, last step first.
+///
+/// # Errors
+/// When a receipt cannot be removed.
+pub(super) async fn clear(
+    session: &Session,
+    scope: Scope,
+    dry_run: bool,
+    told: impl Fn(&Belonging),
+) -> Result<Cleared, Failure> {
     let order: Vec<StepId> = session.project.graph.order().iter().rev().cloned().collect();
     let mut failures = Vec::new();
     let mut concerned = Vec::new();
@@ -54,9 +94,7 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
         let Some(step) = session.steps.get(id) else { continue };
         match step.belongings(&session.cx, scope).await {
             Ok(belongings) => {
-                for belonging in &belongings {
-                    list(global, belonging.what.as_str(), belonging.kept.as_deref());
-                }
+                belongings.iter().for_each(&told);
                 if belongings.iter().any(|belonging| belonging.kept.is_none()) {
                     concerned.push(id.clone());
                 }
@@ -65,7 +103,7 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
         }
     }
     let mut tally = Tally::default();
-    if !request.dry_run && failures.is_empty() {
+    if !dry_run && failures.is_empty() {
         let receipts = session.cx.workspace.receipts();
         for id in &order {
             let Some(step) = session.steps.get(id) else { continue };
@@ -76,7 +114,7 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
             if concerned.contains(id) {
                 let begun = Instant::now();
                 session.cx.tell(Event::Started { step: id.clone() });
-                match remove(&session, &**step, scope).await {
+                match remove(session, &**step, scope).await {
                     Ok(()) => {
                         tally.ran += 1;
                         session.cx.tell(Event::Done {
@@ -97,22 +135,7 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
             receipts.remove(id)?;
         }
     }
-    let interrupted = session.cx.cancel.is_cancelled();
-    let headline = concerned.is_empty().then(|| "nothing of this project is deployed".to_owned());
-    if !request.dry_run {
-        session.finish(tally, headline).await;
-    }
-    if global.format == Format::Human {
-        for failure in &failures {
-            // Standard error may be closed; the exit code still tells.
-            let _ = write!(anstream::stderr(), "\n{}", failure::render(failure));
-        }
-    }
-    Ok(ExitCode::from(match engine::run::worst(&failures) {
-        _ if interrupted => Class::Interrupted.exit_code(),
-        Some(failure) => failure.class.exit_code(),
-        None => 0,
-    }))
+    Ok(Cleared { tally, failures, anything: !concerned.is_empty() })
 }
 
 /// Removes what belongs to a step while nobody else works on it.

@@ -1,10 +1,13 @@
-//! Events as JSON lines, for programs.
+//! Events as JSON lines, and a pipeline's run as one JSON document, for programs.
 
 use std::io::Write;
+use std::time::Duration;
 
 use engine::event::Event;
+use serde_json::{Value, json};
 
 use super::Reporter;
+use super::pipeline::{Case, Fate, Pages};
 
 /// Writes one JSON object per event and line.
 pub struct Json<W> {
@@ -25,4 +28,35 @@ impl<W: Write + Send> Reporter for Json<W> {
             let _ = writeln!(self.to, "{line}").and_then(|()| self.to.flush());
         }
     }
+}
+
+/// A pipeline's run as one document. `state` of the run is `running` until it has ended: a killed run's report keeps
+/// that, and its cases say how far it came.
+pub fn document(pages: &Pages) -> String {
+    let cases: Vec<Value> = pages.cases.iter().map(case).collect();
+    let document = json!({
+        "run": pages.run,
+        "project": pages.project,
+        "state": pages.state,
+        "began": pages.began,
+        "took_ms": milliseconds(pages.took),
+        "cases": cases,
+    });
+    format!("{document:#}\n")
+}
+
+fn case(case: &Case) -> Value {
+    let (state, text, failure) = match &case.fate {
+        Fate::Waiting => ("waiting", None, None),
+        Fate::Running(_) => ("running", None, None),
+        Fate::Passed(summary) => ("passed", Some(summary.as_str()), None),
+        Fate::Skipped(why) => ("skipped", Some(why.as_str()), None),
+        Fate::Failed(failure) => ("failed", Some(failure.message.as_str()), Some(failure)),
+    };
+    let took = case.took.map(milliseconds);
+    json!({"suite": case.suite, "name": case.name, "state": state, "took_ms": took, "text": text, "failure": failure})
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,8 +1,12 @@
 //! Reporters: they turn events into what people and programs read, and decide nothing.
 
 pub mod failure;
+pub mod github;
+pub mod heartbeat;
 pub mod journal;
 pub mod json;
+pub mod junit;
+pub mod pipeline;
 pub mod style;
 pub mod terminal;
 pub mod words;

@@ -252,7 +252,7 @@ impl Step for ClusterStep {
 
     async fn belongings(&self, cx: &Context, scope: Scope) -> Result<Vec<Belonging>, Failure> {
         match &self.definition {
-            Definition::Minikube { profile, .. } => minikube::belongings(&cx.project, profile, scope).await,
+            Definition::Minikube { profile, .. } => minikube::belongings(&cx.cluster_project, profile, scope).await,
             Definition::Context { .. } => Ok(Vec::new()),
         }
     }

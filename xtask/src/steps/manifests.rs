@@ -119,6 +119,20 @@ impl ManifestsStep {
         Ok(located)
     }
 
+    /// An isolated deployment has nothing outside of its own namespace: what is there is the other deployment's.
+    async fn expect_inside(&self, cx: &Context, client: &Client) -> Result<(), Failure> {
+        let own = self.definition.namespace.as_str();
+        for object in self.objects(cx)? {
+            let address = Address::of(client, &self.kinds, &object, own).await?;
+            if address.namespace.as_deref() != Some(own) {
+                let what = format!("{} cannot be deployed in isolation: {} is not in", self.id, address.title());
+                return Err(Failure::usage(format!("{what} a namespace of the deployment's own"))
+                    .help("leave the namespace out of the file, and put what belongs to the whole cluster elsewhere"));
+            }
+        }
+        Ok(())
+    }
+
     async fn apply(&self, cx: &Context, client: &Client, left: &Observed) -> Result<Observed, Failure> {
         let located = self.located(cx, client).await?;
         let watch = Watch::begin(
@@ -316,6 +330,9 @@ impl Step for ManifestsStep {
             job.previous.as_ref().and_then(|receipt| serde_json::from_value(receipt.observed.clone()).ok());
         let left = left.unwrap_or_default();
         let namespace = self.definition.namespace.as_str();
+        if cx.isolated {
+            self.expect_inside(cx, &client).await?;
+        }
         namespaces::ensure(&client, namespace, &cx.project).await?;
         let applied = under_lease(cx, &self.id, &client, namespace, self.apply(cx, &client, &left)).await?;
         let mut hasher = Hasher::new("manifests-output/1");

@@ -12,6 +12,7 @@ use serde::Serialize;
 use toml::de::DeTable;
 
 use super::check::{Check, Deployment};
+use super::ci::Ci;
 use super::cluster::Cluster;
 use super::command::Command;
 use super::diagnostic::{Diagnostic, Source};
@@ -50,6 +51,9 @@ pub struct GraphFile {
     pub env: Vec<String>,
     /// The cluster that everything runs in.
     pub cluster: Option<Cluster>,
+    /// What continuous integration does beside deploying.
+    #[schemars(default)]
+    pub ci: Ci,
     /// Images, by step name.
     #[serde(rename = "image")]
     #[schemars(default)]
@@ -229,6 +233,7 @@ impl GraphFile {
             reading.enter(StepId::cluster());
             value.table(|table| Cluster::read(table, project.as_deref()))
         });
+        let ci = table.optional("ci", "", |value| value.table(Ci::read)).unwrap_or_default();
         let profile = || cluster.as_ref().map(|cluster| cluster.profile.clone()).filter(|profile| !profile.is_empty());
         let project = project.or_else(profile).unwrap_or_else(|| NO_PROJECT.to_owned());
         let images = steps(table, Kind::Image, |table| Image::read(table, &project));
@@ -252,6 +257,7 @@ impl GraphFile {
             project,
             env,
             cluster,
+            ci,
             images,
             secrets,
             releases,

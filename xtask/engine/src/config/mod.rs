@@ -4,6 +4,7 @@
 //! anything but which files are there; what the steps do with their definitions is not known.
 
 mod check;
+mod ci;
 mod cluster;
 mod command;
 mod diagnostic;
@@ -12,6 +13,7 @@ mod globs;
 mod image;
 mod image_use;
 mod inline;
+mod isolate;
 mod manifests;
 mod mention;
 mod names;
@@ -32,6 +34,7 @@ mod units;
 mod value;
 
 pub use check::Check;
+pub use ci::Ci;
 pub use cluster::{Cluster, Driver, KubernetesVersion};
 pub use command::{Command, Output};
 pub use diagnostic::{Diagnostic, render_all};
@@ -47,7 +50,7 @@ pub use release::{Release, ValuePath};
 pub use schema::json_schema;
 pub use secrets::{As, Generator, Secrets};
 pub use template::{Reference, Template};
-pub use units::ByteSize;
+pub use units::{ByteSize, duration};
 
 pub(crate) use file::{Outcome, read_file, read_text};
 pub(crate) use nearest::{listed, nearest};

@@ -36,6 +36,9 @@ pub struct Release {
     /// Values over those of the files; strings may have variables.
     #[schemars(default)]
     pub set: BTreeMap<String, Inline>,
+    /// Values over all those where the deployment is one of its own beside another (`ci`): one replica, no fixed port.
+    #[schemars(default)]
+    pub isolated: BTreeMap<String, Inline>,
     /// Where the chart wants its images: value path to image. "backend.image" = "backend" sets `repository` and
     /// `tag` below that path; a table names other forms.
     #[schemars(default)]
@@ -61,6 +64,7 @@ impl Release {
         let values =
             table.optional("values", "[\"values-local.yaml\"]", |value| value.set(|item| item.existing(Shape::File)));
         let set = table.optional("set", "{ replicaCount = 2 }", |value| value.map(Inline::read));
+        let isolated = table.optional("isolated", "{ replicaCount = 1 }", |value| value.map(Inline::read));
         let images = table.optional("images", "{ \"backend.image\" = \"backend\" }", ImageUse::read_all);
         let secrets = table.optional("secrets", "[\"todo\"]", |value| value.set(read_secrets));
         let timeout = table.optional("timeout", "\"5m\"", Value::text::<Duration>);
@@ -84,6 +88,7 @@ impl Release {
             name,
             values: values.unwrap_or_default(),
             set: set.unwrap_or_default(),
+            isolated: isolated.unwrap_or_default(),
             images: images.unwrap_or_default(),
             secrets: secrets.unwrap_or_default(),
             timeout: timeout.unwrap_or(TIMEOUT),

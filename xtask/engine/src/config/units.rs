@@ -11,6 +11,15 @@ fn number_and_unit(text: &str) -> Option<(u64, &str)> {
     Some((text[..digits].parse().ok()?, text[digits..].trim_start()))
 }
 
+/// The duration that a graph file would write as `text`, for flags that mean the same.
+///
+/// # Errors
+/// What is wrong with it, and how it is written.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    Duration::parse(text)
+        .map_err(|flaw| format!("{}: write whole numbers with units, such as 90s or 1h30m", flaw.label))
+}
+
 impl Text for Duration {
     const WHAT: &'static str = "a duration";
     const PATTERN: &'static str = "^([0-9]+(ms|s|m|h|d))+$";

@@ -213,7 +213,7 @@ impl<'a> Hands<'a> {
                 mark.end()
             }
             // minikube cannot go on from there. The next look finds no profile.
-            Look::Unfinished(profile) if profile.made_for() == Some(self.cx.project.as_str()) => {
+            Look::Unfinished(profile) if profile.made_for() == Some(self.cx.cluster_project.as_str()) => {
                 self.call(Verb::Delete).await
             }
             Look::Unfinished(profile) => {
@@ -301,7 +301,7 @@ impl<'a> Hands<'a> {
         };
         let work = &mut Work { told: &mut told, cancel: &cx.cancel };
         let called = match verb {
-            Verb::Create => self.minikube.create(&self.wanted, &cx.project, work).await,
+            Verb::Create => self.minikube.create(&self.wanted, &cx.cluster_project, work).await,
             Verb::BringBack => self.minikube.bring_back(&self.wanted, work).await,
             Verb::UpdateContext => self.minikube.update_context(work).await,
             Verb::Stop => self.minikube.stop(work).await,
@@ -416,7 +416,7 @@ pub(super) async fn belongings(project: &str, name: &str, scope: Scope) -> Resul
 
 pub(super) async fn remove(cx: &Context, step: &StepId, name: &str, scope: Scope) -> Result<(), Failure> {
     match Profile::read(&Home::find(), name)? {
-        Some(profile) if fate(&cx.project, &profile, scope).await.is_none() => {
+        Some(profile) if fate(&cx.cluster_project, &profile, scope).await.is_none() => {
             Hands::new(cx, step, name, &Wanted::default()).await?.call(Verb::Delete).await
         }
         _ => Ok(()),

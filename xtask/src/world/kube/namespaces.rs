@@ -134,6 +134,19 @@ pub async fn remove_if_empty(client: &Client, namespace: &str, project: &str) ->
     if !contents(client, namespace).await?.is_empty() {
         return Ok(false);
     }
+    delete(client, namespace, found).await.map(|()| true)
+}
+
+/// Removes `namespace` with all that is in it, if we made it for `project`; says whether it goes. Only for namespaces
+/// in which nobody else has any business: those of an isolated deployment.
+pub async fn remove(client: &Client, namespace: &str, project: &str) -> Result<bool, Failure> {
+    match metadata(client, namespace).await?.filter(|found| made_for(found, project)) {
+        Some(found) => delete(client, namespace, found).await.map(|()| true),
+        None => Ok(false),
+    }
+}
+
+async fn delete(client: &Client, namespace: &str, found: ObjectMeta) -> Result<(), Failure> {
     let this = Preconditions { uid: found.uid.clone(), resource_version: None };
     let api: Api<Namespace> = Api::all(client.clone());
     match api.delete(namespace, &DeleteParams::default().preconditions(this)).await {
@@ -145,9 +158,37 @@ pub async fn remove_if_empty(client: &Client, namespace: &str, project: &str) ->
             let gone = wait::await_condition(api, namespace, wait::conditions::is_deleted(&uid));
             // One that hangs on somebody's finalizer goes when that does: nothing of it can be used any more.
             let _ = tokio::time::timeout(GONE, gone).await;
-            Ok(true)
+            Ok(())
         }
     }
+}
+
+/// A namespace that this tool made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// Its name.
+    pub namespace: String,
+    /// The project that it was made for.
+    pub project: String,
+    /// When, in milliseconds since 1970.
+    pub at_ms: i64,
+}
+
+/// All namespaces that this tool made, for whatever project.
+///
+/// # Errors
+/// When the cluster does not answer.
+pub async fn made(client: &Client) -> Result<Vec<Made>, Failure> {
+    let params = ListParams::default().labels(&format!("{MANAGED_BY}={MANAGER}"));
+    let list = Api::<Namespace>::all(client.clone()).list_metadata(&params).await;
+    let list = list.map_err(|found| error::failed("list the namespaces that this tool made", &found))?;
+    let made = list.items.into_iter().filter_map(|found| {
+        let ObjectMeta { name, mut labels, creation_timestamp, .. } = found.metadata;
+        let project = labels.as_mut()?.remove(PROJECT)?;
+        let at_ms = creation_timestamp.map_or(0, |time| time.0.as_millisecond());
+        Some(Made { namespace: name?, project, at_ms })
+    });
+    Ok(made.collect())
 }
 
 #[cfg(test)]

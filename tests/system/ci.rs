@@ -1,0 +1,182 @@
+//! `ci`: its deployment is its own and goes however the run ended; its reports can be read at any moment.
+
+use std::fs;
+
+use quick_junit::Report;
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::daemon::Daemon;
+use crate::project::Project;
+use crate::ran::Ran;
+use crate::running::Running;
+
+/// The project's name and its namespace.
+const NAME: &str = "ci-test";
+
+const CHECK: &str = r#"
+[release.small.isolated]
+greeting = "hello from ${project}"
+
+[check.small]
+service = "small:8000"
+get     = "/page.html"
+text    = "hello"
+timeout = "1s"
+
+[ci]
+run = [["cat", "app/page.html"]]
+"#;
+
+/// The small fixture with a check, and commands for the pipeline.
+fn small() -> Project {
+    let project = Project::fixture("small", NAME);
+    project.edit("xtask.toml", "luck-small", NAME);
+    project.edit("xtask.toml", "luck-test", NAME);
+    let graph_file = fs::read_to_string(project.path("xtask.toml")).expect("it is there");
+    project.write("xtask.toml", &format!("{graph_file}{CHECK}"));
+    project
+}
+
+/// Both reports, which can be read.
+#[track_caller]
+fn reports(project: &Project) -> (Value, Report) {
+    let json = fs::read_to_string(project.path(".xtask/ci/ci.json")).expect("there is a JSON report");
+    let junit = fs::read_to_string(project.path(".xtask/ci/junit.xml")).expect("there is a JUnit report");
+    let report = Report::deserialize_from_str(&junit).unwrap_or_else(|error| panic!("{error}:\n{junit}"));
+    (serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}:\n{json}")), report)
+}
+
+/// The names of the cases that stand so.
+fn cases(json: &Value, state: &str) -> Vec<String> {
+    let cases = json["cases"].as_array().expect("a report has cases").iter();
+    let standing = cases.filter(|case| case["state"] == state);
+    standing.map(|case| case["name"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// What there is of runs in the cluster and in the daemon.
+fn left(project: &Project) -> (Vec<String>, String) {
+    let list = project.cluster.get(&["namespaces", "--selector", "app.kubernetes.io/managed-by=xtask"]);
+    let namespaces = list["items"].as_array().cloned().unwrap_or_default();
+    let names = namespaces.iter().filter_map(|namespace| namespace["metadata"]["name"].as_str());
+    let ours = names.filter(|name| name.starts_with("ci-test-ci-")).map(str::to_owned).collect();
+    let images = Daemon::of(project).docker(&["image", "ls", "--quiet", "--filter", "reference=ci-test-ci-*/*"]);
+    (ours, images)
+}
+
+#[track_caller]
+fn expect_nothing_left(project: &Project) {
+    assert_eq!(left(project), (Vec::new(), String::new()), "a run has left something");
+    let known = fs::read_dir(project.path(".xtask/isolated")).expect("runs have been here").count();
+    assert_eq!(known, 0, "something is still known of a run");
+}
+
+fn progress_of(event: &Value, step: &str) -> bool {
+    event["event"] == "progress" && event["step"] == step
+}
+
+#[test]
+fn a_run_deploys_beside_everything_else_and_takes_it_away_again() {
+    let project = small();
+    project.run(&["deploy"]).expect_success();
+    let before = project.cluster.objects();
+    let ran = project.run(&["ci"]).expect_success();
+    assert!(ran.steps("done").contains(&"check:small"), "{}", ran.stdout);
+    let (json, report) = reports(&project);
+    assert_eq!(json["state"], "passed");
+    assert_eq!((report.failures, report.errors, report.skipped), (0, 0, 0));
+    let suites: Vec<_> = report.test_suites.iter().map(|suite| suite.name.as_str()).collect();
+    assert_eq!(suites, ["commands", "deploy", "teardown"]);
+    project.cluster.expect_objects(&before);
+    expect_nothing_left(&project);
+    project.run(&["deploy"]).expect_all_fresh();
+    project.run(&["teardown", "--data"]).expect_success();
+}
+
+#[test]
+fn what_fails_is_reported_and_the_deployment_goes_all_the_same() {
+    let project = small();
+    project.edit("xtask.toml", "text    = \"hello\"", "text    = \"good-bye\"");
+    project.run(&["ci"]).expect_code(1);
+    let (json, report) = reports(&project);
+    assert_eq!((json["state"].as_str(), report.failures), (Some("failed"), 1));
+    assert_eq!(cases(&json, "failed"), ["check:small"]);
+    assert!(cases(&json, "passed").contains(&"release:small".to_owned()));
+    expect_nothing_left(&project);
+
+    project.edit("xtask.toml", "[\"cat\", \"app/page.html\"]", "[\"cat\", \"no-such-page\"]");
+    let ran: Ran =
+        project.command(&["ci"]).env("GITHUB_ACTIONS", "true").output().map(|o| Ran::new(&["ci"], o)).unwrap();
+    let ran = ran.expect_code(1);
+    assert!(ran.stderr.contains("::group::cat no-such-page\n"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("::error title=`cat no-such-page` exited with 1::"), "{}", ran.stderr);
+    let (json, _) = reports(&project);
+    assert_eq!(cases(&json, "failed"), ["cat no-such-page"]);
+    assert!(cases(&json, "skipped").contains(&"release:small".to_owned()), "nothing is deployed after it: {json:#}");
+    expect_nothing_left(&project);
+}
+
+#[test]
+fn a_run_that_is_stopped_or_takes_too_long_takes_its_deployment_away() {
+    let project = small();
+    let mut running = Running::start(&project, &["ci"]);
+    running.until("helm runs", |event| progress_of(event, "release:small"));
+    let traces = running.traces();
+    running.signal(Signal::TERM);
+    running.ended().expect_code(130);
+    assert_eq!(traces.left(), Vec::<String>::new(), "nothing of it goes on");
+    assert_eq!(reports(&project).0["state"], "interrupted");
+    expect_nothing_left(&project);
+
+    project.edit("app/Dockerfile", "COPY", "RUN sleep 300\nCOPY");
+    project.run(&["ci", "--deadline", "8s"]).expect_code(1);
+    let (json, _) = reports(&project);
+    assert_eq!(json["state"], "overdue");
+    expect_nothing_left(&project);
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_whole_reports_and_the_next_one_cleans_up() {
+    let project = small();
+    let helm = |event: &Value| progress_of(event, "release:small");
+    let settled = |event: &Value| event["event"] == "started" && event["step"] == "check:small";
+    let building = |event: &Value| event["event"] == "started" && event["step"] == "image:app";
+    let removing = |event: &Value| event["event"] == "run-started" && event["command"] == "teardown";
+    let moments: [(&str, &dyn Fn(&Value) -> bool); 4] =
+        [("an image is built", &building), ("helm runs", &helm), ("it is checked", &settled), ("it goes", &removing)];
+    for (moment, is_it) in moments {
+        let mut running = Running::start(&project, &["ci"]);
+        running.until(moment, is_it);
+        running.killed();
+        let (json, _) = reports(&project);
+        assert_eq!(json["state"], "running", "killed when {moment}, it never ended");
+        project.run(&["ci", "--sweep"]).expect_success();
+        expect_nothing_left(&project);
+    }
+
+    let mut running = Running::start(&project, &["ci"]);
+    running.until("it is checked", settled);
+    running.killed();
+    assert_ne!(left(&project).0, Vec::<String>::new(), "there is something to clean up");
+    project.run(&["ci"]).expect_success();
+    expect_nothing_left(&project);
+}
+
+#[test]
+fn a_run_that_lives_is_left_alone() {
+    let project = small();
+    let graph_file = fs::read_to_string(project.path("xtask.toml")).expect("it is there");
+    let hold = "[command.hold]\nrun = [\"cat\", \"gate\"]\nafter = [\"release:small\"]\n";
+    project.write("xtask.toml", &format!("{graph_file}\n{hold}"));
+    let made = std::process::Command::new("mkfifo").arg(project.path("gate")).status().expect("mkfifo is there");
+    assert!(made.success());
+    let mut running = Running::start(&project, &["ci"]);
+    running.until("it holds on", |event| event["event"] == "started" && event["step"] == "command:hold");
+    let deployed = left(&project);
+    assert_eq!(deployed.0.len(), 1, "{deployed:?}");
+    project.run(&["ci", "--sweep"]).expect_success();
+    assert_eq!(left(&project), deployed, "it is still in use");
+    project.write("gate", "go on\n");
+    running.ended().expect_success();
+    expect_nothing_left(&project);
+}

@@ -1,0 +1,170 @@
+//! A deployment of its own: the same steps under another project's name and in other namespaces, so that it can run
+//! beside the one that the graph file describes, in the same cluster.
+//!
+//! Whatever the tool makes is known by the project's name (labels, images) and by its namespace (releases, Secrets), so
+//! those two are all that has to differ. What a chart should do otherwise there stands in the release's `isolated`.
+//! Who deploys in isolation, and why, is not known here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::file::GraphFile;
+use super::inline::Inline;
+use super::names::{Namespace, ProjectName, StepName};
+use super::text::Text;
+use crate::failure::Failure;
+
+impl GraphFile {
+    /// Makes this the graph file of the isolated deployment `name`: project, namespaces and the default repositories of
+    /// images end in `-NAME`, and each release's `isolated` values lie over its others.
+    ///
+    /// # Errors
+    /// `Class::Usage` when `name` has not the form of a step's name, or makes another name too long.
+    pub fn isolate(&mut self, name: &str) -> Result<(), Failure> {
+        if StepName::parse(name).is_err() {
+            return Err(Failure::usage(format!("`{name}` cannot be the name of an isolated deployment"))
+                .help("use lower-case letters, digits and `-`"));
+        }
+        let project = suffixed::<ProjectName>(&self.project, name)?;
+        let deployed = self.releases.values().map(|release| &release.namespace);
+        let deployed = deployed.chain(self.manifests.values().map(|manifests| &manifests.namespace));
+        let namespaces: BTreeSet<String> = deployed.cloned().collect();
+        let renamed = namespaces.into_iter().map(|namespace| {
+            let isolated = suffixed::<Namespace>(&namespace, name)?;
+            Ok((namespace, isolated))
+        });
+        let renamed: BTreeMap<String, String> = renamed.collect::<Result<_, Failure>>()?;
+        let rename = |namespace: &mut String| {
+            // A check may look into a namespace that nothing here is deployed to.
+            if let Some(isolated) = renamed.get(namespace) {
+                namespace.clone_from(isolated);
+            }
+        };
+        for release in self.releases.values_mut() {
+            rename(&mut release.namespace);
+            overlay(&mut release.set, std::mem::take(&mut release.isolated));
+        }
+        self.manifests.values_mut().for_each(|manifests| rename(&mut manifests.namespace));
+        self.checks.values_mut().for_each(|check| rename(&mut check.namespace));
+        let ours = format!("{}/", self.project);
+        for image in self.images.values_mut() {
+            if let Some(rest) = image.repository.strip_prefix(&ours) {
+                image.repository = format!("{project}/{rest}");
+            }
+        }
+        self.project = project;
+        Ok(())
+    }
+
+    /// The namespaces that releases and manifests are deployed to.
+    pub fn namespaces(&self) -> BTreeSet<&str> {
+        let releases = self.releases.values().map(|release| release.namespace.as_str());
+        releases.chain(self.manifests.values().map(|manifests| manifests.namespace.as_str())).collect()
+    }
+}
+
+fn suffixed<T: Text>(text: &str, suffix: &str) -> Result<String, Failure> {
+    let name = format!("{text}-{suffix}");
+    match T::parse(&name) {
+        Ok(_) => Ok(name),
+        Err(flaw) => Err(Failure::usage(format!("`{name}` is not {}", T::WHAT)).because(flaw.label)),
+    }
+}
+
+/// Lays `over` on `under`: maps are merged key by key, anything else is replaced.
+fn overlay(under: &mut BTreeMap<String, Inline>, over: BTreeMap<String, Inline>) {
+    for (key, value) in over {
+        match (under.get_mut(&key), value) {
+            (Some(Inline::Map(under)), Inline::Map(over)) => overlay(under, over),
+            (_, value) => {
+                under.insert(key, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::{GraphFile, parse};
+
+    const FILE: &str = r#"
+        project = "shop"
+        cluster = { profile = "lab" }
+        [manifests.rules]
+        files     = ["*.yaml"]
+        namespace = "rules"
+        [check.dns]
+        service   = "dns:80"
+        get       = "/"
+        namespace = "elsewhere"
+        [check.rules]
+        service   = "web:80"
+        get       = "/"
+        namespace = "rules"
+    "#;
+
+    fn file() -> GraphFile {
+        parse(FILE, Path::new("xtask.toml")).unwrap()
+    }
+
+    #[test]
+    fn everything_that_is_known_by_a_name_has_another() {
+        let mut file = file();
+        file.isolate("ci-1").unwrap();
+        assert_eq!(file.project, "shop-ci-1");
+        assert_eq!(file.namespaces().into_iter().collect::<Vec<_>>(), ["rules-ci-1"]);
+        assert_eq!(file.checks["rules"].namespace, "rules-ci-1");
+    }
+
+    #[test]
+    fn what_is_not_ours_keeps_its_name() {
+        let mut file = file();
+        file.isolate("ci-1").unwrap();
+        assert_eq!(file.checks["dns"].namespace, "elsewhere", "nothing is deployed there");
+        assert_eq!(file.cluster.unwrap().profile, "lab", "it is the same cluster");
+    }
+
+    #[test]
+    fn names_that_cannot_be_are_refused() {
+        for name in ["", "A", "a b", "-", &"x".repeat(64)] {
+            assert!(file().isolate(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn isolated_values_lie_over_the_others_key_by_key() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("chart/templates")).unwrap();
+        std::fs::write(folder.path().join("chart/Chart.yaml"), "name: web\nversion: 0.1.0\n").unwrap();
+        std::fs::create_dir_all(folder.path().join("app")).unwrap();
+        std::fs::write(folder.path().join("app/Dockerfile"), "FROM scratch\n").unwrap();
+        let text = r#"
+            project = "shop"
+            cluster = { profile = "lab" }
+            image.app.context   = "app"
+            image.other         = { context = "app", repository = "registry.example/other" }
+            [release.web]
+            chart     = "chart"
+            namespace = "shop"
+            images    = { image = "app" }
+            set       = { web = { replicas = 3, port = 80 }, debug = true }
+            isolated  = { web = { replicas = 1 }, host = "${project}.example" }
+        "#;
+        let mut file = parse(text, &folder.path().join("xtask.toml")).unwrap();
+        file.isolate("mine").unwrap();
+        let release = &file.releases["web"];
+        let values = release.set.iter().map(|(key, value)| {
+            let value = value.expand(&|_| Some("shop-mine".to_owned())).unwrap();
+            (key.clone(), value)
+        });
+        let values: serde_json::Map<_, _> = values.collect();
+        let expected = serde_json::json!({
+            "web": {"replicas": 1, "port": 80}, "debug": true, "host": "shop-mine.example",
+        });
+        assert_eq!(serde_json::Value::Object(values), expected);
+        assert_eq!(release.namespace, "shop-mine");
+        assert_eq!(file.images["app"].repository, "shop-mine/app");
+        assert_eq!(file.images["other"].repository, "registry.example/other");
+    }
+}

@@ -1,0 +1,336 @@
+//! `ci`: what a pipeline calls. The graph file's commands, then an isolated deployment with its checks, then its removal,
+//! however the run ended.
+//!
+//! Nothing asks a question. Both reports on disk are whole at any moment; what a killed run leaves in the cluster, the
+//! next one finds by its name and removes.
+
+mod run_name;
+mod sweep;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use engine::event::{Event, Level, Tally};
+use engine::failure::{Class, Failure};
+use engine::lock::Locks;
+use engine::step::StepId;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::problem::Problem;
+use super::session::{Project, Record, Session};
+use super::{Format, Global};
+use crate::dayzero::tools;
+use crate::report::heartbeat::Pulse;
+use crate::report::pipeline::{Book, Fate, Scribe, State};
+use crate::report::style::{BAD, DOING, FAINT, GOOD, WARNING, verb};
+use crate::report::{Reporter, failure, github, words};
+use crate::run;
+use crate::world::{pause, process};
+use run_name::RunName;
+
+/// Longer ones could outlive the age at which other machines take a run for dead.
+const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// The suites of the reports.
+const COMMANDS: &str = "commands";
+const DEPLOY: &str = "deploy";
+const TEARDOWN: &str = "teardown";
+
+/// How the pipeline runs.
+#[derive(Debug, Clone, Args)]
+pub struct Request {
+    /// The folder for junit.xml and ci.json [default: .xtask/ci beside the graph file]
+    #[arg(long, value_name = "FOLDER")]
+    pub reports: Option<PathBuf>,
+    /// How long everything but the teardown may take, such as 30m [default: the graph file's, or 45m]
+    #[arg(long, value_name = "TIME", value_parser = engine::config::duration)]
+    pub deadline: Option<Duration>,
+    /// Only remove what runs that were killed have left
+    #[arg(long)]
+    pub sweep: bool,
+}
+
+/// Runs the pipeline.
+///
+/// # Errors
+/// When nothing could be begun; what fails later is told, reported and decides the exit code.
+pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem> {
+    let project = Project::load(global)?;
+    let locks = Locks::of_this_user()?;
+    let log = Log { format: global.format, github: std::env::var_os("GITHUB_ACTIONS").is_some() };
+    if request.sweep {
+        let failures = sweep_up(global, &project, &locks, &Pulse::default(), log).await?;
+        failures.iter().for_each(|failure| log.failure(&project, failure));
+        return Ok(ExitCode::from(engine::run::worst(&failures).map_or(0, |failure| failure.class.exit_code())));
+    }
+    let deadline = request.deadline.unwrap_or(project.file.ci.deadline);
+    if deadline > LONGEST {
+        return Err(Failure::usage(format!("a deadline of {} is too long", words::duration(deadline)))
+            .because("after a day, others take a run for dead and remove its deployment")
+            .help(format!("{} is the longest", words::duration(LONGEST)))
+            .into());
+    }
+    let name = RunName::new()?;
+    let _claim = name.claim(&locks)?;
+    let folder = request.reports.clone().unwrap_or_else(|| project.file.root.join(".xtask/ci"));
+    let book = Book::open(&folder, &name.to_string(), &project.file.project)?;
+    let pulse = Pulse::default();
+    // Ends with everything that is in it when this returns.
+    let mut beside = JoinSet::new();
+    beside.spawn(pulse.clone().beat(move |sign| log.sign(&sign)));
+    let pipeline = Pipeline { global, project, locks, name, book, pulse, log, overdue: Arc::default() };
+    pipeline.run(deadline, &mut beside).await
+}
+
+/// One run.
+struct Pipeline<'a> {
+    global: &'a Global,
+    project: Project,
+    locks: Locks,
+    name: RunName,
+    book: Book,
+    pulse: Pulse,
+    log: Log,
+    overdue: Arc<AtomicBool>,
+}
+
+/// What came of the stages before the teardown.
+#[derive(Default)]
+struct Ended {
+    failures: Vec<Failure>,
+    /// There may be something of it in the cluster.
+    deployed: bool,
+    interrupted: bool,
+}
+
+impl Pipeline<'_> {
+    async fn run(self, deadline: Duration, beside: &mut JoinSet<()>) -> Result<ExitCode, Problem> {
+        let begun = Instant::now();
+        let mut ended = Ended::default();
+        if let Err(problem) = self.stages(deadline, beside, &mut ended).await {
+            ended.failures.push(failure_of(problem));
+        }
+        let overdue = self.overdue.load(Ordering::Relaxed);
+        self.book.skip_rest(if overdue { "the deadline had passed" } else { "the run had ended" });
+        if overdue {
+            let text = format!("the run did not end within {}", words::duration(deadline));
+            ended.failures.push(Failure::step(text).help("give it more time with --deadline, or in the table [ci]"));
+        }
+        if ended.deployed {
+            ended.failures.extend(self.take_down().await);
+        }
+        let state = match (overdue, ended.interrupted, ended.failures.is_empty()) {
+            (true, ..) => State::Overdue,
+            (_, true, _) => State::Interrupted,
+            (_, _, true) => State::Passed,
+            _ => State::Failed,
+        };
+        if let Err(failure) = self.book.close(state) {
+            ended.failures.push(failure);
+        }
+        ended.failures.iter().for_each(|failure| self.log.failure(&self.project, failure));
+        self.log.end(state, &self.name, begun.elapsed());
+        Ok(ExitCode::from(match engine::run::worst(&ended.failures) {
+            _ if state == State::Interrupted => Class::Interrupted.exit_code(),
+            Some(failure) => failure.class.exit_code(),
+            None => 0,
+        }))
+    }
+
+    async fn stages(&self, deadline: Duration, beside: &mut JoinSet<()>, ended: &mut Ended) -> Result<(), Problem> {
+        let listeners: Vec<Box<dyn Reporter>> =
+            vec![Box::new(Scribe::new(self.book.clone(), DEPLOY)), Box::new(self.pulse.clone())];
+        let isolation = self.name.to_string();
+        let mut session = Session::begin_as(self.global, "ci", Record::Run, Some(&isolation), listeners)?;
+        session.cx.interactive = false;
+        let cancel = session.cx.cancel.clone();
+        beside.spawn(at_deadline(deadline, self.overdue.clone(), cancel.clone()));
+        let plan = session.plan(&[], false);
+        let commands = &self.project.file.ci.run;
+        self.book.expect(COMMANDS, commands.iter().map(|words| words.join(" ")));
+        self.book.expect(DEPLOY, plan.iter().map(|planned| planned.step.to_string()));
+        self.book.expect(TEARDOWN, [isolation]);
+        let mut tally = Tally::default();
+        let outcome = async {
+            for failure in sweep_up(self.global, &self.project, &self.locks, &self.pulse, self.log).await? {
+                let text = format!("what an earlier run has left could not be removed: {failure}");
+                session.cx.tell(Event::Note { step: None, level: Level::Warning, text });
+            }
+            for words in commands {
+                self.command(&session, words).await?;
+            }
+            self.log.open("deploy");
+            tools::prepare(&session.cx, &session.project.file, &plan).await?;
+            let summary = run::execute(&session.cx, &session.steps, plan, &session.locks).await;
+            tally = summary.tally();
+            ended.failures.extend(summary.failures);
+            Ok::<(), Problem>(())
+        };
+        let outcome = outcome.await;
+        let cluster = StepId::cluster();
+        ended.deployed = session.cx.output(&cluster).is_some() || !session.steps.contains_key(&cluster);
+        ended.interrupted = cancel.is_cancelled();
+        if ended.interrupted {
+            ended.failures.retain(|failure| failure.class != Class::Interrupted);
+        }
+        session.finish(tally, None).await;
+        self.log.close();
+        match outcome {
+            Err(Problem::Failure(failure)) if failure.class == Class::Interrupted => Ok(()),
+            other => other,
+        }
+    }
+
+    /// One of the graph file's commands, its output shown as it comes.
+    async fn command(&self, session: &Session, words: &[String]) -> Result<(), Failure> {
+        let [program, args @ ..] = words else { return Ok(()) };
+        let name = words.join(" ");
+        self.log.open(&name);
+        self.book.begin(COMMANDS, &name);
+        self.pulse.begin(&name);
+        let redactor = session.cx.redactor.clone();
+        let command = process::Command::new(program.as_str()).args(args).cwd(session.cx.workspace.root());
+        let command = command.redact(Arc::new(move |line| redactor.redact(line)));
+        let finished = command
+            .run(&session.cx.cancel, |_, line| {
+                self.pulse.told();
+                self.log.line(line);
+            })
+            .await;
+        self.pulse.end(&name);
+        let outcome = finished.and_then(|finished| finished.success(Class::Step));
+        self.book.end(
+            COMMANDS,
+            &name,
+            match &outcome {
+                Ok(_) => Fate::Passed(String::new()),
+                Err(failure) if failure.class == Class::Interrupted => Fate::Skipped("stopped with the run".to_owned()),
+                Err(failure) => Fate::Failed(Box::new(failure.clone())),
+            },
+        );
+        self.log.close();
+        outcome.map(drop)
+    }
+
+    /// Removes this run's deployment. It has its own time and its own signals: those of the run have done their work.
+    async fn take_down(&self) -> Vec<Failure> {
+        let name = self.name.to_string();
+        self.log.open("teardown");
+        self.book.begin(TEARDOWN, &name);
+        let removed = sweep::remove(self.global, &self.name, vec![Box::new(self.pulse.clone())]).await;
+        let failures = removed.unwrap_or_else(|problem| vec![failure_of(problem)]);
+        let fate = failures.first().map_or(Fate::Passed("removed".to_owned()), |failure| {
+            Fate::Failed(Box::new(failure.clone().help("`cargo xtask ci --sweep` tries again")))
+        });
+        self.book.end(TEARDOWN, &name, fate);
+        self.log.close();
+        failures
+    }
+}
+
+/// Removes what runs that are over have left; what could not be removed is returned.
+async fn sweep_up(
+    global: &Global,
+    project: &Project,
+    locks: &Locks,
+    pulse: &Pulse,
+    log: Log,
+) -> Result<Vec<Failure>, Problem> {
+    let mut failures = Vec::new();
+    for (name, _held) in sweep::leftovers(project, locks).await? {
+        log.open(&format!("what the run {name} has left"));
+        failures.extend(sweep::remove(global, &name, vec![Box::new(pulse.clone())]).await?);
+        log.close();
+    }
+    Ok(failures)
+}
+
+/// Stops the run when its time is over.
+async fn at_deadline(deadline: Duration, overdue: Arc<AtomicBool>, cancel: CancellationToken) {
+    pause(deadline).await;
+    if !cancel.is_cancelled() {
+        overdue.store(true, Ordering::Relaxed);
+        cancel.cancel();
+    }
+}
+
+fn failure_of(problem: Problem) -> Failure {
+    match problem {
+        Problem::Failure(failure) => *failure,
+        Problem::GraphFile(mistakes) => {
+            Failure::usage("the graph file has mistakes").because(engine::config::render_all(&mistakes, false))
+        }
+    }
+}
+
+/// Where the run is told of, beside the events of its steps.
+#[derive(Debug, Clone, Copy)]
+struct Log {
+    format: Format,
+    github: bool,
+}
+
+impl Log {
+    fn human(self, line: &str) {
+        if self.format == Format::Human {
+            // Standard error may be closed; the reports and the exit code still tell.
+            let _ = writeln!(anstream::stderr(), "{line}");
+        }
+    }
+
+    /// A line of what a command prints.
+    fn line(self, line: &str) {
+        self.human(line);
+    }
+
+    /// A stage begins.
+    fn open(self, stage: &str) {
+        match self.github {
+            true => self.human(&github::group(stage)),
+            false => self.human(&format!("{}{stage}", verb(DOING, "Stage"))),
+        }
+    }
+
+    /// It has ended.
+    fn close(self) {
+        if self.github {
+            self.human(github::END_OF_GROUP);
+        }
+    }
+
+    /// A sign of life.
+    fn sign(self, text: &str) {
+        match self.format {
+            Format::Human => self.human(&format!("{}{text}", verb(FAINT, "Running"))),
+            Format::Json => {
+                let event = Event::Note { step: None, level: Level::Info, text: format!("running: {text}") };
+                if let Ok(line) = serde_json::to_string(&event) {
+                    // Standard output may be closed: nobody waits for a sign.
+                    let _ = writeln!(std::io::stdout(), "{line}");
+                }
+            }
+        }
+    }
+
+    fn failure(self, project: &Project, failed: &Failure) {
+        self.human(&format!("\n{}", failure::render(failed)));
+        if self.github {
+            self.human(&github::annotation(&project.file.root, failed));
+        }
+    }
+
+    fn end(self, state: State, name: &RunName, took: Duration) {
+        let (style, word) = match state {
+            State::Passed => (GOOD, "Passed"),
+            State::Interrupted => (WARNING, "Stopped"),
+            _ => (BAD, "Failed"),
+        };
+        self.human(&format!("{}{name}  ({})", verb(style, word), words::duration(took)));
+    }
+}

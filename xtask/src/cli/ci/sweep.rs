@@ -1,0 +1,139 @@
+//! What runs that were killed have left: found in the cluster and in this checkout, and removed.
+//!
+//! A run is over when nobody on its machine holds its name. Of runs on other machines nothing is known, so theirs count
+//! as over only after a day.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use engine::failure::Failure;
+use engine::lock::{Held, Locks};
+
+use super::run_name::RunName;
+use crate::cli::Global;
+use crate::cli::problem::Problem;
+use crate::cli::session::{Project, Record, Session};
+use crate::cli::teardown::{self, Cleared};
+use crate::report::Reporter;
+use crate::steps::Scope;
+use crate::workspace::Workspace;
+use crate::world::World;
+use crate::world::kube::namespaces::{self, Made};
+
+/// When a run on another machine is certainly over.
+pub const STRANGERS_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Everything that an isolated deployment may have.
+pub const ALL: Scope = Scope { data: true, cluster: false };
+
+/// The runs that are over and have left something, their names held so that nobody else removes it at the same time.
+/// Where no cluster answers, only this checkout is asked.
+///
+/// # Errors
+/// When names cannot be claimed.
+pub async fn leftovers(project: &Project, locks: &Locks) -> Result<BTreeMap<RunName, Held>, Failure> {
+    let workspace = Workspace::at(project.file.root.clone());
+    let known = workspace.isolations();
+    let mut names: BTreeSet<RunName> = known.iter().filter_map(|name| RunName::parse(name)).collect();
+    names.extend(in_cluster(project).await.unwrap_or_default());
+    let mut over = BTreeMap::new();
+    for name in names {
+        // A run that asks holds its own name, so it is none of them.
+        if let Some(held) = name.claim(locks)? {
+            over.insert(name, held);
+        }
+    }
+    Ok(over)
+}
+
+async fn in_cluster(project: &Project) -> Result<Vec<RunName>, Failure> {
+    let Some(cluster) = &project.file.cluster else { return Ok(Vec::new()) };
+    let client = World::of_context(cluster.kube_context()).kube().await?;
+    let now = jiff::Timestamp::now().as_millisecond();
+    let mut names = Vec::new();
+    for made in namespaces::made(&client).await? {
+        if let Some(name) = run_of(&made, &project.file.project)
+            && (name.is_of_this_machine()? || is_old(&made, now))
+        {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+fn run_of(made: &Made, project: &str) -> Option<RunName> {
+    RunName::parse(made.project.strip_prefix(project)?.strip_prefix('-')?)
+}
+
+fn is_old(made: &Made, now_ms: i64) -> bool {
+    u128::try_from(now_ms.saturating_sub(made.at_ms)).is_ok_and(|age| age > STRANGERS_AGE.as_millis())
+}
+
+/// Removes all that the run `name` has left, telling `listeners` too.
+///
+/// # Errors
+/// When the graph file has mistakes by now, or something could not be removed.
+pub async fn remove(
+    global: &Global,
+    name: &RunName,
+    listeners: Vec<Box<dyn Reporter>>,
+) -> Result<Vec<Failure>, Problem> {
+    let name = name.to_string();
+    let session = Session::begin_as(global, "teardown", Record::Run, Some(&name), listeners)?;
+    let mut failures = Vec::new();
+    let mut tally = engine::event::Tally::default();
+    match clear(&session).await {
+        Ok(cleared) => {
+            tally = cleared.tally;
+            failures = cleared.failures;
+        }
+        Err(failure) => failures.push(failure),
+    }
+    if failures.is_empty() && !session.cx.cancel.is_cancelled() {
+        session.cx.workspace.forget_isolation(&name)?;
+    }
+    session.finish(tally, Some(format!("removed the deployment {name}"))).await;
+    Ok(failures)
+}
+
+async fn clear(session: &Session) -> Result<Cleared, Failure> {
+    session.recognise().await?;
+    let cleared = teardown::clear(session, ALL, false, |_| {}).await?;
+    if !cleared.failures.is_empty() || session.project.file.cluster.is_none() {
+        return Ok(cleared);
+    }
+    // Nobody else has anything in there; and what steps have made that the graph file has lost since is there too.
+    let client = session.cx.world.kube().await?;
+    for made in namespaces::made(&client).await? {
+        if made.project == session.cx.project {
+            namespaces::remove(&client, &made.namespace, &made.project).await?;
+        }
+    }
+    Ok(cleared)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Made, RunName, STRANGERS_AGE, is_old, run_of};
+
+    #[test]
+    fn only_namespaces_of_this_projects_runs_are_ours_to_remove() {
+        let check = |made_for: &str, expected: Option<&str>| {
+            let made = Made { namespace: "any".to_owned(), project: made_for.to_owned(), at_ms: 0 };
+            assert_eq!(run_of(&made, "shop"), expected.and_then(RunName::parse), "{made_for}");
+        };
+        check("shop-ci-4b1c22-9c1a77", Some("ci-4b1c22-9c1a77"));
+        for other in ["shop", "shop-dev", "shop-ci-1", "other-ci-4b1c22-9c1a77", "shop2-ci-4b1c22-9c1a77"] {
+            check(other, None);
+        }
+    }
+
+    #[test]
+    fn strangers_are_left_alone_for_a_day() {
+        let made = Made { namespace: "n".to_owned(), project: "p".to_owned(), at_ms: 1_000 };
+        let day = i64::try_from(STRANGERS_AGE.as_millis()).unwrap();
+        assert!(!is_old(&made, 0), "a clock that is behind");
+        assert!(!is_old(&made, 1_000 + day));
+        assert!(is_old(&made, 1_001 + day));
+    }
+}
