@@ -142,7 +142,8 @@ fn a_run_that_is_killed_leaves_whole_reports_and_the_next_one_cleans_up() {
     let settled = |event: &Value| event["event"] == "started" && event["step"] == "check:small";
     let building = |event: &Value| event["event"] == "started" && event["step"] == "image:app";
     let removing = |event: &Value| event["event"] == "run-started" && event["command"] == "teardown";
-    let moments: [(&str, &dyn Fn(&Value) -> bool); 4] =
+    type Moment<'a> = (&'a str, &'a dyn Fn(&Value) -> bool);
+    let moments: [Moment<'_>; 4] =
         [("an image is built", &building), ("helm runs", &helm), ("it is checked", &settled), ("it goes", &removing)];
     for (moment, is_it) in moments {
         let mut running = Running::start(&project, &["ci"]);
