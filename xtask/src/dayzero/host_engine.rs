@@ -6,6 +6,7 @@
 mod runtime;
 mod start;
 
+use bollard::models::SystemVersion;
 use engine::event::Level;
 use engine::failure::Failure;
 use engine::step::StepId;
@@ -45,6 +46,25 @@ pub async fn ensure(cx: &Context, step: &StepId) -> Result<(), Failure> {
         }
     }
     start::start(cx, step, &host).await
+}
+
+/// Sees to it that the host's engine can build what is to be assembled, before anything is compiled for it.
+///
+/// # Errors
+/// When it is Podman, which answers as docker does and has no BuildKit.
+pub(super) async fn require_builds(host: &Daemon) -> Result<(), Failure> {
+    let version = host.connect().await?.version().await.map_err(|error| host.unreachable(&error))?;
+    if !is_podman(&version) {
+        return Ok(());
+    }
+    Err(Failure::environment(format!("the engine at {host} is Podman, which has no BuildKit"))
+        .because("container registries are not reached, so a node's images would have to be built by it")
+        .help("use docker 20.10 or later: stop Podman's socket, or have DOCKER_HOST name docker's")
+        .help("or give minikube a node image to pull, by `start-args` in this machine's settings"))
+}
+
+fn is_podman(version: &SystemVersion) -> bool {
+    version.components.iter().flatten().any(|component| component.name.contains("Podman"))
 }
 
 /// Whether the host's engine is silent. Asked only when something else has failed already.
@@ -94,7 +114,19 @@ fn wanted(installed: bool, jq: bool) -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::commands;
+    use super::{commands, is_podman};
+
+    #[test]
+    fn podman_says_who_it_is() {
+        let rows = [
+            (r#"{"Version": "5.4.0", "Components": [{"Name": "Podman Engine", "Version": "5.4.0"}]}"#, true),
+            (r#"{"Version": "20.10.24", "Components": [{"Name": "Engine", "Version": "20.10.24"}]}"#, false),
+            (r#"{"Version": "20.10.24"}"#, false),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(is_podman(&serde_json::from_str(text).unwrap()), expected, "{text}");
+        }
+    }
 
     #[test]
     fn without_leave_the_commands_are_told() {

@@ -14,7 +14,7 @@ use engine::step::{Kind, StepId};
 
 use super::home::Home;
 use super::make::{Made, make};
-use super::reach;
+use super::{host_engine, reach};
 use crate::context::Context;
 use crate::steps::image;
 use crate::world::daemon::Daemon;
@@ -105,10 +105,14 @@ pub async fn provide(cx: &Context, declared: Option<&str>, args: &[String]) -> R
 /// nobody has told it of another source.
 ///
 /// # Errors
-/// When the host's daemon does not answer.
+/// When the host's daemon does not answer, or cannot build what would have to be assembled.
 pub(super) async fn is_to_be_assembled(cx: &Context, host: &Daemon, args: &[String]) -> Result<bool, Failure> {
     let settled = args.iter().any(|arg| arg.starts_with(BASE_IMAGE)) || has_its_own(&Inventory::fetch(host).await?);
-    Ok(!settled && !reach::reaches(&UPSTREAM, &cx.cancel).await?)
+    if settled || reach::reaches(&UPSTREAM, &cx.cancel).await? {
+        return Ok(false);
+    }
+    host_engine::require_builds(host).await?;
+    Ok(true)
 }
 
 /// The steps that make all images.
