@@ -5,18 +5,21 @@
 mod bed;
 mod suites;
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use engine::event::Tally;
 use engine::failure::{Class, Failure};
 use tokio_util::sync::CancellationToken;
 
 use super::problem::Problem;
-use super::session::Project;
+use super::session::{Record, Session};
 use super::{Format, Global};
+use crate::dayzero::suite_tools::{self, Found, Tool};
 use crate::report::style::{BAD, DOING, GOOD, WARNING, verb};
 use crate::report::words;
 use crate::world::process;
@@ -37,6 +40,9 @@ pub struct Request {
     /// Also what takes hours: nodes broken again and again, runs killed at many random moments
     #[arg(long)]
     pub soak: bool,
+    /// Do not ask before this machine is changed: docker and packages installed, docker started
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// What became of a suite.
@@ -49,12 +55,58 @@ struct Ended {
     over: bool,
 }
 
-/// Runs the suites one after the other: two would share two cores.
+/// What suites are run with.
+struct Ground<'a> {
+    root: &'a Path,
+    /// Where the tools are.
+    found: Found,
+    /// The kubeconfig context of the tests' cluster, when a suite needs one.
+    context: Option<String>,
+    soak: bool,
+    cancel: &'a CancellationToken,
+}
+
+/// Runs the suites one after the other: two would share two cores. Before the first, what they run and where they run
+/// is seen to.
 ///
 /// # Errors
-/// When no suite has such a name, or the run is interrupted.
+/// When no suite has such a name, a tool or the cluster cannot be got, or the run is interrupted.
 pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem> {
-    let project = Project::load(global)?;
+    let suites = chosen(request)?;
+    let mut session = Session::begin(global, "test", Record::Nothing)?;
+    session.cx.may_change_machine = request.yes;
+    let (root, cancel) = (session.project.file.root.clone(), session.cx.cancel.clone());
+    let found = tools(session, &suites).await?;
+    let context = match suites.iter().any(|suite| suite.needs > Needs::Nothing) {
+        true => Some(bed::prepare(global, &root, request.yes).await?),
+        false => None,
+    };
+    let ground = Ground { root: &root, found, context, soak: request.soak, cancel: &cancel };
+    let mut ended = Vec::new();
+    for suite in suites {
+        ended.push(one(suite, &ground).await?);
+    }
+    table(global, &ended);
+    if request.soak && request.suites.is_empty() {
+        record(&root, &ended, &cancel).await?;
+    }
+    Ok(if ended.iter().all(|suite| suite.ok) { ExitCode::SUCCESS } else { ExitCode::from(Class::Step.exit_code()) })
+}
+
+/// Gets what is missing, and tells of it as of any other run.
+async fn tools(session: Session, suites: &[&Suite]) -> Result<Found, Failure> {
+    let tools: BTreeSet<Tool> = suites.iter().flat_map(|suite| suite.tools).copied().collect();
+    let prepared = suite_tools::prepare(&session.cx, &tools).await;
+    let there = Some("the tests' tools are there".to_owned());
+    match &prepared {
+        Ok((_, tally)) if tally.ran > 0 => session.finish(*tally, there).await,
+        Ok(_) => {}
+        Err(_) => session.finish(Tally { failed: 1, ..Tally::default() }, None).await,
+    }
+    prepared.map(|(found, _)| found)
+}
+
+fn chosen(request: &Request) -> Result<Vec<&'static Suite>, Failure> {
     let chosen = |suite: &&Suite| {
         let most = match (request.fast, request.soak) {
             (true, _) => Needs::Nothing,
@@ -70,48 +122,29 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     if suites.is_empty() {
         let names: Vec<_> = SUITES.iter().map(|suite| suite.name).collect();
         let failure = Failure::usage(format!("no suite is called `{}`", request.suites.join("` or `")));
-        return Err(failure.help(format!("the suites are {}", names.join(", "))).into());
+        return Err(failure.help(format!("the suites are {}", names.join(", "))));
     }
-    let cancel = CancellationToken::new();
-    super::session::listen(cancel.clone())?;
-    let root = &project.file.root;
-    let context = match suites.iter().any(|suite| suite.needs > Needs::Nothing) {
-        true => Some(bed::prepare(root, &cancel, say).await?),
-        false => None,
-    };
-    let mut ended = Vec::new();
-    for suite in suites {
-        ended.push(one(suite, root, context.as_deref(), request.soak, &cancel).await?);
-    }
-    table(global, &ended);
-    if request.soak && request.suites.is_empty() {
-        record(root, &ended, &cancel).await?;
-    }
-    Ok(if ended.iter().all(|suite| suite.ok) { ExitCode::SUCCESS } else { ExitCode::from(Class::Step.exit_code()) })
+    Ok(suites)
 }
 
-async fn one(
-    suite: &Suite,
-    root: &Path,
-    context: Option<&str>,
-    soak: bool,
-    cancel: &CancellationToken,
-) -> Result<Ended, Failure> {
+async fn one(suite: &Suite, ground: &Ground<'_>) -> Result<Ended, Failure> {
     let begun = Instant::now();
     say(&format!("{}{}", verb(DOING, "Testing"), suite.name));
     let (mut passed, mut failed) = (0, 0);
     let [program, args @ ..] = suite.command else {
         return Err(Failure::step(format!("the suite {} has no command", suite.name)));
     };
-    let mut command = process::Command::new(*program).args(args.iter().copied()).cwd(root);
-    if let Some(context) = context {
+    let variables = suite_tools::variables(suite.tools, &ground.found);
+    let mut command = process::Command::new(*program).args(args.iter().copied()).cwd(ground.root);
+    command = variables.into_iter().fold(command, |command, (name, value)| command.env(name, value));
+    if let Some(context) = &ground.context {
         command = command.env(bed::CONTEXT, context);
     }
-    if soak {
+    if ground.soak {
         command = command.env(SOAK, "1");
     }
     let finished = command
-        .run(cancel, |_, line| {
+        .run(ground.cancel, |_, line| {
             let counts = counts(line);
             passed += counts.0;
             failed += counts.1;

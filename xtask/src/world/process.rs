@@ -206,7 +206,10 @@ impl Command {
         if let Some(directory) = self.cwd {
             expression = expression.dir(directory);
         }
-        if let Some(path) = tool_folder::behind(std::env::var_os("PATH")) {
+        // Of two values that an expression is given the first counts.
+        if !self.env.contains_key(OsStr::new("PATH"))
+            && let Some(path) = tool_folder::behind(std::env::var_os("PATH"))
+        {
             expression = expression.env("PATH", path);
         }
         for (name, value) in self.env {

@@ -10,10 +10,30 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// The recipes state versions, so that there is one place to raise them.
-const RECIPES: [&str; 3] = [
+const RECIPES: [&str; 10] = [
     include_str!("../../../dayzero/tools/minikube"),
     include_str!("../../../dayzero/tools/helm"),
     include_str!("../../../dayzero/tools/kubernetes"),
+    include_str!("../../../dayzero/tools/lib"),
+    include_str!("../../../dayzero/tools/uv"),
+    include_str!("../../../dayzero/tools/python"),
+    include_str!("../../../dayzero/tools/pnpm"),
+    include_str!("../../../dayzero/tools/cargo-deny"),
+    include_str!("../../../dayzero/tools/kubectl"),
+    include_str!("../../../dayzero/tools/helm3"),
+];
+
+/// The folders on our children's `PATH`: the name, the version behind it, and the programs' folder inside.
+const FOLDERS: [(&str, &str, &str); 9] = [
+    ("minikube", "MINIKUBE", ""),
+    ("helm", "HELM", ""),
+    ("kubectl", "KUBERNETES", ""),
+    ("kubectl", "KUBECTL", ""),
+    ("uv", "UV", ""),
+    ("python", "PYTHON", "bin"),
+    ("nodejs", "NODEJS", "bin"),
+    ("pnpm", "PNPM", "bin"),
+    ("cargo-deny", "CARGO_DENY", ""),
 ];
 
 /// The version that a recipe states as `NAME=…`: `MINIKUBE` is `1.38.1`.
@@ -30,14 +50,15 @@ pub fn root() -> PathBuf {
     cache.unwrap_or_else(home).join("xtask/dayzero")
 }
 
+/// The folder of what a recipe makes: `helm-4.1.4` of `helm` and `HELM`. It need not be there.
+pub fn of(name: &str, key: &str) -> PathBuf {
+    root().join("out").join(format!("{name}-{}", version(key)))
+}
+
 /// Where programs are, whether they have been made or not.
 fn folders() -> &'static [PathBuf] {
-    static FOLDERS: OnceLock<Vec<PathBuf>> = OnceLock::new();
-    FOLDERS.get_or_init(|| {
-        let named = [("minikube", "MINIKUBE"), ("helm", "HELM"), ("kubectl", "KUBERNETES")];
-        let out = root().join("out");
-        named.iter().map(|(program, key)| out.join(format!("{program}-{}", version(key)))).collect()
-    })
+    static FOUND: OnceLock<Vec<PathBuf>> = OnceLock::new();
+    FOUND.get_or_init(|| FOLDERS.iter().map(|(name, key, inside)| of(name, key).join(inside)).collect())
 }
 
 /// Where `program` is or would be.
@@ -57,14 +78,22 @@ pub fn behind(path: Option<OsString>) -> Option<OsString> {
 
 #[cfg(test)]
 mod tests {
-    use super::version;
+    use super::{FOLDERS, version};
 
     #[test]
     fn the_graph_file_keeps_programs_where_they_are_looked_for() {
         let graph = include_str!("../../../dayzero/xtask.toml");
-        for (program, key) in [("minikube", "MINIKUBE"), ("helm", "HELM"), ("kubectl", "KUBERNETES")] {
-            let output = format!("\"out/{program}-{}/{program}\"", version(key));
-            assert!(graph.contains(&output), "no output {output} in dayzero/xtask.toml");
+        for (name, key, _) in FOLDERS.into_iter().chain([("helm", "HELM3", "")]) {
+            assert!(!version(key).is_empty(), "no recipe states {key}");
+            let folder = format!("\"out/{name}-{}/", version(key));
+            assert!(graph.contains(&folder), "no output in {folder} in dayzero/xtask.toml");
         }
+    }
+
+    #[test]
+    fn the_frontend_gets_the_pnpm_that_it_names() {
+        let package = include_str!("../../../frontend/package.json");
+        let named = format!("\"packageManager\": \"pnpm@{}\"", version("PNPM"));
+        assert!(package.contains(&named), "frontend/package.json does not say {named}");
     }
 }

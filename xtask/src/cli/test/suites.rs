@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::dayzero::suite_tools::Tool;
+
 /// One suite.
 pub struct Suite {
     /// Its name in the closing table.
@@ -10,6 +12,8 @@ pub struct Suite {
     pub budget: Duration,
     /// What it cannot do without.
     pub needs: Needs,
+    /// What it runs, beside cargo, that a machine need not have.
+    pub tools: &'static [Tool],
     /// The program and its arguments.
     pub command: &'static [&'static str],
 }
@@ -25,107 +29,135 @@ pub enum Needs {
     Time,
 }
 
+/// What runs those of the frontend.
+const FRONTEND: &[Tool] = &[Tool::Node, Tool::Pnpm];
+
+/// What looks at a cluster.
+const CLUSTER: &[Tool] = &[Tool::Kubectl, Tool::Helm];
+
 const fn minutes(number: u64) -> Duration {
     Duration::from_secs(60 * number)
 }
 
 /// All of them, what fails soonest first.
 pub const SUITES: &[Suite] = &[
-    Suite { name: "format", budget: minutes(1), needs: Needs::Nothing, command: &["cargo", "fmt", "--all", "--check"] },
+    Suite {
+        name: "format",
+        budget: minutes(1),
+        needs: Needs::Nothing,
+        tools: &[Tool::Rustfmt],
+        command: &["cargo", "fmt", "--all", "--check"],
+    },
     Suite {
         name: "lints",
         budget: minutes(4),
         needs: Needs::Nothing,
+        tools: &[Tool::Clippy],
         command: &["cargo", "clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"],
     },
     Suite {
         name: "licences",
         budget: minutes(1),
         needs: Needs::Nothing,
+        tools: &[Tool::CargoDeny],
         command: &["cargo", "deny", "--log-level", "error", "check", "licenses", "bans", "sources"],
     },
     Suite {
         name: "engine",
         budget: minutes(5),
         needs: Needs::Nothing,
+        tools: &[],
         command: &["cargo", "test", "--package", "engine", "--package", "xtask-launcher"],
     },
     Suite {
         name: "backend",
         budget: minutes(5),
         needs: Needs::Nothing,
+        tools: &[Tool::Uv, Tool::Python, Tool::PostgreSql, Tool::PgBouncer],
         command: &["uv", "run", "--directory", "backend", "pytest"],
     },
     Suite {
         name: "frontend packages",
         budget: minutes(2),
         needs: Needs::Nothing,
+        tools: FRONTEND,
         command: &["pnpm", "--dir", "frontend", "install", "--frozen-lockfile"],
     },
     Suite {
         name: "frontend",
         budget: minutes(2),
         needs: Needs::Nothing,
+        tools: FRONTEND,
         command: &["pnpm", "--dir", "frontend", "test"],
     },
     Suite {
         name: "frontend lint",
         budget: minutes(1),
         needs: Needs::Nothing,
+        tools: FRONTEND,
         command: &["pnpm", "--dir", "frontend", "lint"],
     },
     Suite {
         name: "frontend bundle",
         budget: minutes(3),
         needs: Needs::Nothing,
+        tools: FRONTEND,
         command: &["pnpm", "--dir", "frontend", "test:bundle"],
     },
     Suite {
         name: "frontend types",
         budget: minutes(1),
         needs: Needs::Nothing,
+        tools: FRONTEND,
         command: &["pnpm", "--dir", "frontend", "types"],
     },
     Suite {
         name: "chart",
         budget: minutes(5),
         needs: Needs::Cluster,
+        tools: &[Tool::Uv, Tool::Python, Tool::Kubectl, Tool::Helm, Tool::Compose],
         command: &["uv", "run", "--directory", "tests/chart", "pytest", "--ignore=test_data.py"],
     },
     Suite {
         name: "data",
         budget: minutes(6),
         needs: Needs::Cluster,
+        tools: &[Tool::Uv, Tool::Python, Tool::Kubectl, Tool::Helm],
         command: &["uv", "run", "--directory", "tests/chart", "pytest", "test_data.py"],
     },
     Suite {
         name: "builds",
         budget: minutes(5),
         needs: Needs::Cluster,
+        tools: &[Tool::OpenSsl],
         command: &["cargo", "test", "--package", "buildkit"],
     },
     Suite {
         name: "tool",
         budget: minutes(5),
         needs: Needs::Cluster,
+        tools: CLUSTER,
         command: &["cargo", "test", "--package", "xtask", "--lib"],
     },
     Suite {
         name: "rollouts",
         budget: minutes(8),
         needs: Needs::Cluster,
+        tools: CLUSTER,
         command: &["cargo", "test", "--package", "xtask", "--test", "settle", "--test", "pods"],
     },
     Suite {
         name: "system",
         budget: minutes(15),
         needs: Needs::Cluster,
+        tools: &[Tool::Kubectl, Tool::Helm, Tool::Strace, Tool::Chromium, Tool::Node],
         command: &["cargo", "test", "--package", "xtask", "--test", "system", "--", "--test-threads=1"],
     },
     Suite {
         name: "cluster gone",
         budget: minutes(5),
         needs: Needs::Cluster,
+        tools: CLUSTER,
         command: &[
             "cargo",
             "test",
@@ -143,12 +175,14 @@ pub const SUITES: &[Suite] = &[
         name: "helms",
         budget: minutes(4),
         needs: Needs::Cluster,
+        tools: &[Tool::Kubectl, Tool::Helm, Tool::OldHelm],
         command: &["cargo", "test", "--package", "xtask", "--test", "helm"],
     },
     Suite {
         name: "minikube",
         budget: minutes(15),
         needs: Needs::Time,
+        tools: CLUSTER,
         command: &["cargo", "test", "--package", "xtask", "--test", "minikube", "--", "--ignored", "--test-threads=1"],
     },
 ];
