@@ -48,12 +48,26 @@ async fn within(
     watch.until_settled(&expected, Instant::now() + time).await
 }
 
-/// A Deployment that cannot start ends the wait long before the deadline, and `says` why.
+/// How long after the last sign of a failure that will not heal a wait may end.
+const PROMPT: i64 = 5;
+
+/// How much longer what often heals by itself gets: `Patience::LONG`.
+const CHANCE: i64 = 10;
+
+/// A Deployment that cannot start ends the wait within seconds of the last that the cluster told of it, and `says` why.
 async fn breaks(case: &str, pod: Value, says: &[&str]) {
+    breaks_within(PROMPT, case, pod, says).await;
+}
+
+async fn breaks_within(seconds: i64, case: &str, pod: Value, says: &[&str]) {
     let namespace = Namespace::make(case).await;
     let failure = settle(&namespace, &[deployment("app", 1, pod)], &[(Kind::Deployment, "app")])
         .await
         .expect_err("it cannot become ready");
+    let ended = jiff::Timestamp::now();
+    // The cluster's clock counts whole seconds.
+    let late = ended.as_second() - namespace.last_sign(ended).await.as_second() - 1;
+    assert!(late <= seconds, "it ended {late} s after the last sign: {failure:#?}");
     assert_says(&failure, says);
     assert!(!failure.causes.iter().any(|cause| cause.contains(TIME)), "it did not end early: {failure:#?}");
     assert!(!failure.help.is_empty(), "nothing says what to do: {failure:#?}");
@@ -299,7 +313,8 @@ async fn a_liveness_probe_that_kills() {
 #[tokio::test]
 async fn a_pod_that_asks_for_more_than_the_node_has() {
     let pod = container(PAUSE, json!({"resources": {"requests": {"cpu": "64"}}}));
-    breaks(
+    breaks_within(
+        CHANCE + PROMPT,
         "room",
         pod,
         &["no node has room for pod app-", "Insufficient cpu: pod asks 64000m, node ", " are requested"],
@@ -311,7 +326,7 @@ async fn a_pod_that_asks_for_more_than_the_node_has() {
 async fn a_pod_that_no_node_fits() {
     let mut pod = container(PAUSE, json!({}));
     pod["nodeSelector"] = json!({"settle/disk": "ssd"});
-    breaks("selector", pod, &["no node takes pod app-", "node affinity/selector"]).await;
+    breaks_within(CHANCE + PROMPT, "selector", pod, &["no node takes pod app-", "node affinity/selector"]).await;
 }
 
 #[tokio::test]
@@ -335,6 +350,28 @@ async fn a_service_account_that_is_missing() {
     let mut pod = container(PAUSE, json!({}));
     pod["serviceAccountName"] = json!("nobody");
     breaks("account", pod, &["the ServiceAccount `nobody`"]).await;
+}
+
+#[tokio::test]
+async fn a_stateful_set_that_waits_for_a_broken_pod_of_its_old_template() {
+    let namespace = Namespace::make("stuck").await;
+    let set = |script: &str| support::stateful_set("app", container(SHELL, json!({"command": shell(script)})));
+    namespace.apply(&set("echo no moon; exit 3")).await;
+    namespace.until_waiting("app", "CrashLoopBackOff").await;
+    let identity = Identity::new(Kind::StatefulSet, namespace.name(), "app");
+    let scope = Scope::of([identity.clone()]);
+    let watch = Watch::begin(namespace.client(), scope, support::show_all()).await.expect("it can be watched");
+    namespace.apply(&set("sleep infinity")).await;
+    let expected = [Expected { identity, generation: 2 }];
+    let failure = watch.until_settled(&expected, Instant::now() + DEADLINE).await.expect_err("nothing replaces it");
+    assert_says(&failure, &["StatefulSet app waits for its old pod app-0, which is broken", "CrashLoopBackOff"]);
+    assert!(failure.help.iter().any(|help| help.contains("delete pod app-0")), "{failure:#?}");
+    assert!(!failure.causes.iter().any(|cause| cause.contains(TIME)), "it did not end early: {failure:#?}");
+
+    // What it advises helps.
+    namespace.delete_pods("app").await;
+    watch.until_settled(&expected, Instant::now() + DEADLINE).await.expect("the new template is sound");
+    namespace.remove().await;
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ mod quantity;
 mod reference;
 mod schedule;
 mod stall;
+mod stuck;
 mod unfinished;
 mod volume;
 
@@ -29,7 +30,7 @@ use evidence::{Evidence, Workload};
 type Class = fn(&Workload, &Evidence) -> Option<Diagnosis>;
 
 /// The classes, the most exact first: where several fit one workload, the first explains.
-const CLASSES: [Class; 13] = [
+const CLASSES: [Class; 14] = [
     config::find,
     volume::find,
     image::find,
@@ -37,6 +38,7 @@ const CLASSES: [Class; 13] = [
     memory::find,
     job::find,
     paused::find,
+    stuck::find,
     admission::find,
     schedule::find,
     crash::find,

@@ -6,11 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
-    Namespace as NamespaceObject, PersistentVolumeClaim, Pod, ResourceQuota, Secret, Service,
+    Event, Namespace as NamespaceObject, PersistentVolumeClaim, Pod, ResourceQuota, Secret, Service,
 };
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::wait::await_condition;
@@ -97,6 +98,28 @@ impl Namespace {
     pub async fn pods(&self, app: &str) -> Vec<Pod> {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.name);
         pods.list(&ListParams::default().labels(&format!("app={app}"))).await.expect("pods are listed").items
+    }
+
+    /// When the namespace showed for the last time until `end` that something is wrong, by the cluster's clock: a warning
+    /// that had not been given before, an attempt that failed, or the end of a container.
+    pub async fn last_sign(&self, end: Timestamp) -> Timestamp {
+        let events: Api<Event> = Api::namespaced(self.client.clone(), &self.name);
+        let events = events.list(&ListParams::default()).await.expect("events are listed").items;
+        let warnings = events.into_iter().filter(|event| event.type_.as_deref() == Some("Warning"));
+        let warned = warnings.filter_map(|event| {
+            // A further attempt that failed says something new; other warnings only say the same again.
+            let attempt = event.reason.as_deref() == Some("Failed");
+            let counted = if attempt { event.last_timestamp } else { event.first_timestamp };
+            counted.map(|time| time.0).or(event.event_time.map(|time| time.0))
+        });
+        let ended = self.pods("app").await.into_iter().flat_map(|pod| {
+            let status = pod.status.unwrap_or_default();
+            let all = [status.init_container_statuses, status.container_statuses].into_iter().flatten().flatten();
+            let ends = all.flat_map(|status| [status.state, status.last_state]).flatten();
+            ends.filter_map(|state| Some(state.terminated?.finished_at?.0)).collect::<Vec<_>>()
+        });
+        let signs = warned.chain(ended).filter(|sign| *sign <= end);
+        signs.max().expect("the cluster has shown that something is wrong")
     }
 
     /// How often the containers of `app`'s pods were restarted, in the pod where that was least.

@@ -464,6 +464,37 @@ fn crash_ends_the_wait(sets: &[(&str, i32)], pods: &[(Value, &str)]) -> bool {
 }
 
 #[test]
+fn a_stateful_set_that_waits_for_a_broken_pod_of_its_old_template_says_so() {
+    // (the template of the crashing pod, the other's ready pods, the class that explains, how long it has to last)
+    for (template, others, class, patience) in [
+        ("1", 1, "stuck", Patience::LONG),
+        ("1", 0, "stuck", Patience::UntilDeadline),
+        ("2", 1, "crash", Patience::UntilDeadline),
+    ] {
+        let mut set = stateful_set("backend", 0);
+        set["status"]["updateRevision"] = json!("2");
+        let mut snapshot = Snapshot::default();
+        for (name, set) in [("backend", set), ("postgres", stateful_set("postgres", others))] {
+            let set: StatefulSet = serde_json::from_value(set).unwrap();
+            snapshot.stateful_sets.insert(("n".to_owned(), name.to_owned()), Arc::new(set));
+        }
+        let mut pod = crashing_pod("backend", 2, "2026-01-01T00:00:00Z");
+        pod["metadata"]["labels"]["controller-revision-hash"] = json!(template);
+        let pod: Pod = serde_json::from_value(pod).unwrap();
+        for ended in snapshot.note_exits(&pod) {
+            snapshot.keep_lines(&ended, vec!["no moon".to_owned()]);
+        }
+        snapshot.pods.insert(("n".to_owned(), "backend-0".to_owned()), Arc::new(pod));
+        let scope = Scope::of(["backend", "postgres"].map(|name| Identity::new(Kind::StatefulSet, "n", name)));
+        let found = diagnose(&view::evidence(&snapshot, &scope, Findings::default()), |workload| {
+            workload.identity.name == "backend"
+        });
+        let first = found.first().map(|found| (found.class, found.patience));
+        assert_eq!(first, Some((class, patience)), "{template} {others}");
+    }
+}
+
+#[test]
 fn a_crash_counts_after_three_like_ends_once_nothing_else_can_heal_it() {
     const T: [&str; 5] = [
         "2026-01-01T00:00:00Z",
