@@ -88,6 +88,15 @@ impl Workspace {
         numbers
     }
 
+    /// Has git ignore the folder in every checkout, also in those whose own rules say nothing of it.
+    fn hide_from_git(&self) -> Result<(), Failure> {
+        let path = self.state().join(".gitignore");
+        if path.exists() {
+            return Ok(());
+        }
+        fs::write(&path, "*\n").map_err(|error| Failure::io("write", &path, &error))
+    }
+
     /// Makes the folder of a new run, and keeps only the newest `kept` of the older ones.
     ///
     /// # Errors
@@ -100,6 +109,7 @@ impl Workspace {
         }
         let parent = self.state().join("runs");
         fs::create_dir_all(&parent).map_err(|error| Failure::io("make the folder", &parent, &error))?;
+        self.hide_from_git()?;
         let mut number = runs.last().map_or(1, |last| last + 1);
         loop {
             let folder = self.run_folder(number);
