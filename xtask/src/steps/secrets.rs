@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
 use crate::steps::{Belonging, Made, Scope, Step};
+use crate::world::git_ignore;
 use crate::world::git_index;
 use crate::world::kube::namespaces;
 use crate::world::kube::secret::{self, Owned, Values, Versions};
@@ -53,6 +54,8 @@ pub struct Origin {
     pub from: PathBuf,
     /// The path of the map inside the file; empty when the whole file is the map.
     pub key: Vec<String>,
+    /// The file that it is made from.
+    pub example: PathBuf,
     /// Whether helm gets the values themselves.
     pub r#as: As,
 }
@@ -61,7 +64,7 @@ impl Origin {
     /// Of a definition.
     pub fn of(definition: &Definition) -> Self {
         let key = definition.key.as_ref().map(engine::config::ValuePath::keys).unwrap_or_default();
-        Self { from: definition.from.clone(), key, r#as: definition.r#as }
+        Self { from: definition.from.clone(), key, example: definition.example.clone(), r#as: definition.r#as }
     }
 
     /// The values that are not empty, each known to the redactor from here on.
@@ -161,6 +164,7 @@ impl SecretsStep {
             Some(client) if !empty.is_empty() => self.kept(client).await?,
             _ => Values::new(),
         };
+        let mut made_up = Vec::new();
         for key in empty {
             let value = match (kept.get(key), self.definition.generate.get(key)) {
                 (Some(value), _) => {
@@ -171,20 +175,54 @@ impl SecretsStep {
                     cx.note(&self.id, Level::Info, text);
                     value.clone()
                 }
-                (None, Some(generator)) => generate::generate(*generator)?,
+                (None, Some(generator)) => {
+                    made_up.push(key.as_str());
+                    generate::generate(*generator)?
+                }
                 (None, None) => continue,
             };
             cx.redactor.learn(&value);
             local = local.with(key, &value, &self.origin.from)?;
             write = true;
         }
+        if let Some(client) = client.filter(|_| !made_up.is_empty()) {
+            self.warn_of_kept_data(cx, client, &made_up).await?;
+        }
         if write {
+            self.warn_of_git(cx, &path);
             local.write(&path)?;
         } else if local::make_private(&path)? {
             let text = format!("took the rights of others to {} away", self.origin.from.display());
             cx.note(&self.id, Level::Warning, text);
         }
         Ok(local)
+    }
+
+    /// Values that were lost, in the file and in the cluster, while data that they may belong to was kept.
+    async fn warn_of_kept_data(&self, cx: &Context, client: &Client, made_up: &[&str]) -> Result<(), Failure> {
+        for namespace in self.targets() {
+            let claims = volumes::claims(client, namespace, "").await?;
+            if claims.is_empty() {
+                continue;
+            }
+            let text = format!(
+                "made up {} anew, but namespace {namespace} has data from before, in {}, which may open only with the \
+                 old; who still has that writes it into {} and deploys again",
+                made_up.join(", "),
+                claims.join(", "),
+                self.origin.from.display()
+            );
+            cx.note(&self.id, Level::Warning, text);
+        }
+        Ok(())
+    }
+
+    fn warn_of_git(&self, cx: &Context, path: &Path) {
+        if git_ignore::is_exposed(path) {
+            let from = self.origin.from.display();
+            let text = format!("git does not ignore {from}, which holds secrets: add the line /{from} to .gitignore");
+            cx.note(&self.id, Level::Warning, text);
+        }
     }
 
     fn example(&self, cx: &Context) -> Result<Local, Failure> {
@@ -386,6 +424,19 @@ impl Step for SecretsStep {
         let facts = serde_json::to_value(facts)
             .map_err(|error| Failure::step(format!("could not keep what {} made", self.id)).because(error))?;
         Ok(Made { output: Output { facts, digest }, observed: serde_json::Value::Null, summary })
+    }
+
+    fn stand_in(&self, cx: &Context) -> Option<Output> {
+        let local = self.read(cx).ok()?;
+        let known: BTreeSet<String> = local.map(|local| filled(cx, &local).into_keys().collect()).unwrap_or_default();
+        let present = known.into_iter().chain(self.definition.generate.keys().cloned()).collect::<BTreeSet<_>>();
+        let facts = Facts {
+            object: self.definition.object.clone(),
+            namespaces: BTreeMap::new(),
+            present: present.into_iter().collect(),
+        };
+        let digest = digest_of(&facts);
+        Some(Output { facts: serde_json::to_value(facts).ok()?, digest })
     }
 
     async fn belongings(&self, cx: &Context, scope: Scope) -> Result<Vec<Belonging>, Failure> {

@@ -36,7 +36,8 @@ pub fn worktrees(folder: &Path) -> Vec<PathBuf> {
     dot_gits.filter_map(|dot_git| Some(dot_git.parent()?.join(inside))).collect()
 }
 
-struct Repository {
+/// A repository as one of its worktrees sees it.
+pub struct Repository {
     /// The folder of the files that are checked out.
     worktree: PathBuf,
     /// What belongs to this worktree: HEAD.
@@ -46,7 +47,18 @@ struct Repository {
 }
 
 impl Repository {
-    fn around(folder: &Path) -> Option<Self> {
+    /// The folder of the files that are checked out.
+    pub fn worktree(&self) -> &Path {
+        &self.worktree
+    }
+
+    /// Where it keeps what all its worktrees share.
+    pub fn common(&self) -> &Path {
+        &self.common
+    }
+
+    /// The one that `folder` lies in.
+    pub fn around(folder: &Path) -> Option<Self> {
         let dot_git = folder.ancestors().map(|folder| folder.join(".git")).find(|path| path.exists())?;
         let worktree = dot_git.parent()?.to_owned();
         let own = if dot_git.is_dir() {

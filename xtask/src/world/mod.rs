@@ -6,6 +6,7 @@ pub mod daemon;
 pub mod docker;
 pub mod forward;
 pub mod git;
+pub mod git_ignore;
 pub mod git_index;
 pub mod helm;
 pub mod kube;
