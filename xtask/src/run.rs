@@ -152,6 +152,8 @@ pub enum Outlook {
     Behind(Vec<StepId>),
     /// It cannot be judged.
     Unknown(Failure),
+    /// Run it, and it would fail.
+    Broken(Failure),
 }
 
 /// A step with what a run would do with it.
@@ -206,6 +208,23 @@ pub async fn forecast(cx: &Context, steps: &Steps, plan: &[Planned], locks: &Loc
         forecasts.push(forecast);
     }
     forecasts
+}
+
+/// Finds which of the steps that would run would fail, as far as can be found without changing anything.
+pub async fn rehearse(cx: &Context, steps: &Steps, forecasts: &mut [Forecast]) {
+    for forecast in forecasts {
+        let Some(step) = steps.get(&forecast.step) else { continue };
+        if cx.output(&forecast.step).is_none()
+            && let Some(stand_in) = step.stand_in(cx)
+        {
+            cx.set_output(&forecast.step, stand_in);
+        }
+        if matches!(forecast.outlook, Outlook::Stale(_) | Outlook::Behind(_))
+            && let Err(failure) = step.rehearse(cx).await
+        {
+            forecast.outlook = Outlook::Broken(failure);
+        }
+    }
 }
 
 fn tell(cx: &Context, step: StepId, transition: Transition, failures: &mut Vec<Failure>) {

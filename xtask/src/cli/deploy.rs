@@ -15,7 +15,7 @@ use super::{confirm, forecast, rollback};
 use crate::collect;
 use crate::dayzero::tools;
 use crate::report::{failure, words};
-use crate::run;
+use crate::run::{self, Outlook};
 use crate::steps::cluster;
 
 /// What is to be deployed.
@@ -100,7 +100,16 @@ fn headline(session: &Session) -> Option<String> {
 
 async fn dry_run(global: &Global, session: &Session, selected: &[StepId], force: bool) -> Result<ExitCode, Problem> {
     let plan = session.plan(selected, force);
-    let forecasts = run::forecast(&session.cx, &session.steps, &plan, &session.locks).await;
+    let mut forecasts = run::forecast(&session.cx, &session.steps, &plan, &session.locks).await;
+    run::rehearse(&session.cx, &session.steps, &mut forecasts).await;
     forecast::print(global, &forecasts);
+    if global.format == Format::Human {
+        for forecast in &forecasts {
+            if let Outlook::Broken(failure) = &forecast.outlook {
+                // Standard error may be closed; the exit code still tells.
+                let _ = write!(anstream::stderr(), "\n{}", failure::render(failure));
+            }
+        }
+    }
     Ok(ExitCode::from(forecast::exit_code(&forecasts)))
 }

@@ -23,10 +23,10 @@ pub fn print(global: &Global, forecasts: &[Forecast]) {
     }
 }
 
-/// The exit code of a command that only looks: what cannot be judged decides it.
+/// The exit code of a command that only looks: what cannot be judged, or would fail, decides it.
 pub fn exit_code(forecasts: &[Forecast]) -> u8 {
     let unknown = forecasts.iter().filter_map(|forecast| match &forecast.outlook {
-        Outlook::Unknown(failure) => Some(failure.class.exit_code()),
+        Outlook::Unknown(failure) | Outlook::Broken(failure) => Some(failure.class.exit_code()),
         _ => None,
     });
     unknown.max().unwrap_or(0)
@@ -45,6 +45,7 @@ fn line(forecast: &Forecast) -> String {
             format!("{}{step:<18} runs if {} makes something else", verb(DOING, "Waiting"), steps.join(" or "))
         }
         Outlook::Unknown(failure) => format!("{}{step:<18} {failure}", verb(BAD, "Unknown")),
+        Outlook::Broken(failure) => format!("{}{step:<18} {failure}", verb(BAD, "Broken")),
     }
 }
 
@@ -66,6 +67,7 @@ pub fn json(forecast: &Forecast) -> serde_json::Value {
         }
         Outlook::Behind(steps) => ("behind", Some("behind"), json!(steps)),
         Outlook::Unknown(failure) => ("unknown", Some("failure"), json!(failure)),
+        Outlook::Broken(failure) => ("broken", Some("failure"), json!(failure)),
     };
     object["outlook"] = json!(outlook);
     if let Some(key) = key {

@@ -53,6 +53,7 @@ fn line(forecast: &Forecast) -> String {
             (verb(DOING, "Waiting"), format!("for {}", steps.join(", ")))
         }
         Outlook::Unknown(failure) => (verb(BAD, "Unknown"), failure.to_string()),
+        Outlook::Broken(failure) => (verb(BAD, "Broken"), failure.to_string()),
     };
     let made = forecast.receipt.as_ref().filter(|receipt| receipt.output.is_some()).map(|receipt| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -92,6 +92,17 @@ pub trait Step: Send + Sync {
     /// Changes the world. Must come to the same end whatever an earlier run that was killed has left.
     async fn perform(&self, cx: &Context, job: &Job) -> Result<Made, Failure>;
 
+    /// What an output of this step looks like to those that need it, where it has none yet: for rehearsals only.
+    fn stand_in(&self, _cx: &Context) -> Option<Output> {
+        None
+    }
+
+    /// Finds what would make [`Self::perform`] fail as far as that can be found without changing anything or asking the
+    /// world. What an earlier step has not made yet is stood in for.
+    async fn rehearse(&self, _cx: &Context) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// What of this step there is in the world, and what a teardown of `scope` does with it. Changes nothing.
     async fn belongings(&self, cx: &Context, scope: Scope) -> Result<Vec<Belonging>, Failure>;
 

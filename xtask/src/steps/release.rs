@@ -6,6 +6,7 @@
 mod deploy;
 mod gone_kinds;
 pub mod inputs;
+mod leftovers;
 pub mod observed;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
 use crate::diagnose::evidence::Kind as Workload;
+use crate::steps::cluster;
 use crate::steps::secrets;
 use crate::steps::{Belonging, Made, Scope, Step};
 use crate::world::helm::program::{self, Helm, Place};
@@ -375,6 +377,22 @@ impl Step for ReleaseStep {
         self.made(deployed)
     }
 
+    async fn rehearse(&self, cx: &Context) -> Result<(), Failure> {
+        // What is not there yet is got by the deploy itself.
+        let Ok(helm) = self.helm(cx).await else { return Ok(()) };
+        let plan = Plan {
+            helm: Helm::new(&helm),
+            place: self.place(cx),
+            chart: cx.workspace.root().join(&self.definition.chart),
+            values: inputs::values_to_rehearse(cx, &self.id, &self.definition, &self.origins)?,
+            secrets: annotate::Secrets::default(),
+            description: self.description(cx),
+            left: None,
+        };
+        let kubernetes = cx.facts::<cluster::Facts>(&StepId::cluster()).ok().and_then(|facts| facts.kubernetes);
+        plan.rehearse(cx, self, kubernetes.as_deref()).await
+    }
+
     async fn belongings(&self, cx: &Context, scope: Scope) -> Result<Vec<Belonging>, Failure> {
         let Place { namespace, release, .. } = self.place(cx);
         let mut belongings = Vec::new();
@@ -393,6 +411,11 @@ impl Step for ReleaseStep {
             let kept = !scope.data && volumes::any(&client, &namespace).await?;
             let what = format!("namespace {namespace}, if nothing else is in it");
             belongings.push(Belonging { what, kept: kept.then(|| "its data stays".to_owned()) });
+        }
+        if own.is_some() {
+            let chart = cx.workspace.root().join(&self.definition.chart);
+            belongings.extend(leftovers::definitions(&client, &self.kinds, &chart).await?);
+            belongings.extend(leftovers::hooks(&client, &namespace, &self.hooks(cx).await?).await?);
         }
         Ok(belongings)
     }

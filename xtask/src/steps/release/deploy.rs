@@ -33,6 +33,7 @@ use crate::world::kube::namespaces;
 use crate::world::kube::put_back::put_back;
 use crate::world::kube::rendered::{self, Rendered};
 use crate::world::pause;
+use crate::world::process::Redact;
 use crate::world::settle::scope::Scope;
 use crate::world::settle::{Expected, Settled, Watch};
 
@@ -63,21 +64,27 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Has helm render the chart without the cluster, as one of the version `kubernetes` where that is known.
+    pub async fn rehearse(&self, cx: &Context, step: &ReleaseStep, kubernetes: Option<&str>) -> Result<(), Failure> {
+        let upgrade = self.upgrade(step, true, None);
+        self.helm.render(&upgrade, kubernetes, redact(cx), &cx.cancel).await.map(drop)
+    }
+
     fn upgrade<'a>(
         &'a self,
-        deploy: &'a Deploy<'_>,
+        step: &'a ReleaseStep,
         server_side: bool,
         post_renderer: Option<(PathBuf, PathBuf)>,
     ) -> Upgrade<'a> {
         Upgrade {
             place: &self.place,
             chart: &self.chart,
-            shown: &deploy.step.definition.chart,
+            shown: &step.definition.chart,
             values: &self.values.all,
             server_side,
             post_renderer,
             description: self.description.as_str(),
-            timeout: deploy.step.definition.timeout,
+            timeout: step.definition.timeout,
         }
     }
 }
@@ -268,7 +275,10 @@ impl Deploy<'_> {
         if !bases::absent(&inventory).any(mentioned) {
             return Ok(());
         }
-        let text = plan.helm.render(&plan.upgrade(self, true, None), self.redact(), &self.cx.cancel).await?;
+        let text = plan
+            .helm
+            .render(&plan.upgrade(self.step, true, None), self.kubernetes().as_deref(), self.redact(), &self.cx.cancel)
+            .await?;
         let chart = self.step.definition.chart.display();
         let objects = rendered::objects(&text, &chart.to_string())?;
         let images: BTreeSet<&str> = objects.iter().flat_map(Rendered::images).collect();
@@ -283,7 +293,10 @@ impl Deploy<'_> {
         if !hooks::may_have(&plan.chart) {
             return Ok(Vec::new());
         }
-        let text = plan.helm.render(&plan.upgrade(self, true, None), self.redact(), &self.cx.cancel).await?;
+        let text = plan
+            .helm
+            .render(&plan.upgrade(self.step, true, None), self.kubernetes().as_deref(), self.redact(), &self.cx.cancel)
+            .await?;
         let rendered = rendered::objects(&text, &self.step.definition.chart.display().to_string())?;
         Ok(hooks::workloads(&rendered, &plan.place.namespace))
     }
@@ -301,7 +314,7 @@ impl Deploy<'_> {
         let folder = folder.map_err(|error| Failure::io("make a folder in", &std::env::temp_dir(), &error))?;
         let post_renderer = self.post_renderer(plan, folder.path())?;
         let server_side = before.is_none_or(|record| record.apply_method.as_deref() == Some("ssa"));
-        let upgrade = plan.upgrade(self, server_side, post_renderer);
+        let upgrade = plan.upgrade(self.step, server_side, post_renderer);
         self.cx.progress(&self.step.id, "helm upgrade");
         let mut attempt = 1;
         loop {
@@ -314,7 +327,8 @@ impl Deploy<'_> {
                 }
                 // Without the post-renderer helm says in which file it is.
                 Err(failure) if complaint::is_about_some_file(&failure) => {
-                    let rendered = plan.helm.render(&upgrade, self.redact(), &self.cx.cancel).await;
+                    let rendered =
+                        plan.helm.render(&upgrade, self.kubernetes().as_deref(), self.redact(), &self.cx.cancel).await;
                     return Err(rendered.err().unwrap_or(failure));
                 }
                 ended => return ended,
@@ -432,10 +446,19 @@ impl Deploy<'_> {
         self.release_scope().with(left.objects.iter().filter_map(|known| workload(&known.address)))
     }
 
-    fn redact(&self) -> crate::world::process::Redact {
-        let redactor = self.cx.redactor.clone();
-        std::sync::Arc::new(move |text| redactor.redact(text))
+    fn redact(&self) -> Redact {
+        redact(self.cx)
     }
+
+    /// The version of Kubernetes that charts are rendered for.
+    fn kubernetes(&self) -> Option<String> {
+        self.cx.facts::<cluster::Facts>(&StepId::cluster()).ok()?.kubernetes
+    }
+}
+
+fn redact(cx: &Context) -> Redact {
+    let redactor = cx.redactor.clone();
+    std::sync::Arc::new(move |text| redactor.redact(text))
 }
 
 fn workload(address: &Address) -> Option<Workload> {

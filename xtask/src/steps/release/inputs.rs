@@ -45,9 +45,38 @@ pub struct Values {
 /// # Errors
 /// When a file cannot be read, or a step that a value comes from has made nothing yet.
 pub fn values(cx: &Context, step: &StepId, definition: &Definition, origins: &Origins) -> Result<Values, Failure> {
+    values_of(cx, step, definition, origins, |file| file)
+}
+
+/// The same for a rehearsal: a file that a secrets step will make is read as its example.
+///
+/// # Errors
+/// As for [`values`].
+pub fn values_to_rehearse(
+    cx: &Context,
+    step: &StepId,
+    definition: &Definition,
+    origins: &Origins,
+) -> Result<Values, Failure> {
+    values_of(cx, step, definition, origins, |file| {
+        let made = origins.values().find(|origin| origin.from == file);
+        match made.filter(|_| !cx.workspace.root().join(file).exists()) {
+            Some(origin) => &origin.example,
+            None => file,
+        }
+    })
+}
+
+fn values_of<'a>(
+    cx: &Context,
+    step: &StepId,
+    definition: &'a Definition,
+    origins: &'a Origins,
+    place: impl Fn(&'a Path) -> &'a Path,
+) -> Result<Values, Failure> {
     let mut given = Value::Object(serde_json::Map::new());
     for file in &definition.values {
-        values::lay_over(&mut given, values_file(cx, file, origins)?);
+        values::lay_over(&mut given, values_file(cx, file, place(file), origins)?);
     }
     let variables = Variables::look_up(cx, &NoSecrets, templates(definition.set.values()))?;
     for (path, value) in &definition.set {
@@ -87,9 +116,9 @@ pub fn values(cx: &Context, step: &StepId, definition: &Definition, origins: &Or
     Ok(Values { all, given, secret })
 }
 
-/// A values file less the maps of secrets in it.
-fn values_file(cx: &Context, file: &Path, origins: &Origins) -> Result<Value, Failure> {
-    let path = cx.workspace.root().join(file);
+/// A values file less the maps of secrets in it; `place` is where its text is.
+fn values_file(cx: &Context, file: &Path, place: &Path, origins: &Origins) -> Result<Value, Failure> {
+    let path = cx.workspace.root().join(place);
     let text = std::fs::read_to_string(&path).map_err(|error| Failure::io("read the values in", &path, &error))?;
     let mut origins = origins.values().filter(|origin| origin.from == file).peekable();
     let holds_secrets = origins.peek().is_some();

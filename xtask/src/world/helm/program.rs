@@ -107,10 +107,12 @@ impl Helm {
         succeeded(&finished, upgrade.place, upgrade.shown)
     }
 
-    /// Renders without a cluster: the text that an upgrade would apply.
+    /// Renders without a cluster: the text that an upgrade would apply to one of the version `kubernetes`. Without one
+    /// helm takes what it was built with, and a helm that was built from source a very old one.
     pub async fn render(
         &self,
         upgrade: &Upgrade<'_>,
+        kubernetes: Option<&str>,
         redact: Redact,
         cancel: &CancellationToken,
     ) -> Result<String, Failure> {
@@ -119,6 +121,7 @@ impl Helm {
             .arg(&upgrade.place.release)
             .arg(upgrade.chart)
             .args(["--namespace", &upgrade.place.namespace, "--values", "-"])
+            .args(kubernetes.into_iter().flat_map(|version| ["--kube-version", version]))
             .stdin(upgrade.values.to_string())
             .redact(redact)
             .keep(64 << 20)
