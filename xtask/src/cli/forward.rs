@@ -3,22 +3,21 @@
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use engine::config::GraphFile;
 use engine::failure::{Class, Failure};
-use serde_json::json;
-use tokio::task::JoinSet;
+use futures_util::future::join_all;
+use serde_json::{Value, json};
 
 use super::problem::Problem;
 use super::session::{Record, Session};
 use super::{Format, Global};
 use crate::report::failure;
-use crate::report::style::{GOOD, verb};
-use crate::world::daemon::Daemon;
-use crate::world::forward::listener::Forward;
-use crate::world::forward::{At, Port};
-use crate::world::port_holder;
+use crate::report::style::{DOING, GOOD, WARNING, verb};
+use crate::world::forward::listener::{Event, Events, Forward, NotBound, PATIENCE};
+use crate::world::forward::{At, Port, number};
 
 /// What is to be forwarded.
 #[derive(Debug, Clone, Args)]
@@ -38,42 +37,94 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     session.recognise().await?;
     let wanted = wanted(&session.project.file, &request.services)?;
     let client = session.cx.world.kube().await?;
-    let mut forwards = JoinSet::new();
+    let mut forwards = Vec::new();
     for Wanted { at, local } in wanted {
-        let forward = match Forward::bind(client.clone(), at, local).await {
-            Ok(forward) => forward,
-            Err(taken) => return Err(told(taken).await.into()),
-        };
-        let line = match global.format {
-            Format::Human => format!("{}http://{} to {}", verb(GOOD, "Forwarding"), forward.local(), forward.at()),
-            Format::Json => {
-                let at = forward.at();
-                json!({"local": forward.local().to_string(), "namespace": at.namespace, "service": at.service})
-                    .to_string()
-            }
-        };
-        // A closed pipe is the reader's choice; the ports stay.
-        let _ = writeln!(anstream::stdout(), "{line}");
-        forwards.spawn(forward.serve(|dropped| {
-            let _ = write!(anstream::stderr(), "{}", failure::render(&dropped));
-        }));
+        // Asked also where the local port is given: what is misspelt is told now, not waited for.
+        let number = number(&client, &at).await?;
+        let port = local.unwrap_or_else(|| unprivileged(number));
+        let opened = Forward::open(Arc::clone(&session.cx.world), at.clone(), port, PATIENCE).await;
+        let forward = opened.map_err(|taken| offering(&at, taken))?;
+        show(global.format, &forward);
+        forwards.push(forward);
     }
+    let told = forwards.iter().map(|forward| tell(global.format, forward.at().clone(), forward.events()));
     tokio::select! {
-        // They serve until they are dropped.
-        _ = forwards.join_next() => Ok(ExitCode::SUCCESS),
-        () = session.cx.cancel.cancelled() => Ok(ExitCode::from(Class::Interrupted.exit_code())),
+        // They are told of until they are closed.
+        _ = join_all(told) => {}
+        () = session.cx.cancel.cancelled() => {}
+    }
+    join_all(forwards.into_iter().map(Forward::close)).await;
+    Ok(ExitCode::from(Class::Interrupted.exit_code()))
+}
+
+/// Ports below 1024 are not everybody's: 80 becomes 8080, 443 becomes 8443.
+fn unprivileged(port: u16) -> u16 {
+    if port < 1024 { port + 8000 } else { port }
+}
+
+/// The error for a port that is in use offers the next one.
+fn offering(at: &At, taken: NotBound) -> Failure {
+    let NotBound { failure, free } = taken;
+    let service = at.to_string();
+    let service = service.trim_start_matches("service ");
+    free.into_iter().fold(failure, |failure, port| {
+        failure.help(format!("or take another port: cargo xtask forward {}/{service}={port}", at.namespace))
+    })
+}
+
+fn show(format: Format, forward: &Forward) {
+    let at = forward.at();
+    let line = match format {
+        Format::Human => format!("{}http://{} to {at}", verb(GOOD, "Forwarding"), forward.local()),
+        Format::Json => {
+            json!({"local": forward.local().to_string(), "namespace": at.namespace, "service": at.service}).to_string()
+        }
+    };
+    // A closed pipe is the reader's choice; the ports stay.
+    let _ = writeln!(anstream::stdout(), "{line}");
+}
+
+/// Shows what happens to a forward until it is closed.
+async fn tell(format: Format, at: At, mut events: Events) {
+    while let Some(event) = events.next().await {
+        let line = match format {
+            Format::Human => human(&at, &event),
+            Format::Json => format!("{}\n", machine(&at, &event)),
+        };
+        let _ = match (format, &event) {
+            (Format::Human, Event::Dropped(_)) => write!(anstream::stderr(), "{line}"),
+            _ => write!(anstream::stdout(), "{line}"),
+        };
     }
 }
 
-/// A port that is in use is told with who has it.
-async fn told(failure: crate::world::forward::listener::NotBound) -> Failure {
-    match (failure.taken, Daemon::of_host()) {
-        (Some(address), Ok(host)) => {
-            let holder = port_holder::in_use(&host, address.ip(), address.port()).await;
-            failure.failure.help.into_iter().fold(holder, Failure::help)
-        }
-        _ => failure.failure,
+fn human(at: &At, event: &Event) -> String {
+    match event {
+        Event::Pods(pods) if pods.is_empty() => format!("{}{at} has no ready pod now\n", verb(WARNING, "Waiting")),
+        Event::Pods(pods) => format!("{}{at}: {}\n", verb(DOING, "Ready"), pods.join(", ")),
+        Event::Waiting(why) => format!("{}a connection to {at}: {why}\n", verb(WARNING, "Waiting")),
+        Event::Dropped(failure) => failure::render(failure),
+        Event::Lost(why) => format!("{}{why}; trying again\n", verb(WARNING, "Lost")),
+        Event::Back => format!("{}{at}: the API server answers again\n", verb(GOOD, "Back")),
     }
+}
+
+fn machine(at: &At, event: &Event) -> Value {
+    let (name, pods, failure) = match event {
+        Event::Pods(pods) => ("pods", Some(pods), None),
+        Event::Waiting(failure) => ("waiting", None, Some(failure)),
+        Event::Dropped(failure) => ("dropped", None, Some(failure)),
+        Event::Lost(failure) => ("lost", None, Some(failure)),
+        Event::Back => ("back", None, None),
+    };
+    let mut line = json!({"event": name, "namespace": at.namespace, "service": at.service});
+    if let Some(pods) = pods {
+        line["pods"] = json!(pods);
+    }
+    if let Some(failure) = failure {
+        line["failure"] = json!(failure);
+    }
+    line
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]

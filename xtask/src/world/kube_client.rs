@@ -100,6 +100,11 @@ impl Target {
         Ok(Self { context: context.to_owned(), ca, server, client })
     }
 
+    /// Whether both lead to the same address, by the same certificates.
+    pub fn leads_where(&self, other: &Self) -> bool {
+        self.server == other.server && self.ca == other.ca
+    }
+
     /// Asks the cluster who it is. One request.
     ///
     /// # Errors

@@ -43,6 +43,12 @@ pub fn client(config: Config) -> kube::Result<Client> {
     tcp.enforce_http(false);
     tcp.set_connect_timeout(config.connect_timeout);
     tcp.set_nodelay(true);
+    // Port-forwards may be idle for hours, and have to notice that a laptop has slept.
+    tcp.set_keepalive(Some(SILENCE));
+    tcp.set_keepalive_interval(Some(PATIENCE / 3));
+    tcp.set_keepalive_retries(Some(3));
+    #[cfg(target_os = "linux")]
+    tcp.set_tcp_user_timeout(Some(SILENCE + PATIENCE));
     let tls = || Ok::<_, kube::Error>(HttpsConnectorBuilder::new().with_tls_config(config.rustls_client_config()?));
     let mut builder = legacy::Client::builder(TokioExecutor::new());
     builder.timer(TokioTimer::new()).pool_timer(TokioTimer::new());

@@ -2,6 +2,7 @@
 //!
 //! Nothing in here knows of steps, receipts or verdicts.
 
+pub mod backoff;
 pub mod daemon;
 pub mod docker;
 pub mod forward;
@@ -148,6 +149,16 @@ impl World {
     /// Whether [`Self::note_started`] was called: what pods answered before proves nothing.
     pub fn was_started(&self) -> bool {
         self.node_started.load(Ordering::Relaxed)
+    }
+
+    /// Reads the kubeconfig again, for whoever got no answer: if the cluster answers elsewhere by now, connections are
+    /// made to that place from now on.
+    pub async fn look_again(&self) {
+        let Ok(now) = Target::of(&self.context).await else { return };
+        let mut target = self.target.lock().await;
+        if target.as_ref().is_some_and(|before| !before.leads_where(&now)) {
+            *target = Some(now);
+        }
     }
 
     /// Drops all connections: the cluster was started, repaired or made anew, and answers elsewhere now.

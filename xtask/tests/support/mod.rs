@@ -122,6 +122,19 @@ impl Namespace {
         signs.max().expect("the cluster has shown that something is wrong")
     }
 
+    /// The present generation of the Deployment `name`.
+    pub async fn generation(&self, name: &str) -> i64 {
+        let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), &self.name);
+        let deployment = deployments.get(name).await.expect("the deployment is there");
+        deployment.metadata.generation.unwrap_or_default()
+    }
+
+    /// Changes the Deployment `name` by a merge patch.
+    pub async fn change(&self, name: &str, patch: &Value) {
+        let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), &self.name);
+        deployments.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.expect("it can be changed");
+    }
+
     /// How often the containers of `app`'s pods were restarted, in the pod where that was least.
     pub async fn restarts(&self, app: &str) -> i32 {
         let counts = self.pods(app).await.into_iter().map(|pod| {
@@ -129,6 +142,13 @@ impl Namespace {
             status.container_statuses.unwrap_or_default().iter().map(|container| container.restart_count).sum::<i32>()
         });
         counts.min().unwrap_or_default()
+    }
+
+    /// Deletes the pods of `app` with no time to end in.
+    pub async fn kill_pods(&self, app: &str) {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.name);
+        let selected = ListParams::default().labels(&format!("app={app}"));
+        pods.delete_collection(&DeleteParams::default().grace_period(0), &selected).await.expect("pods are deleted");
     }
 
     /// Deletes the pods of `app`.

@@ -12,10 +12,15 @@ use hyper_util::rt::TokioIo;
 use kube::Client;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{At, Trouble, connect};
+use super::tunnel::Ended;
+use super::unanswered::Unanswered;
+use super::{At, Trouble, open};
 
 /// How much of a body is read: a check needs the beginning, not a download.
 const MOST: usize = 1 << 20;
+
+/// How much of an answer may be on its way, in bytes.
+const BUFFER: usize = 64 << 10;
 
 /// How long an answer may still take once the kubelet has reported trouble with the connection.
 const OVERTAKEN: Duration = Duration::from_secs(1);
@@ -44,11 +49,12 @@ pub async fn get(
     headers: &BTreeMap<String, SecretString>,
 ) -> Result<Answer, Trouble> {
     let failed = |pod: &str| Failure::step(format!("GET {path} of {at} got no answer from pod {pod}"));
-    let connection = connect(client, at).await?;
-    let pod = connection.pod;
-    let (mut sender, driver) = http1::handshake(TokioIo::new(connection.stream))
-        .await
-        .map_err(|error| Trouble::NotYet(failed(&pod).because_of(&error)))?;
+    let (target, tunnel) = open(client, at).await?;
+    let pod = target.pod;
+    let (ours, mut theirs) = tokio::io::duplex(BUFFER);
+    let carried = async move { tunnel.carry(target.port, &mut theirs, &mut Unanswered::default()).await };
+    let (mut sender, driver) =
+        http1::handshake(TokioIo::new(ours)).await.map_err(|error| Trouble::NotYet(failed(&pod).because_of(&error)))?;
     let mut request = Request::get(path).header("user-agent", "cargo-xtask");
     if !headers.keys().any(|name| name.eq_ignore_ascii_case("host")) {
         request = request.header("host", "localhost");
@@ -75,23 +81,26 @@ pub async fn get(
         let _ = driver.await;
         std::future::pending::<()>().await;
     };
-    tokio::pin!(answer, driven);
-    let said = tokio::select! {
+    tokio::pin!(answer, driven, carried);
+    let ended = tokio::select! {
         biased;
         answer = &mut answer => return answer,
-        // Told apart from an answer that says no: nothing listens on the port at all.
-        Some(said) = connection.trouble => said,
-        () = &mut driven => String::new(),
+        ended = &mut carried => ended,
+        () = &mut driven => Ended::Whole,
     };
-    // The kubelet's word may overtake an answer that is on its way.
+    // All that came is in the buffer by now; whether it is a whole answer remains to be seen.
     let answer = async {
         tokio::select! {
             answer = &mut answer => Some(answer),
             () = &mut driven => None,
         }
     };
+    let (Ended::NotConnected(why) | Ended::Dropped(why)) = ended else {
+        return answer.await.unwrap_or_else(|| Err(Trouble::NotYet(failed(&pod))));
+    };
+    // The kubelet's word may come before an answer that is on its way.
     match tokio::time::timeout(OVERTAKEN, answer).await {
         Ok(Some(Ok(answer))) => Ok(answer),
-        _ => Err(Trouble::NotYet(failed(&pod).because(said.trim()))),
+        _ => Err(Trouble::NotYet(failed(&pod).because(why))),
     }
 }

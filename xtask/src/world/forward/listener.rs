@@ -1,52 +1,103 @@
-//! A local port that leads to a Service for as long as it is kept.
+//! A local port that leads to a Service for as long as it is kept, whatever becomes of the pods, the Service and the API
+//! server meanwhile.
+//!
+//! It is a proxy of bytes and knows no HTTP. So it cannot send a request again that a pod may have begun to handle; what
+//! it does is to choose pods that are ready and stay, to leave connections to a pod that goes alone until they end, and
+//! to try again what no pod has taken. A server that answers for some seconds after it is told to go (`preStop: sleep`)
+//! can then be replaced without a failed request.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use engine::failure::Failure;
-use kube::Client;
-use tokio::io::{AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::net::TcpListener;
+use tokio::sync::{broadcast, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{At, connect, resolve};
+use super::At;
+use super::behind::{self, Behind, Contact};
+use super::serve::Way;
+use super::warm::Warm;
+use crate::world::daemon::Daemon;
+use crate::world::{World, pause, port_holder};
 
-/// A local port that could not be bound.
+/// How long a connection waits for a pod, unless something else is said: longer than most rollouts of one pod.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How many connections are carried at once; others wait for one of them to end.
+const MOST: usize = 512;
+
+/// How many events somebody who does not listen may be behind before the oldest are forgotten.
+const EVENTS: usize = 64;
+
+/// How many ports above one that is in use are looked at for a free one.
+const NEAR: u16 = 100;
+
+/// What happens to a forward.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// New connections go to these pods from now on; to none, and wait, if it is empty.
+    Pods(Vec<String>),
+    /// A connection waits, for this reason. Told once, until the pods change.
+    Waiting(Failure),
+    /// A connection was given up, or lost by neither its client nor its pod.
+    Dropped(Failure),
+    /// The API server does not answer; trying goes on. Told once.
+    Lost(Failure),
+    /// The API server answers again.
+    Back,
+}
+
+/// A local port that could not be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotBound {
-    /// What went wrong, and what to do.
+    /// Why, with who has it, and what to do.
     pub failure: Failure,
-    /// The address, if it is that somebody else has it.
-    pub taken: Option<SocketAddr>,
+    /// The next free one, if somebody else has it.
+    pub free: Option<u16>,
 }
 
-impl From<Failure> for NotBound {
-    fn from(failure: Failure) -> Self {
-        Self { failure, taken: None }
-    }
-}
-
-/// A bound local port.
+/// A local port in use. Dropping it ends it too, without waiting for its connections to be closed.
 pub struct Forward {
-    client: Client,
-    at: At,
-    listener: TcpListener,
     local: SocketAddr,
+    at: At,
+    behind: watch::Receiver<Behind>,
+    events: broadcast::Sender<Event>,
+    stop: DropGuard,
+    task: JoinHandle<()>,
 }
 
 impl Forward {
-    /// Binds a port of 127.0.0.1: `local`, or one near the Service's own when `None`.
+    /// Listens on `port` of 127.0.0.1, or on any free one if that is 0, and leads connections to `at`. The Service need
+    /// not be there yet; connections wait for up to `patience` ([`PATIENCE`]) until a pod is ready.
     ///
     /// # Errors
-    /// When there is no such Service or port, or the local port cannot be bound.
-    pub async fn bind(client: Client, at: At, local: Option<u16>) -> Result<Self, NotBound> {
-        let port = match local {
-            Some(port) => port,
-            None => unprivileged(resolve::number(&client, &at).await?),
+    /// When the port cannot be had.
+    pub async fn open(world: Arc<World>, at: At, port: u16, patience: Duration) -> Result<Self, NotBound> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let bound = TcpListener::bind(address).await;
+        let bound = bound.and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let (local, listener) = match bound {
+            Ok(bound) => bound,
+            Err(error) => return Err(not_bound(&at, address, &error).await),
         };
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let listener = TcpListener::bind(address).await.map_err(|error| not_bound(&at, address, &error))?;
-        let local = listener.local_addr().map_err(|error| not_bound(&at, address, &error))?;
-        Ok(Self { client, at, listener, local })
+        let (sender, behind) = watch::channel(Behind::default());
+        let (events, _) = broadcast::channel(EVENTS);
+        let way = Arc::new(Way {
+            world,
+            at: at.clone(),
+            behind: behind.clone(),
+            warm: Warm::default(),
+            patience,
+            events: events.clone(),
+            told_waiting: AtomicBool::new(false),
+        });
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(run(way, sender, listener, stop.clone()));
+        Ok(Self { local, at, behind, events, stop: stop.drop_guard(), task })
     }
 
     /// The local address.
@@ -59,66 +110,107 @@ impl Forward {
         &self.at
     }
 
-    /// Serves connections until dropped. Each goes to a pod that is ready then; `tell` hears of those that found
-    /// none or were dropped.
-    pub async fn serve(self, tell: impl Fn(Failure)) {
-        let mut connections = JoinSet::new();
+    /// What is behind it now.
+    pub fn behind(&self) -> Behind {
+        self.behind.borrow().clone()
+    }
+
+    /// What happens from now on.
+    pub fn events(&self) -> Events {
+        Events(self.events.subscribe())
+    }
+
+    /// Stops listening and cuts what is still connected. Nothing of it is left afterwards.
+    pub async fn close(self) {
+        drop(self.stop);
+        // A task that panicked is over, too.
+        let _ = self.task.await;
+    }
+}
+
+/// Events as they come.
+pub struct Events(broadcast::Receiver<Event>);
+
+impl Events {
+    /// The next; `None` after the end of the forward. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Event> {
         loop {
-            tokio::select! {
-                accepted = self.listener.accept() => match accepted {
-                    Ok((stream, _)) => {
-                        let (client, at) = (self.client.clone(), self.at.clone());
-                        connections.spawn(async move { carry(&client, &at, stream).await });
-                    }
-                    Err(error) => {
-                        tell(Failure::environment(format!("could not accept a connection on {}", self.local)).because_of(&error));
-                        // Out of file descriptors, most likely: others have to end first.
-                        let _ = connections.join_next().await;
-                    }
-                },
-                Some(ended) = connections.join_next(), if !connections.is_empty() => {
-                    if let Ok(Err(failure)) = ended {
-                        tell(failure);
-                    }
-                }
+            match self.0.recv().await {
+                Ok(event) => return Some(event),
+                // What was missed is older than what comes now, and said how it stood then.
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return None,
             }
         }
     }
 }
 
-async fn carry(client: &Client, at: &At, mut local: TcpStream) -> Result<(), Failure> {
-    let mut connection = match connect(client, at).await {
-        Ok(connection) => connection,
-        Err(trouble) => {
-            // Closing says so at once; the browser need not wait for its own timeout.
-            let _ = local.shutdown().await;
-            return Err(trouble.into_failure());
-        }
+async fn run(way: Arc<Way>, behind: watch::Sender<Behind>, listener: TcpListener, stop: CancellationToken) {
+    let mut connections = JoinSet::new();
+    let contact = |contact| match contact {
+        Contact::Lost(failure) => way.tell(Event::Lost(failure)),
+        Contact::Back => way.tell(Event::Back),
     };
+    // None of them ends by itself.
     tokio::select! {
-        // Either side may go away in the middle of anything; that is how connections end.
-        _ = copy_bidirectional(&mut local, &mut connection.stream) => Ok(()),
-        Some(said) = async { (&mut connection.trouble).await } => {
-            Err(Failure::step(format!("{at}: pod {} dropped a connection", connection.pod)).because(said.trim().to_owned()))
+        () = stop.cancelled() => {}
+        () = behind::watch(&way.world, &way.at, &behind, contact) => {}
+        () = way.warm.keep(&way.world, &way.at, &way.behind) => {}
+        () = announce(&way) => {}
+        () = accept(&way, &listener, &mut connections) => {}
+    }
+    connections.shutdown().await;
+}
+
+/// Tells which pods are behind the port whenever others are.
+async fn announce(way: &Way) {
+    let mut behind = way.behind.clone();
+    let mut before = None;
+    while behind.changed().await.is_ok() {
+        let targets = behind.borrow_and_update().targets.clone();
+        let pods: Vec<String> = targets.into_iter().map(|target| target.pod).collect();
+        way.told_waiting.store(false, Ordering::Relaxed);
+        if before.as_ref() != Some(&pods) {
+            way.tell(Event::Pods(pods.clone()));
+            before = Some(pods);
         }
     }
 }
 
-/// Ports below 1024 are not everybody's: 80 becomes 8080, 443 becomes 8443.
-fn unprivileged(port: u16) -> u16 {
-    if port < 1024 { port + 8000 } else { port }
+async fn accept(way: &Arc<Way>, listener: &TcpListener, connections: &mut JoinSet<()>) {
+    loop {
+        tokio::select! {
+            accepted = listener.accept(), if connections.len() < MOST => match accepted {
+                Ok((stream, _)) => {
+                    let way = Arc::clone(way);
+                    connections.spawn(async move { way.serve(stream).await });
+                }
+                Err(error) => {
+                    let failure = Failure::environment(format!("could not accept a connection to {}", way.at));
+                    way.tell(Event::Dropped(failure.because_of(&error)));
+                    // Out of file descriptors, most likely: others have to end first.
+                    pause(Duration::from_millis(200)).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
 }
 
-fn not_bound(at: &At, address: SocketAddr, error: &std::io::Error) -> NotBound {
-    let taken = (error.kind() == std::io::ErrorKind::AddrInUse).then_some(address);
-    let failure = Failure::environment(format!("could not forward {at} to {address}")).because_of(error).help(format!(
-        "choose another local port: cargo xtask forward {}={}",
-        spelled(at),
-        address.port().saturating_add(1)
-    ));
-    NotBound { failure, taken }
-}
-
-fn spelled(at: &At) -> String {
-    at.to_string().trim_start_matches("service ").to_owned()
+async fn not_bound(at: &At, address: SocketAddr, error: &std::io::Error) -> NotBound {
+    if error.kind() != std::io::ErrorKind::AddrInUse {
+        let failure = Failure::environment(format!("could not lead {address} to {at}")).because_of(error);
+        let failure = if error.kind() == std::io::ErrorKind::PermissionDenied {
+            failure.help("choose a local port from 1024 on")
+        } else {
+            failure
+        };
+        return NotBound { failure, free: None };
+    }
+    let failure = match Daemon::of_host() {
+        Ok(host) => port_holder::in_use(&host, address.ip(), address.port()).await,
+        Err(_) => Failure::environment(format!("port {address} is in use")),
+    };
+    let mut near = address.port().saturating_add(1)..=address.port().saturating_add(NEAR);
+    NotBound { failure, free: near.find(|port| port_holder::is_free(address.ip(), *port)) }
 }

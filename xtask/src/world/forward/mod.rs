@@ -1,20 +1,25 @@
 //! Connections to pods behind a Service, through the API server: for checks, and for people's browsers.
 //!
-//! Every connection asks anew which pod is ready, so it survives any number of rollouts. It works the same with every
-//! driver: nothing has to be published on the node, and no child process runs.
+//! Every connection goes to a pod that is ready when it is made, so ports survive any number of rollouts. It works the
+//! same with every driver: nothing has to be published on the node, and no child process runs.
 
+pub mod behind;
 pub mod http;
 pub mod listener;
 
 mod resolve;
+mod serve;
+mod spdy;
+mod tunnel;
+mod unanswered;
+mod warm;
 
 use engine::failure::Failure;
-use kube::{Api, Client};
-use tokio::io::DuplexStream;
+use kube::Client;
 
-use k8s_openapi::api::core::v1::Pod;
+pub use resolve::{At, Port, Target, number};
 
-pub use resolve::{At, Port};
+use tunnel::Tunnel;
 
 /// Why there is no connection, or no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,35 +39,14 @@ impl Trouble {
     }
 }
 
-/// A connection to a port of a pod.
-pub struct Connection {
-    /// The bytes.
-    pub stream: DuplexStream,
-    /// The pod that it leads to.
-    pub pod: String,
-    /// What the kubelet says when the pod does not take the connection, or drops it.
-    pub trouble: futures_util::future::BoxFuture<'static, Option<String>>,
-}
-
-/// Connects to a ready pod behind `at`. That a pod listens shows only once bytes are exchanged.
-///
-/// # Errors
-/// When there is no such Service or port, no pod behind it is ready, or the cluster does not answer.
-pub async fn connect(client: &Client, at: &At) -> Result<Connection, Trouble> {
-    let targets = resolve::resolve(client, at).await?;
-    let pods: Api<Pod> = Api::namespaced(client.clone(), &at.namespace);
+/// Opens a tunnel to a ready pod behind `at`.
+async fn open(client: &Client, at: &At) -> Result<(Target, Tunnel), Trouble> {
     let mut failure = Failure::step(format!("could not connect to {at}"));
     // A pod that has just gone is still listed for a moment: the next one serves.
-    for target in targets {
-        match pods.portforward(&target.pod, &[target.port]).await {
-            Ok(mut forward) => {
-                let stream = forward.take_stream(target.port);
-                let trouble = forward.take_error(target.port);
-                if let (Some(stream), Some(trouble)) = (stream, trouble) {
-                    return Ok(Connection { stream, pod: target.pod, trouble: Box::pin(trouble) });
-                }
-            }
-            Err(error) => failure = failure.because(format!("pod {}: {error}", target.pod)),
+    for target in resolve::resolve(client, at).await? {
+        match Tunnel::open(client, &at.namespace, &target.pod).await {
+            Ok(tunnel) => return Ok((target, tunnel)),
+            Err(why) => failure = failure.because(why),
         }
     }
     Err(Trouble::NotYet(failure))

@@ -79,12 +79,23 @@ pub async fn resolve(client: &Client, at: &At) -> Result<Vec<Target>, Trouble> {
     let of_service = ListParams::default().labels(&format!("kubernetes.io/service-name={}", at.service));
     let (service, slices) = tokio::try_join!(services.get_opt(&at.service), slices.list(&of_service))
         .map_err(|error| Trouble::NotYet(unanswered(at, &error)))?;
-    let service = service.ok_or_else(|| Trouble::Never(no_service(at)))?;
-    let ports = service.spec.and_then(|spec| spec.ports).unwrap_or_default();
-    let port = port(at, &ports).map_err(Trouble::Never)?;
-    let targets = targets(port.name.as_deref(), &slices.items);
+    targets_of(at, service.as_ref(), &slices.items)
+}
+
+/// The ready pods behind `at`, by name, by what is known of it.
+///
+/// # Errors
+/// When there is no such Service or port, or no ready pod.
+pub fn targets_of<'a>(
+    at: &At,
+    service: Option<&Service>,
+    slices: impl IntoIterator<Item = &'a EndpointSlice> + Clone,
+) -> Result<Vec<Target>, Trouble> {
+    let spec = service.ok_or_else(|| Trouble::Never(no_service(at)))?.spec.as_ref();
+    let port = port(at, spec.and_then(|spec| spec.ports.as_deref()).unwrap_or_default()).map_err(Trouble::Never)?;
+    let targets = targets(port.name.as_deref(), slices.clone());
     if targets.is_empty() {
-        let waiting = waiting(&slices.items);
+        let waiting = waiting(slices);
         let failure = Failure::step(format!("no ready pod is behind {at}"));
         return Err(Trouble::NotYet(if waiting.is_empty() {
             failure.because("its selector matches no pod").help(format!(
@@ -143,7 +154,7 @@ fn port<'a>(at: &At, ports: &'a [ServicePort]) -> Result<&'a ServicePort, Failur
 }
 
 /// The ready pods of the slices and their number for the port that the Service calls `name`.
-fn targets(name: Option<&str>, slices: &[EndpointSlice]) -> Vec<Target> {
+fn targets<'a>(name: Option<&str>, slices: impl IntoIterator<Item = &'a EndpointSlice>) -> Vec<Target> {
     let mut targets = Vec::new();
     for slice in slices {
         let port = slice
@@ -153,8 +164,11 @@ fn targets(name: Option<&str>, slices: &[EndpointSlice]) -> Vec<Target> {
             .find(|port| port.name.as_deref().unwrap_or_default() == name.unwrap_or_default());
         let Some(port) = port.and_then(|port| u16::try_from(port.port?).ok()) else { continue };
         for endpoint in slice.endpoints.iter().flatten() {
-            // Unknown counts as ready: that is what the API says of an absent condition.
-            let ready = endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true);
+            // Unknown counts as ready: that is what the API says of an absent condition. A pod that is about to go is
+            // not, unless the Service wants to have all of them.
+            let conditions = endpoint.conditions.as_ref();
+            let goes = conditions.and_then(|conditions| conditions.terminating).unwrap_or(false);
+            let ready = conditions.and_then(|conditions| conditions.ready).unwrap_or(true) && !goes;
             let pod = endpoint.target_ref.as_ref().filter(|target| target.kind.as_deref() == Some("Pod"));
             if let (true, Some(pod)) = (ready, pod.and_then(|pod| pod.name.clone())) {
                 targets.push(Target { pod, port });
@@ -167,8 +181,8 @@ fn targets(name: Option<&str>, slices: &[EndpointSlice]) -> Vec<Target> {
     targets
 }
 
-fn waiting(slices: &[EndpointSlice]) -> BTreeSet<String> {
-    let endpoints = slices.iter().flat_map(|slice| slice.endpoints.iter().flatten());
+fn waiting<'a>(slices: impl IntoIterator<Item = &'a EndpointSlice>) -> BTreeSet<String> {
+    let endpoints = slices.into_iter().flat_map(|slice| slice.endpoints.iter().flatten());
     endpoints.filter_map(|endpoint| endpoint.target_ref.as_ref()?.name.clone()).collect()
 }
 
@@ -210,6 +224,10 @@ mod tests {
                     {"addresses": ["a"], "conditions": {"ready": ready}, "targetRef": {"kind": "Pod", "name": "b"}},
                     {"addresses": ["a"], "conditions": {"ready": false}, "targetRef": {"kind": "Pod", "name": "a"}},
                     {"addresses": ["a"], "conditions": {"ready": true}},
+                    {
+                        "addresses": ["a"], "conditions": {"ready": true, "terminating": true},
+                        "targetRef": {"kind": "Pod", "name": "goes"},
+                    },
                 ],
             })
         };

@@ -1,0 +1,338 @@
+//! A way to a pod through the API server, for one connection.
+//!
+//! It is made in two halves. To *open* a tunnel takes a TLS handshake with the API server and one between that and the
+//! kubelet, and the pod notices nothing. To *connect* through it takes one round trip. So a tunnel can be opened before
+//! anybody wants it. Each connection gets one of its own: in a shared one, whoever reads slowly would stop the others,
+//! because the kubelet's side keeps no windows.
+//!
+//! SPDY goes through a WebSocket here, as kubectl does it since Kubernetes 1.31. The older way, bytes in WebSocket
+//! messages, cannot say that one side has finished while the other goes on, and connects to the pod at once.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use engine::failure::Failure;
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt as _, StreamExt as _};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::header::{
+    CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
+};
+use hyper::upgrade::Upgraded;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use kube::Client;
+use kube::client::Body;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
+
+use super::spdy::{self, BYTES, COMPLAINTS, Decoder, HEADER, Said};
+use super::unanswered::Unanswered;
+
+const PROTOCOL: &str = "SPDY/3.1+portforward.k8s.io";
+
+/// How long the API server and the kubelet may take to open a tunnel.
+const OPENING: Duration = Duration::from_secs(10);
+/// How long the kubelet may take to answer through an open one: longer, and it is there no more.
+const CONNECTING: Duration = Duration::from_secs(5);
+/// How long after the last byte the kubelet may take to say whether that was all in order.
+const VERDICT: Duration = Duration::from_secs(1);
+
+/// How many bytes go into one frame, at most.
+const FRAME: usize = 16 << 10;
+/// A WebSocket message longer than this is none of a port-forward, in bytes.
+const LONGEST_MESSAGE: usize = 1 << 20;
+/// How much of a complaint is kept, in bytes.
+const LONGEST_COMPLAINT: usize = 4 << 10;
+
+type Socket = WebSocketStream<TokioIo<Upgraded>>;
+
+/// An open tunnel that leads to no port yet.
+pub struct Tunnel {
+    socket: Socket,
+    decoder: Decoder,
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// One of both sides wanted it to.
+    Whole,
+    /// No byte reached the pod, so it may be tried again; and why.
+    NotConnected(String),
+    /// In the middle, by neither of both; and why.
+    Dropped(String),
+}
+
+impl Tunnel {
+    /// Opens a tunnel to `pod`.
+    ///
+    /// # Errors
+    /// When there is no such pod, or the API server or the kubelet does not answer.
+    pub async fn open(client: &Client, namespace: &str, pod: &str) -> Result<Self, Failure> {
+        let failed = || Failure::environment(format!("could not open a port-forward to pod {pod}"));
+        match timeout(OPENING, upgrade(client, namespace, pod)).await {
+            Ok(Ok(socket)) => Ok(Self { socket, decoder: Decoder::default() }),
+            Ok(Err(why)) => Err(failed().because(why)),
+            Err(_) => Err(failed().because(format!("no answer within {OPENING:?}"))),
+        }
+    }
+
+    /// Returns, with the reason, once the tunnel is of no use any more. Dropping the future loses nothing.
+    pub async fn until_broken(&mut self) -> String {
+        loop {
+            match self.said().await {
+                Ok(Said::Ping(id)) => {
+                    if let Err(error) = self.socket.send(Message::Binary(spdy::pong(id))).await {
+                        return error.to_string();
+                    }
+                }
+                Ok(Said::Away) => return "the kubelet takes no more connections through it".to_owned(),
+                Ok(_) => {}
+                Err(why) => return why,
+            }
+        }
+    }
+
+    /// Connects to `port` of the pod, and carries bytes between it and `local` until either ends. What was sent and is
+    /// not yet answered is kept in `unanswered`, and what is in there already is sent first.
+    pub async fn carry<L>(mut self, port: u16, local: &mut L, unanswered: &mut Unanswered) -> Ended
+    where
+        L: AsyncRead + AsyncWrite + Unpin,
+    {
+        match timeout(CONNECTING, self.connected(port)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => return Ended::NotConnected(why),
+            Err(_) => return Ended::NotConnected(format!("the kubelet did not answer within {CONNECTING:?}")),
+        }
+        let (sink, source) = self.socket.split();
+        let (reader, writer) = tokio::io::split(local);
+        let (pings, pinged) = mpsc::channel(4);
+        let answered = AtomicBool::new(false);
+        let ended = tokio::select! {
+            ended = to_pod(reader, sink, pinged, unanswered, &answered) => ended,
+            ended = from_pod(source, self.decoder, writer, pings, &answered) => ended,
+        };
+        match ended {
+            Ended::Dropped(why)
+                if !answered.into_inner() && (unanswered.nothing_sent() || means_nobody_listens(&why)) =>
+            {
+                Ended::NotConnected(why)
+            }
+            ended => ended,
+        }
+    }
+
+    /// Opens the streams. Once they are accepted, bytes that are sent get at least as far as the kubelet.
+    async fn connected(&mut self, port: u16) -> Result<(), String> {
+        self.socket.send(Message::Binary(spdy::connect(port))).await.map_err(|error| error.to_string())?;
+        loop {
+            match self.said().await? {
+                Said::Accepted(BYTES) => return Ok(()),
+                Said::Ping(id) => {
+                    let pong = Message::Binary(spdy::pong(id));
+                    self.socket.send(pong).await.map_err(|error| error.to_string())?;
+                }
+                Said::Finished(BYTES) | Said::Reset(..) | Said::Away => {
+                    return Err("the kubelet did not take the connection".to_owned());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    async fn said(&mut self) -> Result<Said, String> {
+        loop {
+            if let Some(said) = self.decoder.next().map_err(|malformed| malformed.0)? {
+                return Ok(said);
+            }
+            receive(self.socket.next().await, &mut self.decoder)?;
+        }
+    }
+}
+
+async fn upgrade(client: &Client, namespace: &str, pod: &str) -> Result<Socket, String> {
+    let key = generate_key();
+    let request = Request::get(format!("/api/v1/namespaces/{namespace}/pods/{pod}/portforward"))
+        .header(CONNECTION, "Upgrade")
+        .header(UPGRADE, "websocket")
+        .header(SEC_WEBSOCKET_VERSION, "13")
+        .header(SEC_WEBSOCKET_KEY, &key)
+        .header(SEC_WEBSOCKET_PROTOCOL, PROTOCOL)
+        .body(Body::empty())
+        .map_err(|error| error.to_string())?;
+    let answer = client.send(request).await.map_err(|error| Failure::step("").because_of(&error).causes.join(": "))?;
+    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Err(refusal(answer).await);
+    }
+    if header(&answer, &SEC_WEBSOCKET_ACCEPT) != Some(&derive_accept_key(key.as_bytes())) {
+        return Err("the answer is to somebody else's request".to_owned());
+    }
+    if header(&answer, &SEC_WEBSOCKET_PROTOCOL) != Some(PROTOCOL) {
+        return Err(format!("the API server does not know {PROTOCOL}, which Kubernetes has since 1.31"));
+    }
+    let upgraded = hyper::upgrade::on(answer).await.map_err(|error| error.to_string())?;
+    let config = WebSocketConfig::default()
+        .read_buffer_size(FRAME)
+        .write_buffer_size(0)
+        .max_message_size(Some(LONGEST_MESSAGE))
+        .max_frame_size(Some(LONGEST_MESSAGE));
+    Ok(WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Client, Some(config)).await)
+}
+
+fn header<'a>(answer: &'a Response<Body>, name: &HeaderName) -> Option<&'a str> {
+    answer.headers().get(name)?.to_str().ok()
+}
+
+/// What an API server says that does not open a tunnel.
+async fn refusal(answer: Response<Body>) -> String {
+    let status = answer.status();
+    let body = Limited::new(answer.into_body(), LONGEST_COMPLAINT).collect().await.map(|body| body.to_bytes());
+    let object: Option<serde_json::Value> = body.ok().and_then(|body| serde_json::from_slice(&body).ok());
+    let message = object.as_ref().and_then(|object| object.get("message")?.as_str());
+    message.map_or_else(|| format!("the API server answered {status}"), str::to_owned)
+}
+
+/// Gives the decoder what a message holds.
+fn receive(message: Option<Result<Message, SocketError>>, decoder: &mut Decoder) -> Result<(), String> {
+    match message {
+        Some(Ok(Message::Binary(bytes))) => decoder.feed(&bytes),
+        Some(Ok(Message::Close(_))) | None => return Err("the API server closed it".to_owned()),
+        // The library answers pings; nothing else means anything.
+        Some(Ok(_)) => {}
+        Some(Err(error)) => return Err(error.to_string()),
+    }
+    Ok(())
+}
+
+/// Sends what `reader` has. Ends only with the client or with the tunnel.
+async fn to_pod<R: AsyncRead>(
+    mut reader: ReadHalf<R>,
+    mut sink: SplitSink<Socket, Message>,
+    mut pinged: mpsc::Receiver<u32>,
+    unanswered: &mut Unanswered,
+    answered: &AtomicBool,
+) -> Ended {
+    let again = unanswered.kept();
+    let mut frame = BytesMut::with_capacity(HEADER + FRAME);
+    for bytes in again.chunks(FRAME) {
+        frame.put_slice(&spdy::header(bytes.len()));
+        frame.put_slice(bytes);
+        if let Err(error) = sink.send(Message::Binary(frame.split().freeze())).await {
+            return Ended::Dropped(error.to_string());
+        }
+    }
+    let mut open = !unanswered.ended();
+    let mut finished = false;
+    loop {
+        if !open && !finished {
+            finished = true;
+            if let Err(error) = sink.send(Message::Binary(spdy::finish())).await {
+                return Ended::Dropped(error.to_string());
+            }
+        }
+        frame.reserve(HEADER + FRAME);
+        frame.put_bytes(0, HEADER);
+        let mut room = (&mut frame).limit(FRAME);
+        let message = tokio::select! {
+            read = reader.read_buf(&mut room), if open => match read {
+                Ok(0) => {
+                    open = false;
+                    unanswered.end();
+                    frame.clear();
+                    continue;
+                }
+                Ok(length) => {
+                    if answered.load(Ordering::Relaxed) {
+                        unanswered.forget();
+                    } else {
+                        unanswered.keep(frame.get(HEADER..).unwrap_or_default());
+                    }
+                    if let Some(header) = frame.get_mut(..HEADER) {
+                        header.copy_from_slice(&spdy::header(length));
+                    }
+                    frame.split().freeze()
+                }
+                // Whoever reset the connection wants no answer.
+                Err(_) => return Ended::Whole,
+            },
+            Some(id) = pinged.recv() => {
+                frame.clear();
+                spdy::pong(id)
+            }
+        };
+        if let Err(error) = sink.send(Message::Binary(message)).await {
+            return Ended::Dropped(error.to_string());
+        }
+    }
+}
+
+/// Writes what the pod sends, until it has ended.
+async fn from_pod<W: AsyncWrite>(
+    mut source: SplitStream<Socket>,
+    mut decoder: Decoder,
+    mut writer: WriteHalf<W>,
+    pings: mpsc::Sender<u32>,
+    answered: &AtomicBool,
+) -> Ended {
+    let mut complaint = Vec::new();
+    let (mut all_said, mut all_sent) = (false, false);
+    while !(all_said && all_sent) {
+        let said = match decoder.next() {
+            Ok(said) => said,
+            Err(malformed) => return Ended::Dropped(malformed.0.to_owned()),
+        };
+        match said {
+            Some(Said::Bytes(BYTES, bytes)) => {
+                answered.store(true, Ordering::Relaxed);
+                if write(&mut writer, &bytes).await.is_err() {
+                    return Ended::Whole;
+                }
+            }
+            Some(Said::Bytes(_, bytes)) => {
+                let room = LONGEST_COMPLAINT.saturating_sub(complaint.len());
+                complaint.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
+            }
+            Some(Said::Finished(BYTES)) => all_sent = true,
+            Some(Said::Finished(COMPLAINTS)) => all_said = true,
+            Some(Said::Reset(BYTES, _)) => return Ended::Dropped("the kubelet reset it".to_owned()),
+            // When it asks faster than it takes answers, it can do without some.
+            Some(Said::Ping(id)) => drop(pings.try_send(id)),
+            Some(_) => {}
+            None => {
+                let more = async { receive(source.next().await, &mut decoder) };
+                let more = if all_sent { timeout(VERDICT, more).await } else { Ok(more.await) };
+                match more {
+                    Ok(Ok(())) => {}
+                    Ok(Err(why)) if !all_sent => return Ended::Dropped(why),
+                    Ok(Err(_)) | Err(_) => all_said = true,
+                }
+            }
+        }
+    }
+    let complaint = String::from_utf8_lossy(&complaint);
+    if !complaint.trim().is_empty() {
+        return Ended::Dropped(complaint.trim().to_owned());
+    }
+    // The client may be gone already.
+    let _ = writer.shutdown().await;
+    Ended::Whole
+}
+
+async fn write<W: AsyncWrite>(writer: &mut WriteHalf<W>, bytes: &Bytes) -> std::io::Result<()> {
+    writer.write_all(bytes).await?;
+    writer.flush().await
+}
+
+/// Whether a complaint of the kubelet's says that nobody in the pod took the connection.
+fn means_nobody_listens(complaint: &str) -> bool {
+    ["onnection refused", "not running", "not found"].iter().any(|words| complaint.contains(words))
+}
