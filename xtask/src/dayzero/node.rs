@@ -4,6 +4,7 @@
 //! assembled is kept under names of ours; the names that minikube knows it by are lent only while `minikube start`
 //! reads them, never over something that has the name already, and taken back by the next run if this one is killed.
 
+mod build_cache;
 mod loan;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use crate::world::daemon::Daemon;
 use crate::world::docker::{self, Inventory};
 use crate::world::minikube;
 use crate::world::tool_folder;
+use build_cache::BuildCache;
 use loan::Loan;
 
 /// Where minikube gets the node image, Kubernetes' images and its programs.
@@ -88,7 +90,9 @@ pub async fn provide(cx: &Context, declared: Option<&str>, args: &[String]) -> R
     let home = Home::open(cx).await?;
     // Whatever an earlier run that was killed has lent is not somebody's own.
     Loan::forgotten(&home, &host).take_back().await?;
+    let cache = BuildCache::of(&host).await?;
     let made = make(cx, &home, &steps()).await?;
+    cache.remove_later(&host).await?;
     let node = reference(&made, "node")?;
     let images = upstream().map(|(step, name)| Ok((reference(&made, step)?, name.to_owned())));
     let images = images.collect::<Result<Vec<_>, Failure>>()?;
