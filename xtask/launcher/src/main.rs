@@ -47,7 +47,7 @@ fn start() -> io::Result<ExitCode> {
         }
         build.finish(&begun)?;
     }
-    Err(Command::new(&program).args(env::args_os().skip(1)).exec())
+    Err(without_ours(&mut Command::new(&program)).args(env::args_os().skip(1)).exec())
 }
 
 /// The workspace's folder: cargo tells where this package is each time it runs it.
@@ -56,9 +56,19 @@ fn workspace() -> PathBuf {
     PathBuf::from(package).join("../..")
 }
 
+/// Takes away what cargo has set because it runs this package. Build scripts that read the same variables would be run
+/// anew, with half of the tool's libraries behind them, whenever cargo is called by a person and by us in turn.
+fn without_ours(command: &mut Command) -> &mut Command {
+    let of_package = |name: &OsString| {
+        let name = name.to_string_lossy();
+        name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_")
+    };
+    env::vars_os().map(|(name, _)| name).filter(of_package).fold(command, |command, name| command.env_remove(name))
+}
+
 fn cargo(workspace: &Path) -> io::Result<ExitStatus> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    Command::new(cargo)
+    without_ours(&mut Command::new(cargo))
         .args(["build", "--package", TOOL, "--bin", TOOL, "--manifest-path"])
         .arg(workspace.join("Cargo.toml"))
         .status()
