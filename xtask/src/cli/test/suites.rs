@@ -186,3 +186,27 @@ pub const SUITES: &[Suite] = &[
         command: &["cargo", "test", "--package", "xtask", "--test", "minikube", "--", "--ignored", "--test-threads=1"],
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::{Needs, SUITES, Tool};
+
+    #[test]
+    fn what_is_fast_needs_neither_an_engine_nor_a_cluster() {
+        let with_a_cluster = [Tool::Kubectl, Tool::Helm, Tool::OldHelm, Tool::Compose];
+        for suite in SUITES.iter().filter(|suite| suite.needs == Needs::Nothing) {
+            assert!(!suite.tools.iter().any(|tool| with_a_cluster.contains(tool)), "{}", suite.name);
+        }
+    }
+
+    #[test]
+    fn programs_that_suites_name_are_among_their_tools() {
+        let of_program = [("uv", Tool::Uv), ("pnpm", Tool::Pnpm)];
+        for suite in SUITES {
+            for (program, tool) in of_program {
+                let named = suite.command.first() == Some(&program);
+                assert!(!named || suite.tools.contains(&tool), "{}", suite.name);
+            }
+        }
+    }
+}
