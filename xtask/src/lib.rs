@@ -10,6 +10,7 @@ pub mod collect;
 pub mod context;
 pub mod dayzero;
 pub mod diagnose;
+pub mod doctor;
 pub mod redact;
 pub mod report;
 pub mod run;

@@ -6,6 +6,7 @@ pub mod check;
 pub mod ci;
 pub mod confirm;
 pub mod deploy;
+pub mod doctor;
 pub mod env;
 pub mod explain;
 pub mod forecast;
@@ -101,6 +102,8 @@ enum Command {
     Logs(logs::Request),
     /// Print what makes a shell's docker use the daemon that the pods' images come from
     Env(env::Request),
+    /// What a deploy needs of this machine, and what mends what is missing
+    Doctor,
     /// What a pipeline calls: commands, a deployment of its own, its checks, and the removal of all that
     Ci(ci::Request),
     /// Run every test of this repository
@@ -151,6 +154,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Problem> {
         Command::Forward(request) => forward::run(&global, &request).await,
         Command::Logs(request) => logs::run(&global, &request).await,
         Command::Env(request) => env::run(&global, &request).await,
+        Command::Doctor => doctor::run(&global).await,
         Command::Ci(request) => ci::run(&global, &request).await,
         Command::Test(request) => test::run(&global, &request).await,
         Command::Rollback(request) => rollback::run(&global, &request).await,

@@ -1,0 +1,128 @@
+//! Which of the places that a deploy may get things from answer, asked side by side, by curl: it minds the proxies and
+//! roots that everything else on this machine minds.
+
+use std::ffi::OsStr;
+use std::time::{Duration, Instant, SystemTime};
+
+use futures_util::future::join_all;
+use tokio_util::sync::CancellationToken;
+
+use super::{Finding, PATIENCE, read};
+use crate::report::words;
+use crate::world::process::{self, Command, Stream};
+
+/// A place that was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// What comes from there.
+    pub(super) what: &'static str,
+    /// Its address.
+    pub(super) url: String,
+    /// The headers that came back; empty when nothing did.
+    pub(super) headers: String,
+    /// When they did.
+    pub(super) at: SystemTime,
+    /// How long that took.
+    pub(super) took: Duration,
+}
+
+/// Places that are the same everywhere.
+const PLACES: [(&str, &str); 3] = [
+    ("base images", "https://registry-1.docker.io/v2/"),
+    ("Kubernetes' images", "https://registry.k8s.io/v2/"),
+    ("tools' releases", "https://github.com"),
+];
+
+pub(super) async fn look(cancel: &CancellationToken) -> Vec<Asked> {
+    if process::resolve(OsStr::new("curl"), None).is_none() {
+        return Vec::new();
+    }
+    let packages = ["/etc/apt/sources.list", "/etc/apt/sources.list.d/debian.sources"].map(read).concat();
+    let packages = address_of_packages(&packages).map(|url| ("system packages", url));
+    let places = PLACES.into_iter().map(|(what, url)| (what, url.to_owned())).chain(packages);
+    join_all(places.map(|(what, url)| ask(what, url, cancel))).await
+}
+
+async fn ask(what: &'static str, url: String, cancel: &CancellationToken) -> Asked {
+    let patience = PATIENCE.as_secs().to_string();
+    let command = Command::new("curl").args(["--silent", "--head", "--max-time", &patience]).arg(&url);
+    let begun = Instant::now();
+    let finished = command.run(cancel, |_, _| {}).await;
+    let headers = finished.map(|finished| finished.text(Stream::Out)).unwrap_or_default();
+    Asked { what, url, headers, at: SystemTime::now(), took: begun.elapsed() }
+}
+
+pub(super) fn judge(asked: &[Asked]) -> Vec<Finding> {
+    let finding = |asked: &Asked| {
+        let need = format!("reach of {}", asked.what);
+        match status(&asked.headers) {
+            Some(status) if is_answer(status) => {
+                Finding::good(&need, format!("answers in {}", words::duration(asked.took)), &asked.url)
+            }
+            // What is not reached is made from what is, or is there already: a deploy knows other ways.
+            Some(status) => Finding::note(&need, format!("something in between answers {status}"), &asked.url)
+                .mend(format!("curl --head {}", asked.url)),
+            None => Finding::note(&need, "does not answer", &asked.url).mend(format!("curl --head {}", asked.url)),
+        }
+    };
+    asked.iter().map(finding).collect()
+}
+
+/// The last status line: proxies put theirs before it.
+fn status(headers: &str) -> Option<u16> {
+    let last = headers.lines().rev().find(|line| line.starts_with("HTTP/"))?;
+    last.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// A registry asks for a login before anything else; a redirection and a missing page come from the place itself, too.
+fn is_answer(status: u16) -> bool {
+    matches!(status, 200..=399 | 401 | 404 | 405)
+}
+
+/// The first address that this system's packages come from.
+fn address_of_packages(sources: &str) -> Option<String> {
+    let lines = sources.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    let mut words =
+        lines.filter(|line| line.starts_with("deb ") || line.starts_with("URIs:")).flat_map(str::split_whitespace);
+    words.find(|word| word.starts_with("https://") || word.starts_with("http://")).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::{Asked, address_of_packages, judge};
+    use crate::doctor::Standing;
+
+    #[test]
+    fn what_answers_is_told_from_what_stands_in_between() {
+        let check = |headers: &str, standing, words: &str| {
+            let asked = Asked {
+                what: "base images",
+                url: "https://registry.example/v2/".to_owned(),
+                headers: headers.to_owned(),
+                at: SystemTime::UNIX_EPOCH,
+                took: Duration::from_millis(120),
+            };
+            let finding = &judge(&[asked])[0];
+            assert_eq!(finding.standing, standing, "{headers}");
+            assert!(finding.found.contains(words), "{}", finding.found);
+        };
+        check("HTTP/2 401 \r\nwww-authenticate: Bearer\r\n", Standing::Good, "answers in 0.12s");
+        check("HTTP/1.1 200 Connection established\r\n\r\nHTTP/2 307 \r\n", Standing::Good, "answers");
+        check("HTTP/1.1 200 Connection established\r\n\r\nHTTP/1.1 403 Forbidden\r\n", Standing::Note, "403");
+        check("", Standing::Note, "does not answer");
+    }
+
+    #[test]
+    fn packages_come_from_where_the_system_says() {
+        for (sources, expected) in [
+            ("deb http://deb.example/debian bookworm main\n", Some("http://deb.example/debian")),
+            ("# deb http://old.example x\ndeb [arch=amd64] https://deb.example/d x\n", Some("https://deb.example/d")),
+            ("Types: deb\nURIs: http://deb.example/debian\nSuites: bookworm\n", Some("http://deb.example/debian")),
+            ("", None),
+        ] {
+            assert_eq!(address_of_packages(sources).as_deref(), expected, "{sources}");
+        }
+    }
+}
