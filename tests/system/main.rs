@@ -24,6 +24,8 @@ mod cluster;
 mod cluster_gone;
 mod command;
 mod daemon;
+mod doctor;
+mod documents;
 mod drift;
 mod forward;
 mod fresh;
