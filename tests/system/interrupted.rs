@@ -1,5 +1,7 @@
 //! Ctrl-C at any time: exit code 130, no process left behind, and the next run goes on from there.
 
+use std::process::Command;
+
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -55,6 +57,29 @@ fn while_pods_become_ready() {
 #[test]
 fn by_the_end_of_a_terminal() {
     stopped(Signal::HUP, "hung-up", |event| progress_of(event, "release:todo") && event["text"] != "helm upgrade");
+}
+
+/// Says that it was asked to end, and goes on.
+const STUBBORN: &str = "mkfifo told\ntrap 'echo told >told' TERM\necho ready >ready\nwhile :; do sleep 1; done\n";
+
+#[test]
+fn a_second_time_it_kills_what_does_not_end() {
+    let graph = "project = \"stubborn\"\n\n[command.stubborn]\nrun = [\"sh\", \"stubborn.sh\"]\n\
+                 inputs = [\"stubborn.sh\"]\noutputs = [\"out\"]\n";
+    let project = Project::of_files("stubborn", "none", &[("xtask.toml", graph), ("stubborn.sh", STUBBORN)]);
+    let pipe = project.path("ready");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo can be run").success());
+    let running = Running::start(&project, &["deploy"]);
+    std::fs::read_to_string(&pipe).unwrap();
+    let traces = running.traces();
+    running.signal(Signal::INT);
+    assert_eq!(std::fs::read_to_string(project.path("told")).unwrap(), "told\n", "it was asked to end");
+    assert!(!traces.left().is_empty(), "and does not");
+    running.signal(Signal::INT);
+    let ran = running.ended().expect_code(130);
+    // Who only waits for the end of its children tells of its own.
+    assert!(!ran.stdout.contains("run-finished"), "nothing was waited for:\n{}", ran.stdout);
+    assert_eq!(traces.left(), Vec::<String>::new(), "nothing of it goes on");
 }
 
 #[test]

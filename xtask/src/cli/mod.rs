@@ -30,6 +30,8 @@ use engine::failure::Failure;
 
 use problem::Problem;
 
+use crate::world::process;
+
 /// Make a Kubernetes cluster run what the working tree says, and do nothing when that is already so.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100)]
@@ -133,8 +135,10 @@ pub fn main() -> ExitCode {
     let outcome = runtime.block_on(async {
         tokio::select! {
             outcome = dispatch(arguments) => outcome,
-            // What still runs is dropped, and with it every process group that was started.
-            () = session::told_twice_to_stop() => Err(Failure::interrupted().into()),
+            () = session::told_twice_to_stop() => {
+                process::kill_all();
+                Err(Failure::interrupted().into())
+            }
         }
     });
     // Threads that wait for another run's lock end with the process, not before.

@@ -14,13 +14,13 @@
 //!   is told to end when this process is killed outright. The signal is sent when the *thread* that spawned the
 //!   child ends, hence the thread per child, which lives as long as the child does.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use engine::failure::{Class, Failure};
@@ -226,8 +226,9 @@ impl Command {
             drop(expression);
             match handle {
                 Ok(handle) => {
-                    // Nobody listens any more when the run was dropped; the child is reaped all the same.
-                    let _ = started.send(Ok(handle.pids()));
+                    // Nobody listens any more when the run was dropped: then the group is, too, and the child is reaped
+                    // all the same.
+                    let _ = started.send(Ok(Group::of(&handle.pids())));
                     let _ = ended.send(handle.wait().map(|output| output.status));
                 }
                 Err(error) => {
@@ -235,10 +236,9 @@ impl Command {
                 }
             }
         })?;
-        let pids = begun.await.map_err(io::Error::other)??;
-        let leader = pids.first().and_then(|pid| Pid::from_raw(i32::try_from(*pid).ok()?));
+        let group = begun.await.map_err(io::Error::other)??;
         Ok(Running {
-            group: Group(leader),
+            group,
             exit,
             feed: Some((pipe::Sender::from_owned_fd(OwnedFd::from(feed))?, self.stdin)),
             stdout: Lines::new(pipe::Receiver::from_owned_fd(OwnedFd::from(stdout))?),
@@ -377,10 +377,35 @@ fn taken_line(taken: &mut (impl FnMut(Stream, &str) + Send), stream: Stream, lin
     }
 }
 
+/// The leaders of all groups that have not been let go.
+static ALIVE: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// Kills every process group that was started here, for a process that is about to end without waiting: futures that
+/// the runtime has not come to drop would leave theirs running.
+pub fn kill_all() {
+    for leader in alive().iter().filter_map(|leader| Pid::from_raw(*leader)) {
+        // It fails when no member is left, which is what was wanted.
+        let _ = kill_process_group(leader, Signal::KILL);
+    }
+}
+
+fn alive() -> MutexGuard<'static, BTreeSet<i32>> {
+    ALIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A process group, killed when dropped.
 struct Group(Option<Pid>);
 
 impl Group {
+    /// The group of a child that was just started: its first process leads it.
+    fn of(pids: &[u32]) -> Self {
+        let leader = pids.first().and_then(|pid| Pid::from_raw(i32::try_from(*pid).ok()?));
+        if let Some(leader) = leader {
+            alive().insert(leader.as_raw_pid());
+        }
+        Self(leader)
+    }
+
     fn signal(&self, signal: Signal) {
         if let Some(leader) = self.0 {
             // It fails when no member is left, which is what was wanted.
@@ -390,13 +415,16 @@ impl Group {
 
     /// What is left of it has been left running on purpose, by a child that ended well.
     fn let_go(&mut self) {
-        self.0 = None;
+        if let Some(leader) = self.0.take() {
+            alive().remove(&leader.as_raw_pid());
+        }
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
+        self.let_go();
     }
 }
 
