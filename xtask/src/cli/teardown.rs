@@ -54,11 +54,12 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     if !request.dry_run {
         session.finish(tally, headline).await;
     }
-    if global.format == Format::Human {
-        for failed in &failures {
-            // Standard error may be closed; the exit code still tells.
-            let _ = write!(anstream::stderr(), "\n{}", failure::render(failed));
-        }
+    for failed in &failures {
+        // A closed pipe is the reader's choice; the exit code still tells.
+        let _ = match global.format {
+            Format::Human => write!(anstream::stderr(), "\n{}", failure::render(failed)),
+            Format::Json => writeln!(anstream::stdout(), "{}", serde_json::json!({"failure": failed})),
+        };
     }
     Ok(ExitCode::from(match engine::run::worst(&failures) {
         _ if interrupted => Class::Interrupted.exit_code(),

@@ -90,9 +90,18 @@ impl ManifestsStep {
         images.collect()
     }
 
-    /// The objects of all files, in the files' order.
+    /// The objects of all files, in the files' order, with the images that they run.
     fn objects(&self, cx: &Context) -> Result<Vec<Rendered>, Failure> {
         let images = self.images(cx)?;
+        let mut objects = self.written(cx)?;
+        for object in &mut objects {
+            replace_images(&mut object.body, &images);
+        }
+        Ok(objects)
+    }
+
+    /// The objects of all files as they are written there.
+    fn written(&self, cx: &Context) -> Result<Vec<Rendered>, Failure> {
         let mut objects = Vec::new();
         for entry in self.files(cx)?.entries() {
             if matches!(entry.kind, EntryKind::Directory) {
@@ -102,15 +111,12 @@ impl ManifestsStep {
             let text = std::fs::read_to_string(&path).map_err(|error| Failure::io("read", &path, &error))?;
             objects.extend(rendered::objects(&text, &entry.path)?);
         }
-        for object in &mut objects {
-            replace_images(&mut object.body, &images);
-        }
         Ok(objects)
     }
 
-    async fn located(&self, cx: &Context, client: &Client) -> Result<Vec<(Address, Rendered)>, Failure> {
+    async fn located(&self, objects: Vec<Rendered>, client: &Client) -> Result<Vec<(Address, Rendered)>, Failure> {
         let mut located = Vec::new();
-        for object in self.objects(cx)? {
+        for object in objects {
             // A kind that another of the files brings is not there before that is applied.
             if let Ok(address) = Address::of(client, &self.kinds, &object, &self.definition.namespace).await {
                 located.push((address, object));
@@ -122,7 +128,7 @@ impl ManifestsStep {
     /// An isolated deployment has nothing outside of its own namespace: what is there is the other deployment's.
     async fn expect_inside(&self, cx: &Context, client: &Client) -> Result<(), Failure> {
         let own = self.definition.namespace.as_str();
-        for object in self.objects(cx)? {
+        for object in self.written(cx)? {
             let address = Address::of(client, &self.kinds, &object, own).await?;
             if address.namespace.as_deref() != Some(own) {
                 let what = format!("{} cannot be deployed in isolation: {} is not in", self.id, address.title());
@@ -134,7 +140,7 @@ impl ManifestsStep {
     }
 
     async fn apply(&self, cx: &Context, client: &Client, left: &Observed) -> Result<Observed, Failure> {
-        let located = self.located(cx, client).await?;
+        let located = self.located(self.objects(cx)?, client).await?;
         let watch = Watch::begin(
             client.clone(),
             scope::Scope::of(located.iter().filter_map(|(address, _)| workload(address))),
@@ -204,7 +210,8 @@ impl ManifestsStep {
     async fn owned(&self, cx: &Context, client: &Client) -> Result<BTreeSet<(Address, String)>, Failure> {
         let step = self.id.file_stem();
         let owner = Owner { project: &cx.project, step: &step };
-        let located = self.located(cx, client).await?;
+        // Only their kinds count: a teardown does not know what images were made.
+        let located = self.located(self.written(cx)?, client).await?;
         let kinds = located.into_iter().map(|(address, _)| address.resource).collect();
         apply::owned(client, &owner, &kinds).await
     }
@@ -298,7 +305,7 @@ impl Step for ManifestsStep {
         }
         // Only files that are as they were tell how the objects should be.
         let unchanged = self.gather(cx).await?.key() == receipt.manifest.key();
-        let located = if unchanged { self.located(cx, &client).await? } else { Vec::new() };
+        let located = if unchanged { self.located(self.objects(cx)?, &client).await? } else { Vec::new() };
         let located: Vec<(Address, &Rendered)> = located
             .iter()
             .filter(|(address, _)| suspects.contains(&address))
