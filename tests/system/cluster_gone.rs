@@ -6,7 +6,10 @@
 
 use std::process::Command;
 
+use rustix::process::Signal;
+
 use crate::project::Project;
+use crate::running::Running;
 
 /// All that the graph file deploys. The pods that it checks are Kubernetes' own, and take their time to come to rest.
 const OURS: [&str; 2] = ["deploy", "release:app"];
@@ -110,6 +113,23 @@ fn deployed(project: &Project) -> (String, String) {
 fn current_context() -> String {
     let output = Command::new("kubectl").args(["config", "view", "--output", "jsonpath={.current-context}"]).output();
     String::from_utf8(output.expect("kubectl is there").stdout).expect("a context's name is text")
+}
+
+#[test]
+#[ignore = "makes and deletes a minikube profile, and takes minutes"]
+fn a_start_that_is_interrupted_leaves_no_process_and_is_made_up_for() {
+    let project = Project::of_files("cluster-interrupted", PROFILE, FILES);
+    let _profile = Profile;
+    Profile::minikube("delete");
+    let mut running = Running::start(&project, &["deploy", "cluster"]);
+    running.until("minikube starts", |event| event["event"] == "progress" && event["step"] == "cluster");
+    let traces = running.traces();
+    running.signal(Signal::INT);
+    running.ended().expect_code(130);
+    assert_eq!(traces.left(), Vec::<String>::new(), "nothing of it goes on");
+    project.run(&["deploy", "cluster"]).expect_success();
+    project.run(&["deploy", "cluster"]).expect_all_fresh();
+    project.run(&["teardown", "--cluster", "--data"]).expect_success();
 }
 
 #[test]

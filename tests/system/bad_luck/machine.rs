@@ -137,6 +137,27 @@ fn a_full_disk() {
 }
 
 #[test]
+fn a_disk_that_fills_while_an_image_is_built() {
+    let project = small();
+    let state = project.path(".xtask");
+    fs::create_dir(&state).unwrap();
+    let mount = Mount::new(&state, &["-t", "tmpfs", "-o", "size=256k", "tmpfs"]);
+    // BuildKit passes on no more than 100 kB of output in a second.
+    let chatter = "import time\nfor number in range(60):\n    print('x' * 8000, flush=True)\n    time.sleep(0.1)\n";
+    project.write("app/chatter.py", chatter);
+    let dockerfile = fs::read_to_string(project.path("app/Dockerfile")).unwrap();
+    // Another layer each time: a cached one says nothing.
+    let run = format!("COPY chatter.py /\nRUN python3 /chatter.py {}\n", std::process::id());
+    project.write("app/Dockerfile", &format!("{dockerfile}{run}"));
+    let words = [".xtask/", "No space left on device", "free some disk space"];
+    fails(&project, &mut project.command(&["deploy", "image:app", "--force"]), 3, &words);
+    drop(mount);
+    project.run(&["deploy", "image:app"]).expect_success();
+    project.run(&["deploy", "image:app"]).expect_all_fresh();
+    project.run(&["teardown"]).expect_success();
+}
+
+#[test]
 fn a_read_only_checkout() {
     let project = small();
     let folder = project.folder().to_str().unwrap();

@@ -1,0 +1,76 @@
+//! Secrets for charts that insist on values: helm gets them on its standard input, and nobody else gets them at all.
+
+use std::fs;
+use std::process::Command;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::project::Project;
+use crate::ran::Ran;
+use crate::secret::files_with;
+
+const NAMESPACE: &str = "proof-values";
+
+const SECRET: &str = "
+---
+apiVersion: v1
+kind: Secret
+metadata: { name: small-secrets }
+stringData: { TOKEN: {{ .Values.auth.token | quote }} }
+";
+
+#[test]
+fn helm_gets_them_on_its_standard_input_and_its_history_is_told_of_once() {
+    let canary = &format!("canary-values-{}", std::process::id());
+    let project = Project::fixture("small", NAMESPACE);
+    project.edit("xtask.toml", "luck-small", NAMESPACE);
+    project.edit("xtask.toml", "luck-test", NAMESPACE);
+    project.edit("xtask.toml", "object  = \"small-secrets\"", "as      = \"values\"\nkey     = \"auth\"");
+    project.edit("xtask.toml", "require = [\"TOKEN\"]", "require = [\"token\"]");
+    project.write("secrets.yaml", &format!("auth:\n  token: \"{canary}\"\n"));
+    let template = fs::read_to_string(project.path("chart/templates/app.yaml")).unwrap();
+    // NOTES are shown by helm, and here with all that the chart was given.
+    project.write("chart/templates/NOTES.txt", "The token is {{ .Values.auth.token }}.\n");
+    project.write("chart/templates/app.yaml", &format!("{template}{SECRET}"));
+    project.run(&["teardown", "--data"]).expect_success();
+
+    let programs = project.path("../values-programs");
+    let command = project.command(&["deploy", "--verbose", "--format", "json"]);
+    let output = Command::new("strace")
+        .args(["--follow-forks", "--trace=execve", "--no-abbrev", "--string-limit=65536", "--output"])
+        .arg(&programs)
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env("CI", "true")
+        .current_dir(project.folder())
+        .output()
+        .expect("strace is there");
+    let ran = Ran::new(&["deploy"], output).expect_success();
+    let told = "helm gets secret values and keeps them in its history, in namespace proof-values";
+    assert!(ran.stdout.contains(told), "{}", ran.stdout);
+    assert!(ran.stdout.contains("The token is "), "the notes are shown: {}", ran.stdout);
+    let data = project.cluster.get(&["secret", "small-secrets"])["data"]["TOKEN"].clone();
+    assert_eq!(data, STANDARD.encode(canary), "the chart has got it");
+
+    for form in [canary.clone(), STANDARD.encode(canary)] {
+        for (place, text) in [
+            ("the output", &format!("{}{}", ran.stdout, ran.stderr)),
+            ("a program's arguments or environment", &fs::read_to_string(&programs).unwrap()),
+        ] {
+            assert!(!text.contains(&form), "{place} has it: {form}");
+        }
+        assert_eq!(files_with(&project.path(".xtask"), &form), Vec::<String>::new());
+    }
+    let explained = project.run_human(&["explain", "release:small"]).expect_success().stdout;
+    assert!(explained.contains("auth.token") && !explained.contains(canary.as_str()), "{explained}");
+    project.run(&["deploy"]).expect_all_fresh();
+
+    // A changed one upgrades, is named by its path, and the history is not told of again.
+    project.write("secrets.yaml", &format!("auth:\n  token: \"{canary}-2\"\n"));
+    let ran = project.run(&["deploy"]).expect_success().expect_reason("release:small", "auth.token");
+    assert!(!ran.stdout.contains(told) && !ran.stdout.contains(canary.as_str()), "{}", ran.stdout);
+    let data = project.cluster.get(&["secret", "small-secrets"])["data"]["TOKEN"].clone();
+    assert_eq!(data, STANDARD.encode(format!("{canary}-2")));
+    project.run(&["teardown", "--data"]).expect_success();
+}
