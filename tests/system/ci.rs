@@ -125,13 +125,14 @@ fn a_run_that_is_stopped_or_takes_too_long_takes_its_deployment_away() {
     running.signal(Signal::TERM);
     running.ended().expect_code(130);
     assert_eq!(traces.left(), Vec::<String>::new(), "nothing of it goes on");
-    assert_eq!(reports(&project).0["state"], "interrupted");
+    let (json, report) = reports(&project);
+    assert_eq!((json["state"].as_str(), report.failures), (Some("interrupted"), 1), "it does not look like success");
     expect_nothing_left(&project);
 
     project.edit("app/Dockerfile", "COPY", "RUN sleep 300\nCOPY");
     project.run(&["ci", "--deadline", "8s"]).expect_code(1);
-    let (json, _) = reports(&project);
-    assert_eq!(json["state"], "overdue");
+    let (json, report) = reports(&project);
+    assert_eq!((json["state"].as_str(), report.failures), (Some("overdue"), 1));
     expect_nothing_left(&project);
 }
 

@@ -63,7 +63,8 @@ pub struct Request {
 pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem> {
     let project = Project::load(global)?;
     let locks = Locks::of_this_user()?;
-    let log = Log { format: global.format, github: std::env::var_os("GITHUB_ACTIONS").is_some() };
+    let (format, quiet) = (global.format, global.quiet);
+    let log = Log { format, quiet, github: std::env::var_os("GITHUB_ACTIONS").is_some() };
     if request.sweep {
         let failures = sweep_up(global, &project, &locks, &Pulse::default(), log).await?;
         failures.iter().for_each(|failure| log.failure(&project, failure));
@@ -131,7 +132,7 @@ impl Pipeline<'_> {
             (_, _, true) => State::Passed,
             _ => State::Failed,
         };
-        if let Err(failure) = self.book.close(state) {
+        if let Err(failure) = self.book.close(state, ended.failures.first()) {
             ended.failures.push(failure);
         }
         ended.failures.iter().for_each(|failure| self.log.failure(&self.project, failure));
@@ -273,6 +274,8 @@ fn failure_of(problem: Problem) -> Failure {
 #[derive(Debug, Clone, Copy)]
 struct Log {
     format: Format,
+    /// Only failures, signs of life and the end.
+    quiet: bool,
     github: bool,
 }
 
@@ -286,21 +289,23 @@ impl Log {
 
     /// A line of what a command prints.
     fn line(self, line: &str) {
-        self.human(line);
+        if !self.quiet {
+            self.human(line);
+        }
     }
 
     /// A stage begins.
     fn open(self, stage: &str) {
         match self.github {
-            true => self.human(&github::group(stage)),
-            false => self.human(&format!("{}{stage}", verb(DOING, "Stage"))),
+            true => self.line(&github::group(stage)),
+            false => self.line(&format!("{}{stage}", verb(DOING, "Stage"))),
         }
     }
 
     /// It has ended.
     fn close(self) {
         if self.github {
-            self.human(github::END_OF_GROUP);
+            self.line(github::END_OF_GROUP);
         }
     }
 

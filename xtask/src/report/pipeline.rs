@@ -139,17 +139,20 @@ impl Book {
         });
     }
 
-    /// Whether anything has failed.
-    pub fn has_failures(&self) -> bool {
-        self.inner().pages.cases.iter().any(|case| matches!(case.fate, Fate::Failed(_)))
-    }
-
-    /// The run has ended like this.
+    /// The run has ended like this. Where it did not pass and no case says why, there is one more that does: whoever
+    /// only counts failures must not take it for success.
     ///
     /// # Errors
     /// When a report could not be written, at whatever moment.
-    pub fn close(&self, state: State) -> Result<(), Failure> {
-        self.change(|pages| pages.state = state);
+    pub fn close(&self, state: State, why: Option<&Failure>) -> Result<(), Failure> {
+        self.change(|pages| {
+            pages.state = state;
+            if state != State::Passed && !pages.cases.iter().any(|case| matches!(case.fate, Fate::Failed(_))) {
+                let why = why.cloned().unwrap_or_else(|| Failure::new(Class::Interrupted, "somebody stopped the run"));
+                let fate = Fate::Failed(Box::new(why));
+                pages.cases.push(Case { suite: "run", name: pages.run.clone(), fate, took: Some(pages.took) });
+            }
+        });
         self.inner().broken.take().map_or(Ok(()), Err)
     }
 
@@ -216,5 +219,64 @@ impl Reporter for Scribe {
             _ => return,
         };
         self.book.turn(self.suite, &step.to_string(), fate);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::event::Event;
+    use engine::failure::Failure;
+    use engine::step::{Kind, StepId};
+    use quick_junit::Report;
+
+    use super::{Book, Fate, JUNIT, Scribe, State};
+    use crate::report::Reporter as _;
+
+    fn junit(folder: &std::path::Path) -> Report {
+        Report::deserialize_from_str(&std::fs::read_to_string(folder.join(JUNIT)).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn no_end_but_a_good_one_looks_like_success() {
+        let failure = Failure::environment("no engine answers");
+        for (state, why, failures) in [
+            (State::Passed, None, 0),
+            (State::Failed, Some(&failure), 1),
+            (State::Overdue, Some(&failure), 1),
+            (State::Interrupted, None, 1),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let book = Book::open(folder.path(), "ci-1-2", "shop").unwrap();
+            book.expect("deploy", ["image:app".to_owned()]);
+            book.skip_rest("the run had ended");
+            book.close(state, why).unwrap();
+            assert_eq!(junit(folder.path()).failures, failures, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn a_failure_is_told_once_and_whatever_was_running_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let book = Book::open(folder.path(), "ci-1-2", "shop").unwrap();
+        let [app, web] = ["app", "web"].map(|name| StepId::new(Kind::Image, name));
+        book.expect("deploy", [app.to_string(), web.to_string()]);
+        let mut scribe = Scribe::new(book.clone(), "deploy");
+        scribe.event(&Event::Started { step: app.clone() });
+        scribe.event(&Event::Started { step: web });
+        let killed_now = junit(folder.path());
+        assert_eq!((killed_now.tests, killed_now.errors), (2, 2));
+        scribe.event(&Event::Failed { step: app, failure: Failure::step("image:app did not build") });
+        book.end("teardown", "ci-1-2", Fate::Passed("removed".to_owned()));
+        book.close(State::Failed, Some(&Failure::step("image:app did not build"))).unwrap();
+        let report = junit(folder.path());
+        assert_eq!((report.tests, report.failures, report.errors), (3, 1, 1));
+    }
+
+    #[test]
+    fn reports_that_cannot_be_written_are_told_before_anything_is_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(Book::open(&file, "ci-1-2", "shop").is_err());
     }
 }
