@@ -20,6 +20,7 @@ greeting = "hello from ${project}"
 
 [check.small]
 service = "small:8000"
+release = "small"
 get     = "/page.html"
 text    = "hello"
 timeout = "1s"
@@ -180,5 +181,26 @@ fn a_run_that_lives_is_left_alone() {
     assert_eq!(left(&project), deployed, "it is still in use");
     project.write("gate", "go on\n");
     running.ended().expect_success();
+    expect_nothing_left(&project);
+}
+
+#[test]
+fn manifests_that_reach_out_of_the_deployment_are_refused() {
+    let project = small();
+    let graph_file = fs::read_to_string(project.path("xtask.toml")).expect("it is there");
+    let manifests = format!("[manifests.notes]\nfiles = [\"notes.yaml\"]\nnamespace = \"{NAME}\"\n");
+    project.write("xtask.toml", &format!("{graph_file}\n{manifests}"));
+    let notes = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: ci-test-notes, namespace: default }\n";
+    project.write("notes.yaml", notes);
+    project.run(&["ci"]).expect_code(2);
+    let (json, _) = reports(&project);
+    assert_eq!(cases(&json, "failed"), ["manifests:notes"]);
+    let there =
+        ["get", "configmap", "ci-test-notes", "--namespace", "default", "--ignore-not-found", "--output", "name"];
+    assert_eq!(project.cluster.kubectl(&there), "", "it would be another deployment's");
+    expect_nothing_left(&project);
+
+    project.edit("notes.yaml", ", namespace: default", "");
+    project.run(&["ci"]).expect_success();
     expect_nothing_left(&project);
 }
