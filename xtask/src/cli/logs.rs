@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anstyle::{AnsiColor, Style};
 use clap::Args;
 use engine::config::GraphFile;
 use engine::failure::Class;
@@ -15,10 +15,16 @@ use serde_json::json;
 use super::problem::Problem;
 use super::session::{Record, Session};
 use super::{Format, Global};
-use crate::report::style::paint;
+use crate::report::log_line;
+use crate::report::style::{GOOD, WARNING, verb};
 use crate::steps::secrets::Origin;
-use crate::world::pods::log::{Line, Part, read};
-use crate::world::pods::{Selection, follow};
+use crate::world::contact::Contact;
+use crate::world::pods::follow::{Logs, News};
+use crate::world::pods::log::{Line, Part};
+use crate::world::pods::read::read;
+use crate::world::pods::record::Level;
+use crate::world::pods::{Selection, list};
+use crate::world::settle::Redactor;
 
 /// Which logs.
 #[derive(Debug, Clone, Args)]
@@ -35,6 +41,13 @@ pub struct Request {
     /// Only lines that contain this text
     #[arg(long, value_name = "TEXT")]
     pub grep: Option<String>,
+    /// Only lines of this level and graver ones: trace, debug, info, warn, error. A line that says none belongs to the
+    /// one before it
+    #[arg(long, value_name = "LEVEL")]
+    pub level: Option<Level>,
+    /// The lines as they were written, with nothing in front
+    #[arg(long)]
+    pub raw: bool,
     /// Of the containers that ran before the present ones: why they ended
     #[arg(short, long)]
     pub previous: bool,
@@ -70,24 +83,47 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     let since = request.since.and_then(|since| Timestamp::now().checked_sub(since).ok());
     let part = Part { since, previous: request.previous };
     let client = session.cx.world.kube().await?;
-    let redactor = session.cx.redactor.clone();
-    let mut open = true;
-    let mut show = |line: Line| {
-        let text = redactor.redact(&line.text);
-        if open && request.grep.as_ref().is_none_or(|wanted| text.contains(wanted.as_str())) {
-            // Whoever has seen enough closes the pipe.
-            open = writeln!(anstream::stdout(), "{}", shown(global.format, &line, &text)).is_ok();
-        }
-    };
+    let masked = Arc::clone(&session.cx.redactor);
+    let redactor: Redactor = Arc::new(move |text| masked.redact(text));
+    // Whoever has seen enough closes the pipe.
+    let show =
+        |line: &Line| !request.wants(line) || writeln!(anstream::stdout(), "{}", shown(global, request, line)).is_ok();
     if !request.follow {
-        read(&client, &selection, &part, show).await?;
+        read(&client, &selection, &part, &redactor, |line| show(&line)).await?;
         return Ok(ExitCode::SUCCESS);
     }
-    tokio::select! {
-        ended = follow::follow(&client, &selection, &part, &mut show) => ended?,
-        () = session.cx.cancel.cancelled() => return Ok(ExitCode::from(Class::Interrupted.exit_code())),
+    // Names that fit nothing are told before anything is waited for.
+    list(&client, &selection).await?;
+    let mut logs = Logs::follow(Arc::clone(&session.cx.world), selection, part, redactor);
+    let ended = loop {
+        let news = tokio::select! {
+            news = logs.next() => news,
+            () = session.cx.cancel.cancelled() => break ExitCode::from(Class::Interrupted.exit_code()),
+        };
+        match news {
+            Some(News::Line(line)) if show(&line) => {}
+            Some(News::Contact(contact)) => tell(&contact),
+            Some(News::Line(_)) | None => break ExitCode::SUCCESS,
+        }
+    };
+    logs.close().await;
+    Ok(ended)
+}
+
+impl Request {
+    fn wants(&self, line: &Line) -> bool {
+        self.level.is_none_or(|level| line.level >= level)
+            && self.grep.as_ref().is_none_or(|wanted| line.text.contains(wanted.as_str()))
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+fn tell(contact: &Contact) {
+    let text = match contact {
+        Contact::Lost(why) => format!("{}{why}; trying again", verb(WARNING, "Lost")),
+        Contact::Back => format!("{}the API server answers again", verb(GOOD, "Back")),
+    };
+    // Beside the lines, which somebody may be collecting.
+    let _ = writeln!(anstream::stderr(), "{text}");
 }
 
 /// All that the graph file deploys, or the named part of it.
@@ -102,32 +138,15 @@ fn selection(file: &GraphFile, workloads: &[String]) -> Selection {
     }
 }
 
-fn shown(format: Format, line: &Line, text: &str) -> String {
-    if format == Format::Json {
+fn shown(global: &Global, request: &Request, line: &Line) -> String {
+    if global.format == Format::Json {
         return json!({
             "workload": line.label, "namespace": line.of.namespace, "pod": line.of.pod,
-            "container": line.of.container, "time": line.at.to_string(), "text": text,
+            "container": line.of.container, "time": line.at.to_string(), "level": line.level.to_string().to_lowercase(), "text": line.text,
         })
         .to_string();
     }
-    // The pods of a workload differ in their last part only.
-    let pod = line.of.pod.rsplit('-').next().unwrap_or_default();
-    let name = format!("{} {pod}", line.label);
-    format!("{} {text}", paint(color(&line.label), &format!("{name:<18}")))
-}
-
-/// The same workload has the same colour, today and tomorrow.
-fn color(label: &str) -> Style {
-    const COLORS: [AnsiColor; 6] = [
-        AnsiColor::Cyan,
-        AnsiColor::Green,
-        AnsiColor::Magenta,
-        AnsiColor::Yellow,
-        AnsiColor::Blue,
-        AnsiColor::BrightRed,
-    ];
-    let sum: usize = label.bytes().map(usize::from).sum();
-    COLORS.get(sum % COLORS.len()).map_or_else(Style::new, |color| color.on_default())
+    if request.raw { line.text.clone() } else { log_line::render(line) }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub mod heartbeat;
 pub mod journal;
 pub mod json;
 pub mod junit;
+pub mod log_line;
 pub mod pipeline;
 pub mod style;
 pub mod terminal;

@@ -3,6 +3,7 @@
 //! Nothing in here knows of steps, receipts or verdicts.
 
 pub mod backoff;
+pub mod contact;
 pub mod daemon;
 pub mod docker;
 pub mod forward;

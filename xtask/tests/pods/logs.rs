@@ -1,12 +1,16 @@
 //! Logs of pods that restart and are replaced.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
-use xtask::world::pods::log::{Line, Part, read};
-use xtask::world::pods::{Selection, follow::follow};
+use xtask::world::World;
+use xtask::world::pods::Selection;
+use xtask::world::pods::follow::{Logs, News};
+use xtask::world::pods::log::{Line, Part};
+use xtask::world::pods::read::read;
 
-use crate::support::{Namespace, SHELL, deployment, shell};
+use crate::support::{Namespace, SHELL, context, deployment, shell, show_all};
 use crate::{DEADLINE, settled};
 
 /// Writes numbered lines, fast, and ends; the kubelet starts it again.
@@ -44,12 +48,8 @@ async fn followed_logs_neither_lose_nor_double_a_line_through_restarts_and_repla
         workloads: BTreeSet::from(["writer".to_owned()]),
         ..Selection::default()
     };
-    let (sender, mut lines) = tokio::sync::mpsc::unbounded_channel();
-    let client = namespace.client();
-    let following = tokio::spawn(async move {
-        let sink = |line| sender.send(line).unwrap_or_default();
-        follow(&client, &selection, &Part::default(), sink).await
-    });
+    let world = Arc::new(World::of_context(context()));
+    let mut logs = Logs::follow(world, selection, Part::default(), show_all());
     let mut seen: Vec<Line> = Vec::new();
     let mut replaced = false;
     let whole = |seen: &[Line], pod: usize| {
@@ -57,8 +57,9 @@ async fn followed_logs_neither_lose_nor_double_a_line_through_restarts_and_repla
         lives.values().filter(|lives| lives.iter().filter(|life| life.len() == LINES).count() >= 2).count() >= pod
     };
     let watched = async {
-        while let Some(line) = lines.recv().await {
-            seen.push(line);
+        while let Some(news) = logs.next().await {
+            let News::Line(line) = news else { continue };
+            seen.push(*line);
             if !replaced && whole(&seen, 1) {
                 namespace.delete_pods("writer").await;
                 replaced = true;
@@ -69,7 +70,7 @@ async fn followed_logs_neither_lose_nor_double_a_line_through_restarts_and_repla
         }
     };
     tokio::time::timeout(DEADLINE, watched).await.expect("both pods write two whole logs");
-    following.abort();
+    logs.close().await;
     for (pod, lives) in lives(&seen) {
         for life in lives {
             let expected: Vec<usize> = (1..=life.len()).collect();
@@ -99,9 +100,11 @@ async fn logs_are_read_in_the_order_in_which_they_were_written_and_of_the_lives_
         ..Selection::default()
     };
     let mut lines = Vec::new();
-    read(&namespace.client(), &selection(&[]), &Part::default(), |line| lines.push(line))
-        .await
-        .expect("there are logs");
+    let take = |line| {
+        lines.push(line);
+        true
+    };
+    read(&namespace.client(), &selection(&[]), &Part::default(), &show_all(), take).await.expect("there are logs");
     let mut sorted = lines.clone();
     sorted.sort_by_key(|line| line.at);
     assert_eq!(lines, sorted);
@@ -109,15 +112,53 @@ async fn logs_are_read_in_the_order_in_which_they_were_written_and_of_the_lives_
     assert_eq!(texts, BTreeSet::from(["a 1", "a 2", "b 1", "b 2"]));
 
     let mut only = Vec::new();
-    read(&namespace.client(), &selection(&["a"]), &Part::default(), |line| only.push(line.text)).await.unwrap();
+    let take = |line: Line| {
+        only.push(line.text);
+        only.len() < 2
+    };
+    read(&namespace.client(), &selection(&["a"]), &Part::default(), &show_all(), take).await.unwrap();
     assert_eq!(only, ["a 1", "a 2"]);
-    let unknown =
-        read(&namespace.client(), &selection(&["c"]), &Part::default(), |_| {}).await.expect_err("no such workload");
+    let (client, ignore) = (namespace.client(), |_| true);
+    let unknown = read(&client, &selection(&["c"]), &Part::default(), &show_all(), ignore).await;
+    let unknown = unknown.expect_err("no such workload");
     assert_eq!(
         (unknown.message.as_str(), unknown.help.as_slice()),
         ("no pod belongs to `c`", ["there are: a, b".to_owned()].as_slice())
     );
     let before = Part { previous: true, since: None };
-    read(&namespace.client(), &selection(&[]), &before, |_| {}).await.expect_err("none was restarted");
+    read(&client, &selection(&[]), &before, &show_all(), ignore).await.expect_err("none was restarted");
+    namespace.remove().await;
+}
+
+/// More than one connection to the API server has room for, of each of several pods.
+#[tokio::test]
+async fn long_logs_of_many_pods_are_read_to_their_end() {
+    const LONG: usize = 40_000;
+    let namespace = Namespace::make("long").await;
+    let script = format!("i=0; while [ $i -lt {LONG} ]; do i=$((i+1)); echo \"$i {:0100}\"; done; sleep infinity", 0);
+    let pod = json!({
+        "terminationGracePeriodSeconds": 0,
+        "containers": [{"name": "app", "image": SHELL, "imagePullPolicy": "Never", "command": shell(&script)}],
+    });
+    namespace.apply(&deployment("long", 4, pod)).await;
+    settled(&namespace, "long").await;
+    let selection = Selection { namespaces: BTreeSet::from([namespace.name().to_owned()]), ..Selection::default() };
+    // They may be writing still.
+    let whole = async {
+        loop {
+            let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+            let take = |line: Line| {
+                let count = counts.entry(line.of.pod).or_default();
+                *count += 1;
+                assert!(line.text.starts_with(&format!("{count} ")), "in order and without a gap");
+                true
+            };
+            read(&namespace.client(), &selection, &Part::default(), &show_all(), take).await.expect("they are read");
+            if counts.values().all(|count| *count == LONG) {
+                return counts.len();
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(DEADLINE, whole).await.expect("they are read in time"), 4);
     namespace.remove().await;
 }

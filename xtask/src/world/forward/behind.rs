@@ -4,7 +4,6 @@
 //! happens. What was known last stays while the API server is away.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use engine::failure::Failure;
 use futures_util::StreamExt as _;
@@ -17,10 +16,7 @@ use tokio::sync::watch;
 use super::At;
 use super::resolve::{self, Target};
 use crate::world::World;
-use crate::world::backoff::Backoff;
-
-/// How long after a failed attempt the next is made: at first, and at most.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+use crate::world::contact::{Attempts, Contact};
 
 /// What is behind a port now.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -31,50 +27,24 @@ pub struct Behind {
     pub lacking: Option<Failure>,
 }
 
-/// How it stands with the API server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Contact {
-    /// It does not answer; told once.
-    Lost(Failure),
-    /// It answers again.
-    Back,
-}
-
 /// Keeps `behind` up to date until dropped.
 pub async fn watch(world: &World, at: &At, behind: &watch::Sender<Behind>, tell: impl Fn(Contact)) {
-    let mut backoff = Backoff::between(PAUSES.0, PAUSES.1);
-    let mut attempts = 0_usize;
+    let mut attempts = Attempts::default();
     loop {
-        let synced = || {
-            // The first failure in a row is only the end of what worked; what counts is whether the next attempt does.
-            if attempts > 1 {
-                tell(Contact::Back);
-            }
-        };
-        let (failure, had_synced) = look(world, at, behind, synced).await;
-        if had_synced {
-            attempts = 0;
-            backoff.reset();
-        }
-        attempts += 1;
-        if attempts == 2 {
-            tell(Contact::Lost(failure));
-        }
-        world.look_again().await;
-        if attempts > 1 {
-            backoff.pause().await;
-        }
+        let failure = look(world, at, behind, || attempts.worked().into_iter().for_each(&tell)).await;
+        attempts.failed(failure).into_iter().for_each(&tell);
+        attempts.pause(world).await;
     }
 }
 
-/// Watches until that fails; tells why, and whether everything was known meanwhile.
-async fn look(world: &World, at: &At, behind: &watch::Sender<Behind>, synced: impl FnOnce()) -> (Failure, bool) {
+/// Watches until that fails, and tells why.
+async fn look(world: &World, at: &At, behind: &watch::Sender<Behind>, synced: impl FnOnce()) -> Failure {
     let failed = |error: &(dyn std::error::Error + 'static)| {
         Failure::environment(format!("could not watch {at}")).because_of(error)
     };
     let client = match world.kube().await {
         Ok(client) => client,
-        Err(failure) => return (failure, false),
+        Err(failure) => return failure,
     };
     let services: Api<Service> = Api::namespaced(client.clone(), &at.namespace);
     let slices: Api<EndpointSlice> = Api::namespaced(client, &at.namespace);
@@ -88,10 +58,10 @@ async fn look(world: &World, at: &At, behind: &watch::Sender<Behind>, synced: im
         let result = tokio::select! {
             Some(event) = services.next() => event.map(|event| known.0.see(event)),
             Some(event) = slices.next() => event.map(|event| known.1.see(event)),
-            else => return (Failure::environment(format!("the watch of {at} ended")), synced.is_none()),
+            else => return Failure::environment(format!("the watch of {at} ended")),
         };
         if let Err(error) = result {
-            return (failed(&error), synced.is_none());
+            return failed(&error);
         }
         if let (Some(services), Some(slices)) = (known.0.all(), known.1.all()) {
             if let Some(synced) = synced.take() {

@@ -18,9 +18,10 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::At;
-use super::behind::{self, Behind, Contact};
+use super::behind::{self, Behind};
 use super::serve::Way;
 use super::warm::Warm;
+use crate::world::contact::Contact;
 use crate::world::daemon::Daemon;
 use crate::world::{World, pause, port_holder};
 

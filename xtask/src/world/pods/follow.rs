@@ -1,171 +1,311 @@
-//! Follows the logs of workloads: pods come and go, containers restart, connections break, and every line is shown
-//! once.
+//! Follows the logs of workloads: pods come and go, containers restart, connections break, and every line is told once.
+//!
+//! A few lines are read ahead and no more: whoever takes none lets the containers' logs wait where they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use engine::failure::Failure;
 use futures_util::StreamExt;
 use futures_util::stream::SelectAll;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
-use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client};
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::runtime::watcher::{self, watcher};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::log::{Cursor, Line, Part, next, open};
-use super::{Selection, list};
+use super::Selection;
+use super::cursor::Cursor;
+use super::log::{Line, Part, Source, next, open};
 use crate::diagnose::evidence::{ContainerOf, containers};
+use crate::world::World;
+use crate::world::backoff::Backoff;
+use crate::world::contact::{Attempts, Contact};
+use crate::world::settle::Redactor;
 
-/// Gives `sink` every line of the selected containers from now on, those of pods that come later included, until
-/// dropped. Of what was written before, `part` decides.
-///
-/// # Errors
-/// When the cluster does not answer at the start, or nothing is selected.
-pub async fn follow(
-    client: &Client,
-    selection: &Selection,
-    part: &Part,
-    mut sink: impl FnMut(Line),
-) -> Result<(), Failure> {
-    // Names that fit nothing are told before anything is waited for.
-    list(client, selection).await?;
-    let mut events = SelectAll::new();
-    for namespace in &selection.namespaces {
-        let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-        events.push(watcher(pods, watcher::Config::default()).default_backoff().boxed());
+/// How many lines are read ahead.
+const AHEAD: usize = 64;
+
+/// How long after a connection broke the log is asked for again: at first, and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+
+/// What there is to be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// A line was written.
+    Line(Box<Line>),
+    /// The API server went away, or is back.
+    Contact(Contact),
+}
+
+/// Logs that are being followed. Dropping it ends it too, without waiting for that.
+pub struct Logs {
+    news: mpsc::Receiver<News>,
+    stop: DropGuard,
+    task: JoinHandle<()>,
+}
+
+impl Logs {
+    /// Follows the selected containers, those of pods that come later included. Of what was written before, `part`
+    /// decides. `redactor` masks what nobody is to read.
+    pub fn follow(world: Arc<World>, selection: Selection, part: Part, redactor: Redactor) -> Self {
+        let (sender, news) = mpsc::channel(AHEAD);
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move {
+            let tasks = JoinSet::new();
+            let mut followed = Followed { world, selection, part, redactor, sender, pods: BTreeMap::new(), tasks };
+            tokio::select! {
+                () = stopped.cancelled() => {}
+                () = followed.watch() => {}
+            }
+            followed.tasks.shutdown().await;
+        });
+        Self { news, stop: stop.drop_guard(), task }
     }
-    let (sender, mut lines) = mpsc::channel(1024);
-    let mut followed = Followed { client: client.clone(), sender, pods: BTreeMap::new(), tasks: JoinSet::new() };
-    loop {
-        tokio::select! {
-            Some(line) = lines.recv() => sink(line),
-            event = events.next() => match event {
-                Some(Ok(watcher::Event::Apply(pod) | watcher::Event::InitApply(pod))) if selection.has(&pod) => {
-                    followed.see(pod, selection, part);
-                }
-                Some(Ok(watcher::Event::Delete(pod))) => followed.gone(&pod),
-                // The watch tries again by itself, and the logs' own connections live on.
-                Some(_) => {}
-                None => return Ok(()),
-            },
-        }
+
+    /// What is told next; lines of one container in their order. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<News> {
+        self.news.recv().await
+    }
+
+    /// Ends it. Nothing of it is left afterwards.
+    pub async fn close(self) {
+        drop((self.stop, self.news));
+        // A task that panicked is over, too.
+        let _ = self.task.await;
     }
 }
 
-/// How long after a broken connection the log is asked for again.
-const AGAIN: Duration = Duration::from_secs(1);
-
-/// The containers whose logs are being followed.
+/// The pods whose logs are being followed.
 struct Followed {
-    client: Client,
-    sender: mpsc::Sender<Line>,
-    /// By pod uid: where its followers hear of its state.
-    pods: BTreeMap<String, watch::Sender<Arc<Pod>>>,
+    world: Arc<World>,
+    selection: Selection,
+    part: Part,
+    redactor: Redactor,
+    sender: mpsc::Sender<News>,
+    /// By namespace and uid: where its followers hear of its state.
+    pods: BTreeMap<(String, String), watch::Sender<Arc<Pod>>>,
     tasks: JoinSet<()>,
 }
 
 impl Followed {
-    fn see(&mut self, pod: Pod, selection: &Selection, part: &Part) {
+    /// Watches the pods until nobody wants to hear of them any more.
+    async fn watch(&mut self) {
+        let mut attempts = Attempts::default();
+        while !self.sender.is_closed() {
+            let failure = self.look(&mut attempts).await;
+            self.tell(attempts.failed(failure)).await;
+            attempts.pause(&self.world).await;
+        }
+    }
+
+    async fn tell(&self, contact: Option<Contact>) {
+        if let Some(contact) = contact {
+            // Nobody listens only when all of this is about to end.
+            let _ = self.sender.send(News::Contact(contact)).await;
+        }
+    }
+
+    /// Watches until that fails, and tells why.
+    async fn look(&mut self, attempts: &mut Attempts) -> Failure {
+        let failed = |error: &(dyn std::error::Error + 'static)| {
+            Failure::environment("could not watch the pods").because_of(error)
+        };
+        let client = match self.world.kube().await {
+            Ok(client) => client,
+            Err(failure) => return failure,
+        };
+        let mut events = SelectAll::new();
+        for namespace in &self.selection.namespaces {
+            let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+            let namespace = namespace.clone();
+            let watched = watcher(pods, watcher::Config::default()).map(move |event| (namespace.clone(), event));
+            events.push(watched.boxed());
+        }
+        let mut listing: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        while let Some((namespace, event)) = events.next().await {
+            let uid = |pod: &Pod| pod.metadata.uid.clone().unwrap_or_default();
+            match event {
+                Ok(watcher::Event::Init) => drop(listing.insert(namespace, BTreeSet::new())),
+                Ok(watcher::Event::InitApply(pod)) => {
+                    listing.entry(namespace).or_default().insert(uid(&pod));
+                    self.see(pod);
+                }
+                Ok(watcher::Event::InitDone) => {
+                    let there = listing.remove(&namespace).unwrap_or_default();
+                    // Those that went while nobody watched.
+                    self.pods.retain(|(of, uid), _| *of != namespace || there.contains(uid));
+                    self.tell(attempts.worked()).await;
+                }
+                Ok(watcher::Event::Apply(pod)) => self.see(pod),
+                // Without the sender, its followers know that nothing comes after what they still read.
+                Ok(watcher::Event::Delete(pod)) => drop(self.pods.remove(&(namespace, uid(&pod)))),
+                Err(error) => return failed(&error),
+            }
+        }
+        Failure::environment("the watch of the pods ended")
+    }
+
+    fn see(&mut self, pod: Pod) {
         while self.tasks.try_join_next().is_some() {}
-        let uid = pod.metadata.uid.clone().unwrap_or_default();
+        if !self.selection.has(&pod) {
+            return;
+        }
+        let key = (pod.metadata.namespace.clone().unwrap_or_default(), pod.metadata.uid.clone().unwrap_or_default());
         let pod = Arc::new(pod);
-        if let Some(known) = self.pods.get(&uid) {
+        if let Some(known) = self.pods.get(&key) {
             known.send_replace(pod);
             return;
         }
         let (state, states) = watch::channel(Arc::clone(&pod));
-        self.pods.insert(uid, state);
+        self.pods.insert(key, state);
         let spec = pod.spec.as_ref();
         let names = spec.into_iter().flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers));
         for container in names {
             let follower = Follower {
-                client: self.client.clone(),
-                label: selection.label(&pod).to_owned(),
-                of: ContainerOf::new(&pod, &container.name),
-                cursor: Cursor::after(part.since),
-                read: None,
+                world: Arc::clone(&self.world),
+                source: Source::new(self.selection.label(&pod), ContainerOf::new(&pod, &container.name)),
+                redactor: Arc::clone(&self.redactor),
                 sender: self.sender.clone(),
+                cursor: Cursor::from(self.part.since),
+                begun: None,
             };
             self.tasks.spawn(follower.run(states.clone()));
         }
     }
+}
 
-    fn gone(&mut self, pod: &Pod) {
-        // Dropping the sender tells its followers that nothing will follow what they still read.
-        self.pods.remove(pod.metadata.uid.as_deref().unwrap_or_default());
+/// How a reading ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Read {
+    /// With the log, as far as one can tell: a break can look like it.
+    ToItsEnd,
+    /// There is no such log.
+    NotThere,
+    /// With the connection.
+    Broken,
+    /// Nobody wants the lines any more.
+    Unwanted,
+}
+
+/// One life of a container: the runtime's ID of it, whether it goes on, and the ID of the life before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Life {
+    id: String,
+    runs: bool,
+    before: Option<String>,
+}
+
+impl Life {
+    fn of(pod: &Pod, container: &str) -> Option<Self> {
+        let status = containers(pod).find(|status| status.name == container)?;
+        let id = status.container_id.clone().filter(|id| !id.is_empty())?;
+        let runs = status.state.as_ref().is_some_and(|state| state.running.is_some());
+        let before = status.last_state.as_ref().and_then(|state| state.terminated.as_ref()?.container_id.clone());
+        Some(Self { id, runs, before })
     }
 }
 
-/// Follows one container of one pod through its restarts.
+/// Follows one container of one pod through its lives.
 struct Follower {
-    client: Client,
-    label: String,
-    of: ContainerOf,
+    world: Arc<World>,
+    source: Source,
+    redactor: Redactor,
+    sender: mpsc::Sender<News>,
     cursor: Cursor,
-    /// The runtime's ID of the container whose log was read last.
-    read: Option<String>,
-    sender: mpsc::Sender<Line>,
+    /// The life that was read last, and whether to its end.
+    begun: Option<(String, bool)>,
 }
 
 impl Follower {
     async fn run(mut self, mut states: watch::Receiver<Arc<Pod>>) {
+        let mut backoff = Backoff::between(PAUSES.0, PAUSES.1);
+        let mut fresh: Option<Life> = None;
         loop {
-            let pod = Arc::clone(&states.borrow_and_update());
-            let status = containers(&pod).find(|status| status.name == self.of.container);
-            let lives = status.and_then(lives).filter(|(present, _)| self.read.as_deref() != Some(*present));
-            if let Some((present, last)) = lives {
-                // Between two looks it may have lived and died once more.
-                if last.is_some() && last != self.read.as_deref() && self.read.is_some() {
-                    self.copy(false, true).await;
-                }
-                self.read = Some(present.to_owned());
-                if !self.copy(true, false).await {
+            let known = Life::of(&states.borrow_and_update(), &self.source.of.container);
+            let life = fresh.take().or(known);
+            let unread = life.filter(|life| self.begun.as_ref() != Some(&(life.id.clone(), true)));
+            let Some(life) = unread else {
+                if states.changed().await.is_err() {
                     return;
                 }
-                // While it runs, an end of the stream was an end of the connection: read on from the cursor.
-                if self.still_runs(&states.borrow(), present) {
-                    self.read = None;
-                    crate::world::pause(AGAIN).await;
+                continue;
+            };
+            let read = self.read(&life).await;
+            match read {
+                Read::Unwanted => return,
+                Read::ToItsEnd | Read::NotThere if !life.runs => {
+                    self.begun = Some((life.id, true));
+                    backoff.reset();
                     continue;
                 }
+                // It ran when that began. Whether it has ended, or only the connection, its state will say.
+                Read::ToItsEnd => backoff.reset(),
+                Read::NotThere | Read::Broken => {}
             }
-            if states.changed().await.is_err() {
-                return;
+            tokio::select! {
+                () = backoff.pause() => {}
+                changed = states.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
             }
+            // What the watch knows may be older than the break.
+            fresh = self.look().await;
         }
     }
 
-    fn still_runs(&self, pod: &Pod, id: &str) -> bool {
-        containers(pod).any(|status| {
-            let running = status.state.as_ref().is_some_and(|state| state.running.is_some());
-            status.name == self.of.container && running && status.container_id.as_deref() == Some(id)
-        })
+    /// Reads what `life` and the one before it have written and nobody has read yet.
+    async fn read(&mut self, life: &Life) -> Read {
+        if let (Some((begun, whole)), Some(before)) = (&self.begun, &life.before)
+            && *begun != life.id
+        {
+            // The last of the life that was being read; or all of one that came and went between two looks.
+            let unread = begun != before || !whole;
+            if unread {
+                match self.copy(false, true).await {
+                    Read::ToItsEnd | Read::NotThere => {}
+                    read => return read,
+                }
+            }
+        }
+        self.begun = Some((life.id.clone(), false));
+        self.copy(life.runs, false).await
     }
 
-    /// Sends the lines behind the cursor; `false` when nobody wants them any more.
-    async fn copy(&mut self, follow: bool, previous: bool) -> bool {
-        self.cursor.reread();
-        let Ok(mut log) = open(&self.client, &self.of, self.cursor.since(), follow, previous).await else {
-            return true;
+    /// The container's life as the API server knows it now.
+    async fn look(&self) -> Option<Life> {
+        let of = &self.source.of;
+        let pods: Api<Pod> = Api::namespaced(self.world.kube().await.ok()?, &of.namespace);
+        Life::of(&pods.get(&of.pod).await.ok()?, &of.container)
+    }
+
+    /// Tells the lines that are new.
+    async fn copy(&mut self, follow: bool, previous: bool) -> Read {
+        let Ok(client) = self.world.kube().await else { return Read::Broken };
+        let since = self.cursor.begin();
+        let mut log = match open(&client, &self.source.of, since, follow, previous).await {
+            Ok(log) => log,
+            Err(kube::Error::Api(status)) if status.code < 500 => return Read::NotThere,
+            Err(_) => return Read::Broken,
         };
-        while let Ok(Some((at, text))) = next(&mut log).await {
-            if !self.cursor.is_new(at) {
-                continue;
-            }
-            let line = Line { label: self.label.clone(), of: self.of.clone(), at, text };
-            if self.sender.send(line).await.is_err() {
-                return false;
+        loop {
+            match next(&mut log).await {
+                Ok(Some((Some(at), text))) if self.cursor.is_new(at) => {
+                    let line = self.source.line(at, (self.redactor)(&text));
+                    if self.sender.send(News::Line(Box::new(line))).await.is_err() {
+                        return Read::Unwanted;
+                    }
+                }
+                // Old, or the kubelet's own remark.
+                Ok(Some(_)) => {}
+                Ok(None) => return Read::ToItsEnd,
+                Err(_) => return Read::Broken,
             }
         }
-        true
     }
-}
-
-/// The IDs of the container that runs or has ended now, and of the one before it.
-fn lives(status: &ContainerStatus) -> Option<(&str, Option<&str>)> {
-    let present = status.container_id.as_deref().filter(|id| !id.is_empty())?;
-    let last = status.last_state.as_ref().and_then(|state| state.terminated.as_ref()?.container_id.as_deref());
-    Some((present, last))
 }

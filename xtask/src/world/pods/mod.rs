@@ -4,6 +4,10 @@
 
 pub mod follow;
 pub mod log;
+pub mod read;
+pub mod record;
+
+mod cursor;
 
 use std::collections::BTreeSet;
 

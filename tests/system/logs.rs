@@ -1,0 +1,96 @@
+//! `logs` while the API server goes away: no line is lost and none comes twice.
+
+use std::cell::{Cell, RefCell};
+use std::process::Stdio;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+use crate::project::Project;
+use crate::running::Running;
+use crate::way::{CONTEXT, Way};
+
+const NAMESPACE: &str = "logs-test";
+
+/// A project that deploys into the namespace in which `writer.yaml` is.
+fn project(context: &str) -> Project {
+    let graph = format!(
+        "project = \"logs-test\"\n\n[cluster]\ndriver = \"context\"\ncontext = \"{context}\"\n\n\
+         [release.one]\nchart = \"chart\"\nnamespace = \"{NAMESPACE}\"\n"
+    );
+    let files = [
+        ("xtask.toml", graph.as_str()),
+        ("chart/Chart.yaml", "apiVersion: v2\nname: one\nversion: 0.1.0\n"),
+        ("chart/templates/one.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: one }\n"),
+    ];
+    let mut project = Project::of_files("logs", &Cluster::of_environment().context, &files);
+    project.cluster = project.cluster.in_namespace(NAMESPACE);
+    project
+}
+
+fn number(event: &Value) -> Option<u64> {
+    let line: Value = serde_json::from_str(event["text"].as_str()?).ok()?;
+    line["message"].as_str()?.strip_prefix("line ")?.parse().ok()
+}
+
+#[test]
+fn broken_streams_neither_lose_nor_double_a_line_and_lines_are_chosen_by_their_level() {
+    let project = project(CONTEXT);
+    project.write("writer.yaml", include_str!("fixtures/writer.yaml"));
+    let objects = project.path("writer.yaml");
+    project.cluster.kubectl(&["create", "namespace", NAMESPACE]);
+    project.cluster.kubectl(&["apply", "--filename", objects.to_str().expect("the path is text")]);
+    project.cluster.kubectl(&["rollout", "status", "deployment/writer", "--timeout=120s"]);
+
+    let way = Way::of(&project);
+    let mut running = Running::start_with(&project, &["logs", "--follow"], &[way.variable()]);
+    let traces = running.traces();
+    let numbers = RefCell::new(Vec::new());
+    let until = |running: &mut Running, wanted: u64| {
+        running.until("further lines come", |event| {
+            numbers.borrow_mut().extend(number(event));
+            number(event).is_some_and(|number| number >= wanted)
+        });
+    };
+    let last = || numbers.borrow().iter().max().copied().unwrap_or_default();
+    until(&mut running, 100);
+    for _ in 0..5 {
+        way.cut();
+        let wanted = last() + 150;
+        until(&mut running, wanted);
+    }
+    // It writes on while nobody reads.
+    way.close();
+    let written = Cell::new(0);
+    while written.get() < last() + 500 {
+        let line = project.cluster.kubectl(&["logs", "deployment/writer", "--tail=1"]);
+        written.set(number(&serde_json::json!({ "text": line.trim() })).unwrap_or_default());
+    }
+    way.mend();
+    until(&mut running, written.get() + 200);
+    running.signal(Signal::INT);
+    let ran = running.ended().expect_code(130);
+    assert!(ran.stderr.matches("Lost").count() <= 1, "it is told once: {}", ran.stderr);
+    assert_eq!(traces.left(), Vec::<String>::new());
+    // The two outputs of a container may change places.
+    let mut seen: Vec<u64> = ran.events.iter().filter_map(number).collect();
+    let near = |at: usize, number: u64| number.abs_diff(at as u64) < 8;
+    assert!(seen.iter().enumerate().all(|(at, number)| near(at, *number)), "in order: {seen:?}");
+    seen.sort_unstable();
+    assert_eq!(seen, (0..seen.len() as u64).collect::<Vec<_>>(), "each line once");
+
+    let of = |arguments: &[&str]| {
+        let mut command = project.command(&[&["logs"], arguments].concat());
+        command.env(way.variable().0, way.variable().1).stdin(Stdio::null());
+        String::from_utf8(command.output().expect("the binary can be run").stdout).expect("it is text")
+    };
+    let warnings = of(&["--raw", "--level", "warn"]);
+    let numbers: Vec<u64> = warnings.lines().filter_map(|line| number(&serde_json::json!({ "text": line }))).collect();
+    assert!(numbers.len() > 50 && numbers.len() == warnings.lines().count(), "{warnings}");
+    assert!(numbers.iter().enumerate().all(|(at, number)| *number == 10 * at as u64), "every tenth: {numbers:?}");
+    let one = of(&["--grep", "line 120\"", "--since", "1h"]);
+    assert!(one.trim_end().ends_with("WARN  line 120"), "{one}");
+    assert_eq!(one.lines().count(), 1);
+    project.cluster.kubectl(&["delete", "namespace", NAMESPACE, "--wait=false"]);
+}
