@@ -278,6 +278,40 @@ fn blocks_are_read_as_people_read_them() {
     assert_eq!(named("`cargo xtask deploy` and `cargo xtask …`, `other`"), BTreeSet::from(["cargo xtask deploy"]));
 }
 
+/// What a heading is linked by.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().to_lowercase();
+    kept.chars().filter(|c| c.is_alphanumeric() || "-_ ".contains(*c)).collect::<String>().replace(' ', "-")
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    for (path, text) in documents() {
+        let folder = path.parent().expect("it is in a folder");
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.contains("://")) {
+            let (file, place) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { path.clone() } else { folder.join(file) };
+            assert!(target.exists(), "{} links to {link}, which is not there", path.display());
+            if !place.is_empty() {
+                let text = fs::read_to_string(&target).expect("it is text");
+                let there = text.lines().filter(|line| line.starts_with('#')).any(|heading| anchor(heading) == place);
+                assert!(there, "{} links to {link}, and there is no such heading", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_document_is_reached_from_the_readme() {
+    let documents = documents();
+    let readme = &documents[&root().join("README.md")];
+    for name in documents.keys().filter_map(|path| path.strip_prefix(root()).ok()) {
+        let linked = readme.contains(&format!("]({}", name.display()));
+        assert!(linked || name == Path::new("README.md"), "README.md does not lead to {}", name.display());
+    }
+}
+
 #[test]
 fn the_picture_names_no_machine() {
     let draw = |text: &str| {
