@@ -92,12 +92,15 @@ fn no_helm_or_one_that_is_too_old() {
 #[test]
 fn a_port_in_use_is_told_with_who_has_it() {
     let project = small();
+    // A Service that is not there would be told first.
+    project.run(&["deploy"]).expect_success();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let who = format!("process {}", std::process::id());
     let forward = format!("small:8000={port}");
     let words = [&*format!("port 127.0.0.1:{port} is in use by "), &who, "small:8000="];
     fails(&project, &mut project.command(&["forward", &forward]), 3, &words);
+    project.run(&["teardown", "--data"]).expect_success();
 }
 
 /// A mount that ends with this value. Only root may mount, so these tests are root's.
