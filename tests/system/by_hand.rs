@@ -24,6 +24,38 @@ fn greetings(project: &Project) -> Vec<Value> {
 }
 
 #[test]
+fn what_is_put_back_and_what_the_chart_changes_make_one_rollout() {
+    let project = tiny();
+    let sets = project.cluster.get(&["replicasets"]);
+    let first = sets["items"][0]["metadata"]["name"].as_str().expect("the Deployment has one").to_owned();
+    // Counts how often it was scaled.
+    let generation = || project.cluster.get(&["replicaset", &first])["metadata"]["generation"].clone();
+    project.cluster.kubectl(&["set", "env", "deployment/tiny", "DEBUG=1"]);
+    project.cluster.kubectl(&["rollout", "status", "deployment/tiny", "--timeout=60s"]);
+    let before = generation().as_i64();
+
+    // With nothing else to do, what was put back is rolled out: up, and the other down.
+    project.run(&["deploy"]).expect_success().expect_reason("release:tiny", "env[DEBUG] added by hand");
+    assert_eq!(greetings(&project), ["hello"]);
+    project.cluster.kubectl(&["set", "env", "deployment/tiny", "DEBUG=1"]);
+    project.cluster.kubectl(&["rollout", "status", "deployment/tiny", "--timeout=60s"]);
+    assert_eq!(generation().as_i64(), before.map(|count| count + 2));
+
+    // With another change it never comes to that.
+    project.write("values.yaml", "greeting: changed\n");
+    let before = generation();
+    let ran = project.run(&["deploy"]).expect_success();
+    assert!(ran.stdout.contains("env[DEBUG] added by hand"), "{}", ran.stdout);
+    assert_eq!(generation(), before, "no pod was made of what was only put back");
+    assert_eq!(greetings(&project), ["changed"]);
+    let live = project.cluster.get(&["deployment", "tiny"]);
+    assert!(live["spec"]["paused"].is_null() && !live.to_string().contains("xtask/held-back"), "{live}");
+    assert!(!live["spec"].to_string().contains("DEBUG"), "{live}");
+    project.run(&["deploy"]).expect_all_fresh();
+    project.run(&["teardown", "--data"]).expect_success();
+}
+
+#[test]
 fn a_paused_deployment_goes_on_and_runs_what_the_chart_says() {
     let project = tiny();
     project.cluster.kubectl(&["rollout", "pause", "deployment/tiny"]);

@@ -184,7 +184,7 @@ impl ManifestsStep {
             if let Found::There { differences, live, .. } = &inspected.found
                 && !differences.is_empty()
             {
-                put_back(client, &inspected.address, live, differences).await?;
+                put_back(client, &inspected.address, live, differences, false).await?;
             }
         }
         Ok(())

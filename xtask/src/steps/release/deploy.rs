@@ -8,6 +8,7 @@ use engine::event::{Event, Level};
 use engine::failure::Failure;
 use engine::step::StepId;
 use futures_util::StreamExt as _;
+use futures_util::future::try_join_all;
 use kube::Client;
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +31,7 @@ use crate::world::helm::unread::Reads;
 use crate::world::kube::drift::{Found, Inspected};
 use crate::world::kube::identity::{self, Address};
 use crate::world::kube::namespaces;
-use crate::world::kube::put_back::put_back;
+use crate::world::kube::put_back::{put_back, resume, rolls_pods};
 use crate::world::kube::rendered::{self, Rendered};
 use crate::world::pause;
 use crate::world::process::Redact;
@@ -131,7 +132,7 @@ impl Deploy<'_> {
             let rollback = helm.rollback(&place, head.revision, server_side, timeout, &self.cx.cancel);
             self.noted(&place, rollback).await?;
             let (head, record) = self.newest(namespace, &place.release).await?;
-            self.put_back(namespace, &record, None).await?;
+            self.put_back(namespace, &record, None, None).await?;
             let left = self.look(namespace, &head, &record).await?;
             self.settled(&watch, left).await
         };
@@ -168,14 +169,22 @@ impl Deploy<'_> {
         let scope = scope.with(hooks.iter().cloned());
         // Before the first write, so that pods which only a put-back has replaced are not told as unchanged.
         let watch = Watch::begin(self.client.clone(), scope, self.redact()).await?;
-        if let Some(record) = deployed {
-            self.put_back(namespace, record, plan.left.as_ref()).await?;
-        }
-        self.noted(&plan.place, self.run_helm(plan, before.as_ref(), &ours, &watch, &hooks)).await?;
+        let mut held = Vec::new();
+        let changed = async {
+            if let Some(record) = deployed {
+                self.put_back(namespace, record, plan.left.as_ref(), Some(&mut held)).await?;
+            }
+            self.noted(&plan.place, self.run_helm(plan, before.as_ref(), &ours, &watch, &hooks)).await
+        };
+        let changed = changed.await;
+        // However helm has ended: nothing stays held back.
+        let resumed = try_join_all(held.iter().map(|address| resume(&self.client, address))).await;
+        changed?;
+        resumed?;
         let (head, record) = self.newest(namespace, release).await?;
         if deployed.is_none() && newest.is_some() {
             // After a failed revision nobody knows what of it is there, and helm compares with what it thinks is.
-            self.put_back(namespace, &record, None).await?;
+            self.put_back(namespace, &record, None, None).await?;
         }
         let left = self.look(namespace, &head, &record).await?;
         self.settled(&watch, left).await
@@ -218,8 +227,15 @@ impl Deploy<'_> {
         cleaned.map(|()| ended)
     }
 
-    /// Gives what was changed by hand its values back: helm changes only what differs between two manifests.
-    async fn put_back(&self, namespace: &str, record: &Record, left: Option<&Observed>) -> Result<(), Failure> {
+    /// Gives what was changed by hand its values back: helm changes only what differs between two manifests. Where
+    /// something is `held`, pods that this would roll are left for what comes after, and their Deployments added to it.
+    async fn put_back(
+        &self,
+        namespace: &str,
+        record: &Record,
+        left: Option<&Observed>,
+        mut held: Option<&mut Vec<Address>>,
+    ) -> Result<(), Failure> {
         let objects = observed::objects(&self.client, &self.step.kinds, namespace, record).await?;
         let addresses = objects.known.into_iter().map(|(address, _)| address).collect();
         let seen = identity::look(&self.client, &addresses).await?;
@@ -229,19 +245,21 @@ impl Deploy<'_> {
         };
         let suspects: Vec<&Address> = addresses.iter().filter(|address| !as_left(address)).collect();
         for inspected in observed::inspect(&self.client, &self.step.kinds, namespace, record, &suspects).await? {
-            self.put_one_back(&inspected).await?;
+            self.put_one_back(&inspected, held.as_deref_mut()).await?;
         }
         Ok(())
     }
 
-    async fn put_one_back(&self, inspected: &Inspected) -> Result<(), Failure> {
+    async fn put_one_back(&self, inspected: &Inspected, held: Option<&mut Vec<Address>>) -> Result<(), Failure> {
         if let Found::There { differences, live, .. } = &inspected.found
             && !differences.is_empty()
         {
             for sentence in inspected.sentences() {
                 self.cx.note(&self.step.id, Level::Info, format!("putting back: {sentence}"));
             }
-            put_back(&self.client, &inspected.address, live, differences).await?;
+            let hold = held.filter(|_| rolls_pods(&inspected.address, live, differences));
+            put_back(&self.client, &inspected.address, live, differences, hold.is_some()).await?;
+            hold.into_iter().for_each(|held| held.push(inspected.address.clone()));
         }
         Ok(())
     }

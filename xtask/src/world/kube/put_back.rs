@@ -2,23 +2,37 @@
 
 use engine::failure::Failure;
 use kube::Client;
-use kube::api::{DynamicObject, PostParams};
-use serde_json::Value;
+use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
 
 use crate::world::kube::compare::{Change, Difference};
 use crate::world::kube::drift::value;
 use crate::world::kube::identity::Address;
 use crate::world::kube::{MANAGER, error};
 
-/// Puts `differences` of `live` back. The write is refused when somebody has written since `live` was read.
+/// The annotation of a Deployment that is paused until another change of its pods has arrived: the two then make one
+/// rollout.
+pub const HELD_BACK: &str = "xtask/held-back";
+
+/// Whether putting `differences` back would roll the pods of an object that can be held back.
+pub fn rolls_pods(address: &Address, live: &DynamicObject, differences: &[Difference]) -> bool {
+    let paused = live.data.pointer("/spec/paused").is_some();
+    let template = |difference: &Difference| difference.pointer.starts_with("/spec/template/");
+    address.resource.kind == "Deployment" && !paused && differences.iter().any(template)
+}
+
+/// Puts `differences` of `live` back. The write is refused when somebody has written since `live` was read. A Deployment
+/// that is to be `held` rolls nothing out before [`resume`].
 pub async fn put_back(
     client: &Client,
     address: &Address,
     live: &DynamicObject,
     differences: &[Difference],
+    held: bool,
 ) -> Result<(), Failure> {
     let mut object = value(live)?;
     repair(&mut object, differences);
+    hold(&mut object, held);
     let object: DynamicObject = serde_json::from_value(object)
         .map_err(|error| Failure::step(format!("could not repair {}", address.title())).because(error))?;
     let params = PostParams { dry_run: false, field_manager: Some(MANAGER.to_owned()) };
@@ -39,6 +53,27 @@ pub async fn put_back(
                 ))
             })
         }
+    }
+}
+
+/// Lets a Deployment that was held back go on.
+pub async fn resume(client: &Client, address: &Address) -> Result<(), Failure> {
+    let patch = json!({"metadata": {"annotations": {HELD_BACK: null}}, "spec": {"paused": null}});
+    let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+    match address.api(client).patch(&address.name, &params, &Patch::Merge(patch)).await {
+        // A chart that has it no more: helm has removed it.
+        Err(found) if !error::is_missing(&found) => Err(error::failed(&address.doing("resume"), &found)),
+        _ => Ok(()),
+    }
+}
+
+/// Marks `object` as held back, or takes away what a run that was killed has left of such a mark.
+fn hold(object: &mut Value, held: bool) {
+    if held {
+        object["spec"]["paused"] = true.into();
+        object["metadata"]["annotations"][HELD_BACK] = "until helm has run".into();
+    } else if let Some(Value::Object(annotations)) = object.pointer_mut("/metadata/annotations") {
+        annotations.shift_remove(HELD_BACK);
     }
 }
 
@@ -102,8 +137,19 @@ fn unescaped(name: &str) -> String {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::repair;
+    use super::{HELD_BACK, hold, repair};
     use crate::world::kube::compare::{Context, differences};
+
+    #[test]
+    fn what_was_held_back_keeps_no_trace_of_it() {
+        let mut object = json!({"metadata": {"name": "a"}, "spec": {"replicas": 2}});
+        hold(&mut object, true);
+        assert_eq!(object["spec"]["paused"], true);
+        assert!(object["metadata"]["annotations"][HELD_BACK].is_string());
+        // The next run finds it paused, which its manifest does not want, and puts that back.
+        hold(&mut object, false);
+        assert_eq!(object["metadata"]["annotations"], json!({}));
+    }
 
     #[test]
     fn what_is_put_back_has_no_differences_left() {

@@ -7,6 +7,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::diagnose::evidence::{Rollout, pod_condition};
+use crate::world::kube::put_back::HELD_BACK;
 
 const UNSEEN: &str = "its controller has not seen the change yet";
 
@@ -33,8 +34,12 @@ pub fn deployment(object: &Deployment) -> Rollout {
     Rollout { ready: available.min(updated), desired, waiting }
 }
 
-/// Whether it is paused before its rollout is complete: it goes no further by itself.
+/// Whether it is paused before its rollout is complete: it goes no further by itself. One that we hold back ourselves
+/// for a moment does.
 pub fn is_held(object: &Deployment) -> bool {
+    if object.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(HELD_BACK)) {
+        return false;
+    }
     let status = object.status.clone().unwrap_or_default();
     let updated = status.updated_replicas.unwrap_or_default();
     let left = status.replicas.unwrap_or_default() > updated || updated < object.spec.replicas.unwrap_or(1);
