@@ -7,8 +7,7 @@
 //! can then be replaced without a failed request.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use engine::failure::Failure;
@@ -42,7 +41,7 @@ const NEAR: u16 = 100;
 pub enum Event {
     /// New connections go to these pods from now on; to none, and wait, if it is empty.
     Pods(Vec<String>),
-    /// A connection waits, for this reason. Told once, until the pods change.
+    /// A connection waits, for this reason. Told once for all that wait, until what is behind the port changes.
     Waiting(Failure),
     /// A connection was given up, or lost by neither its client nor its pod.
     Dropped(Failure),
@@ -94,7 +93,7 @@ impl Forward {
             warm: Warm::default(),
             patience,
             events: events.clone(),
-            told_waiting: AtomicBool::new(false),
+            told_waiting: Mutex::default(),
         });
         let stop = CancellationToken::new();
         let task = tokio::spawn(run(way, sender, listener, stop.clone()));
@@ -170,7 +169,6 @@ async fn announce(way: &Way) {
     while behind.changed().await.is_ok() {
         let targets = behind.borrow_and_update().targets.clone();
         let pods: Vec<String> = targets.into_iter().map(|target| target.pod).collect();
-        way.told_waiting.store(false, Ordering::Relaxed);
         if before.as_ref() != Some(&pods) {
             way.tell(Event::Pods(pods.clone()));
             before = Some(pods);

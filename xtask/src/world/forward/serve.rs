@@ -3,8 +3,7 @@
 //! It waits while no pod is ready, goes to one that is ready and stays, and is tried again only as long as nothing of it
 //! has reached a pod. After that only its own pod and its client end it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use engine::failure::Failure;
@@ -43,8 +42,8 @@ pub struct Way {
     pub patience: Duration,
     /// Who is told of what happens.
     pub events: broadcast::Sender<Event>,
-    /// Whether it was told that connections wait for what is behind it now.
-    pub told_waiting: AtomicBool,
+    /// What was behind it when it was told that connections wait.
+    pub told_waiting: Mutex<Option<Behind>>,
 }
 
 impl Way {
@@ -79,8 +78,8 @@ impl Way {
         let mut backoff = Backoff::between(PAUSES.0, PAUSES.1);
         let mut deadline = Instant::now() + self.patience;
         loop {
-            let Behind { targets, lacking } = behind.borrow_and_update().clone();
-            let why = match self.reach(&targets, lacking).await {
+            let now = behind.borrow_and_update().clone();
+            let why = match self.reach(&now).await {
                 Ok((target, tunnel)) => {
                     let begun = Instant::now();
                     let ended = tunnel.carry(target.port, local, &mut unanswered).await;
@@ -102,12 +101,10 @@ impl Way {
                 }
                 Err(failure) => failure,
             };
-            if !self.told_waiting.swap(true, Ordering::Relaxed) {
-                self.tell(Event::Waiting(why.clone()));
-            }
+            self.tell_waiting(&now, &why);
             let again = async {
                 let try_again = async {
-                    if targets.is_empty() { std::future::pending().await } else { pause(backoff.grow()).await }
+                    if now.targets.is_empty() { std::future::pending().await } else { pause(backoff.grow()).await }
                 };
                 tokio::select! {
                     _ = behind.changed() => true,
@@ -127,13 +124,21 @@ impl Way {
         }
     }
 
-    async fn reach(&self, targets: &[Target], lacking: Option<Failure>) -> Result<(Target, Tunnel), Failure> {
-        if let Some(open) = self.warm.take(targets).await {
+    fn tell_waiting(&self, now: &Behind, why: &Failure) {
+        let mut told = self.told_waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.as_ref() != Some(now) {
+            *told = Some(now.clone());
+            self.tell(Event::Waiting(why.clone()));
+        }
+    }
+
+    async fn reach(&self, now: &Behind) -> Result<(Target, Tunnel), Failure> {
+        if let Some(open) = self.warm.take(&now.targets).await {
             return Ok(open);
         }
         let unknown = || Failure::environment(format!("it is not known yet what is behind {}", self.at));
-        let mut why = lacking.unwrap_or_else(unknown);
-        for target in self.warm.in_turn(targets) {
+        let mut why = now.lacking.clone().unwrap_or_else(unknown);
+        for target in self.warm.in_turn(&now.targets) {
             let client = self.world.kube().await?;
             match Tunnel::open(&client, &self.at.namespace, &target.pod).await {
                 Ok(tunnel) => return Ok((target.clone(), tunnel)),
