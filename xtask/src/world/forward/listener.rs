@@ -168,6 +168,7 @@ async fn announce(way: &Way) {
     let mut before = None;
     while behind.changed().await.is_ok() {
         let targets = behind.borrow_and_update().targets.clone();
+        way.warm.forget_all_but(&targets);
         let pods: Vec<String> = targets.into_iter().map(|target| target.pod).collect();
         if before.as_ref() != Some(&pods) {
             way.tell(Event::Pods(pods.clone()));

@@ -82,7 +82,10 @@ impl Way {
             let why = match self.reach(&now).await {
                 Ok((target, tunnel)) => {
                     let begun = Instant::now();
-                    let ended = tunnel.carry(target.port, local, &mut unanswered).await;
+                    let (ended, again) = tunnel.carry(target.port, local, &mut unanswered).await;
+                    if let Some(tunnel) = again {
+                        self.warm.give_back(target.clone(), tunnel, &self.behind.borrow().targets);
+                    }
                     if begun.elapsed() > PAUSES.1 {
                         // It did live for a while: another wait begins.
                         deadline = Instant::now() + self.patience;

@@ -5,10 +5,25 @@
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
-/// The stream on which the kubelet complains.
-pub const COMPLAINTS: u32 = 1;
-/// The stream of the bytes.
-pub const BYTES: u32 = 3;
+/// The two streams of a connection. A client's streams have odd numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Streams {
+    /// On which the kubelet complains.
+    pub complaints: u32,
+    /// Of the bytes.
+    pub bytes: u32,
+}
+
+impl Streams {
+    /// Those of the first connection in a session.
+    pub const FIRST: Self = Self { complaints: 1, bytes: 3 };
+
+    /// Those of the next connection; `None` when a session has no more.
+    pub fn next(self) -> Option<Self> {
+        let bytes = self.bytes.checked_add(4).filter(|bytes| *bytes < 1 << 31)?;
+        Some(Self { complaints: bytes - 2, bytes })
+    }
+}
 
 /// What stands before the bytes of a frame.
 pub const HEADER: usize = 8;
@@ -47,12 +62,13 @@ pub enum Said {
 pub struct Malformed(pub &'static str);
 
 /// Opens both streams, to `port` of the pod.
-pub fn connect(port: u16) -> Bytes {
+pub fn connect(streams: Streams, port: u16) -> Bytes {
     let mut frames = BytesMut::new();
-    // The headers of all streams are one zlib stream: it begins with the first frame.
-    for (stream, kind, flags, zlib) in [(COMPLAINTS, "error", FINISH, &b"\x78\x01"[..]), (BYTES, "data", 0, b"")] {
-        let headers = headers(&[("port", &port.to_string()), ("requestid", "0"), ("streamtype", kind)]);
-        let mut body = BytesMut::from(zlib);
+    for (stream, kind, flags) in [(streams.complaints, "error", FINISH), (streams.bytes, "data", 0)] {
+        let id = streams.bytes.to_string();
+        let headers = headers(&[("port", &port.to_string()), ("requestid", &id), ("streamtype", kind)]);
+        // The headers of all streams are one zlib stream: it begins with the first frame of the session.
+        let mut body = BytesMut::from(if stream == Streams::FIRST.complaints { &b"\x78\x01"[..] } else { b"" });
         // Uncompressed, then an empty block that makes the reader hand on what it has.
         let length = u16::try_from(headers.len()).unwrap_or(u16::MAX);
         body.put_u8(0);
@@ -72,14 +88,14 @@ pub fn connect(port: u16) -> Bytes {
     frames.freeze()
 }
 
-/// What stands before `length` bytes that are sent on [`BYTES`].
-pub fn header(length: usize) -> [u8; HEADER] {
-    frame_of_bytes(0, length)
+/// What stands before `length` bytes that are sent on `stream`.
+pub fn header(stream: u32, length: usize) -> [u8; HEADER] {
+    frame_of_bytes(stream, 0, length)
 }
 
-/// Nothing follows on [`BYTES`].
-pub fn finish() -> Bytes {
-    Bytes::copy_from_slice(&frame_of_bytes(FINISH, 0))
+/// Nothing follows on `stream`.
+pub fn finish(stream: u32) -> Bytes {
+    Bytes::copy_from_slice(&frame_of_bytes(stream, FINISH, 0))
 }
 
 /// The answer to a ping.
@@ -103,9 +119,9 @@ fn headers(pairs: &[(&str, &str)]) -> BytesMut {
     headers
 }
 
-fn frame_of_bytes(flags: u8, length: usize) -> [u8; HEADER] {
+fn frame_of_bytes(stream: u32, flags: u8, length: usize) -> [u8; HEADER] {
     let mut frame = [0; HEADER];
-    frame[..4].copy_from_slice(&BYTES.to_be_bytes());
+    frame[..4].copy_from_slice(&stream.to_be_bytes());
     frame[4..].copy_from_slice(&flags_and_length(flags, length));
     frame
 }
@@ -200,11 +216,15 @@ mod tests {
     use bytes::Bytes;
     use flate2::read::ZlibDecoder;
 
-    use super::{BYTES, COMPLAINTS, Decoder, HEADER, Malformed, Said, connect, finish, header, pong};
+    use super::{Decoder, HEADER, Malformed, Said, Streams, connect, finish, header, pong};
+
+    const BYTES: u32 = Streams::FIRST.bytes;
+    const COMPLAINTS: u32 = Streams::FIRST.complaints;
 
     #[test]
     fn both_streams_are_opened_with_headers_that_any_zlib_can_read() {
-        let frames = connect(8000);
+        let second = Streams::FIRST.next().unwrap();
+        let frames = [connect(Streams::FIRST, 8000), connect(second, 8000)].concat();
         let (mut rest, mut packed, mut opened) = (&frames[..], Vec::new(), Vec::new());
         while !rest.is_empty() {
             let word = |at: usize| u32::from_be_bytes(rest[at..at + 4].try_into().unwrap());
@@ -214,15 +234,17 @@ mod tests {
             packed.extend_from_slice(&rest[HEADER + 10..end]);
             rest = &rest[end..];
         }
-        assert_eq!(opened, [(COMPLAINTS, 1), (BYTES, 0)]);
-        let mut headers = vec![0; 2 * headers_of("error").len() - 1];
+        assert_eq!(opened, [(1, 1), (3, 0), (5, 1), (7, 0)]);
+        let expected = [("3", "error"), ("3", "data"), ("7", "error"), ("7", "data")];
+        let expected = expected.map(|(id, kind)| headers_of(id, kind)).concat();
+        let mut headers = vec![0; expected.len()];
         ZlibDecoder::new(&packed[..]).read_exact(&mut headers).unwrap();
-        assert_eq!(headers, [headers_of("error"), headers_of("data")].concat());
+        assert_eq!(headers, expected);
     }
 
-    fn headers_of(kind: &str) -> Vec<u8> {
+    fn headers_of(id: &str, kind: &str) -> Vec<u8> {
         let mut headers = 3_u32.to_be_bytes().to_vec();
-        for text in ["port", "8000", "requestid", "0", "streamtype", kind] {
+        for text in ["port", "8000", "requestid", id, "streamtype", kind] {
             headers.extend_from_slice(&u32::try_from(text.len()).unwrap().to_be_bytes());
             headers.extend_from_slice(text.as_bytes());
         }
@@ -234,11 +256,11 @@ mod tests {
         let mut wire = Vec::new();
         wire.extend_from_slice(b"\x80\x03\x00\x02\x00\x00\x00\x04\x00\x00\x00\x03"); // accepted
         wire.extend_from_slice(b"\x80\x03\x00\x04\x00\x00\x00\x04\x00\x00\x00\x00"); // settings
-        wire.extend_from_slice(&header(5));
+        wire.extend_from_slice(&header(BYTES, 5));
         wire.extend_from_slice(b"hello");
         wire.extend_from_slice(&pong(2));
         wire.extend_from_slice(&pong(7)); // would be an answer to a ping of ours
-        wire.extend_from_slice(&finish());
+        wire.extend_from_slice(&finish(BYTES));
         wire.extend_from_slice(b"\x80\x03\x00\x03\x00\x00\x00\x08\x00\x00\x00\x01\x00\x00\x00\x05");
         wire.extend_from_slice(b"\x80\x03\x00\x07\x00\x00\x00\x00");
         let expected = [

@@ -1,9 +1,9 @@
-//! A way to a pod through the API server, for one connection.
+//! A way to a pod through the API server, for one connection at a time.
 //!
 //! It is made in two halves. To *open* a tunnel takes a TLS handshake with the API server and one between that and the
 //! kubelet, and the pod notices nothing. To *connect* through it takes one round trip. So a tunnel can be opened before
-//! anybody wants it. Each connection gets one of its own: in a shared one, whoever reads slowly would stop the others,
-//! because the kubelet's side keeps no windows.
+//! anybody wants it, and carries one connection after the other. It never carries two at once: whoever reads slowly would
+//! stop the other one, because the kubelet's side keeps no windows.
 //!
 //! SPDY goes through a WebSocket here, as kubectl does it since Kubernetes 1.31. The older way, bytes in WebSocket
 //! messages, cannot say that one side has finished while the other goes on, and connects to the pod at once.
@@ -34,7 +34,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 
-use super::spdy::{self, BYTES, COMPLAINTS, Decoder, HEADER, Said};
+use super::spdy::{self, Decoder, HEADER, Said, Streams};
 use super::unanswered::Unanswered;
 
 const PROTOCOL: &str = "SPDY/3.1+portforward.k8s.io";
@@ -55,10 +55,12 @@ const LONGEST_COMPLAINT: usize = 4 << 10;
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
-/// An open tunnel that leads to no port yet.
+/// An open tunnel that leads to no port now.
 pub struct Tunnel {
     socket: Socket,
     decoder: Decoder,
+    /// Of its next connection.
+    streams: Streams,
 }
 
 /// How a connection ended.
@@ -80,7 +82,7 @@ impl Tunnel {
     pub async fn open(client: &Client, namespace: &str, pod: &str) -> Result<Self, Failure> {
         let failed = || Failure::environment(format!("could not open a port-forward to pod {pod}"));
         match timeout(OPENING, upgrade(client, namespace, pod)).await {
-            Ok(Ok(socket)) => Ok(Self { socket, decoder: Decoder::default() }),
+            Ok(Ok(socket)) => Ok(Self { socket, decoder: Decoder::default(), streams: Streams::FIRST }),
             Ok(Err(why)) => Err(failed().because(why)),
             Err(_) => Err(failed().because(format!("no answer within {OPENING:?}"))),
         }
@@ -103,45 +105,61 @@ impl Tunnel {
     }
 
     /// Connects to `port` of the pod, and carries bytes between it and `local` until either ends. What was sent and is
-    /// not yet answered is kept in `unanswered`, and what is in there already is sent first.
-    pub async fn carry<L>(mut self, port: u16, local: &mut L, unanswered: &mut Unanswered) -> Ended
+    /// not yet answered is kept in `unanswered`, and what is in there already is sent first. The tunnel comes back if
+    /// both sides have ended in order, so that nothing of this connection can come after it.
+    pub async fn carry<L>(mut self, port: u16, local: &mut L, unanswered: &mut Unanswered) -> (Ended, Option<Self>)
     where
         L: AsyncRead + AsyncWrite + Unpin,
     {
         match timeout(CONNECTING, self.connected(port)).await {
             Ok(Ok(())) => {}
-            Ok(Err(why)) => return Ended::NotConnected(why),
-            Err(_) => return Ended::NotConnected(format!("the kubelet did not answer within {CONNECTING:?}")),
+            Ok(Err(why)) => return (Ended::NotConnected(why), None),
+            Err(_) => {
+                return (Ended::NotConnected(format!("the kubelet did not answer within {CONNECTING:?}")), None);
+            }
         }
-        let (sink, source) = self.socket.split();
+        let Self { socket, mut decoder, streams } = self;
+        let (mut sink, mut source) = socket.split();
         let (reader, writer) = tokio::io::split(local);
         let (pings, pinged) = mpsc::channel(4);
-        let answered = AtomicBool::new(false);
-        let ended = tokio::select! {
-            ended = to_pod(reader, sink, pinged, unanswered, &answered) => ended,
-            ended = from_pod(source, self.decoder, writer, pings, &answered) => ended,
+        let (answered, finished) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (ended, in_order) = {
+            let to_pod = ToPod { reader, sink: &mut sink, pinged, bytes: streams.bytes };
+            let from_pod = FromPod { source: &mut source, decoder: &mut decoder, writer, pings, streams };
+            tokio::select! {
+                ended = to_pod.carry(unanswered, &answered, &finished) => (ended, false),
+                ended = from_pod.carry(&answered) => ended,
+            }
         };
         match ended {
             Ended::Dropped(why)
                 if !answered.into_inner() && (unanswered.nothing_sent() || means_nobody_listens(&why)) =>
             {
-                Ended::NotConnected(why)
+                (Ended::NotConnected(why), None)
             }
-            ended => ended,
+            Ended::Whole if in_order => {
+                let finish = Message::Binary(spdy::finish(streams.bytes));
+                let closed = finished.into_inner() || sink.send(finish).await.is_ok();
+                let next = streams.next().filter(|_| closed).zip(source.reunite(sink).ok());
+                (Ended::Whole, next.map(|(streams, socket)| Self { socket, decoder, streams }))
+            }
+            ended => (ended, None),
         }
     }
 
     /// Opens the streams. Once they are accepted, bytes that are sent get at least as far as the kubelet.
     async fn connected(&mut self, port: u16) -> Result<(), String> {
-        self.socket.send(Message::Binary(spdy::connect(port))).await.map_err(|error| error.to_string())?;
+        let streams = self.streams;
+        self.socket.send(Message::Binary(spdy::connect(streams, port))).await.map_err(|error| error.to_string())?;
         loop {
             match self.said().await? {
-                Said::Accepted(BYTES) => return Ok(()),
+                Said::Accepted(stream) if stream == streams.bytes => return Ok(()),
                 Said::Ping(id) => {
                     let pong = Message::Binary(spdy::pong(id));
                     self.socket.send(pong).await.map_err(|error| error.to_string())?;
                 }
-                Said::Finished(BYTES) | Said::Reset(..) | Said::Away => {
+                Said::Away => return Err("the kubelet takes no more connections".to_owned()),
+                Said::Finished(stream) | Said::Reset(stream, _) if stream == streams.bytes => {
                     return Err("the kubelet did not take the connection".to_owned());
                 }
                 _ => {}
@@ -213,118 +231,130 @@ fn receive(message: Option<Result<Message, SocketError>>, decoder: &mut Decoder)
     Ok(())
 }
 
-/// Sends what `reader` has. Ends only with the client or with the tunnel.
-async fn to_pod<R: AsyncRead>(
-    mut reader: ReadHalf<R>,
-    mut sink: SplitSink<Socket, Message>,
-    mut pinged: mpsc::Receiver<u32>,
-    unanswered: &mut Unanswered,
-    answered: &AtomicBool,
-) -> Ended {
-    let again = unanswered.kept();
-    let mut frame = BytesMut::with_capacity(HEADER + FRAME);
-    for bytes in again.chunks(FRAME) {
-        frame.put_slice(&spdy::header(bytes.len()));
-        frame.put_slice(bytes);
-        if let Err(error) = sink.send(Message::Binary(frame.split().freeze())).await {
-            return Ended::Dropped(error.to_string());
-        }
-    }
-    let mut open = !unanswered.ended();
-    let mut finished = false;
-    loop {
-        if !open && !finished {
-            finished = true;
-            if let Err(error) = sink.send(Message::Binary(spdy::finish())).await {
+/// The half of a connection that leads to the pod.
+struct ToPod<'a, L> {
+    reader: ReadHalf<L>,
+    sink: &'a mut SplitSink<Socket, Message>,
+    pinged: mpsc::Receiver<u32>,
+    bytes: u32,
+}
+
+impl<L: AsyncRead> ToPod<'_, L> {
+    /// Sends what the client does. Ends only with the client or with the tunnel; `finished` says that the pod knows
+    /// that the client sends nothing more.
+    async fn carry(mut self, unanswered: &mut Unanswered, answered: &AtomicBool, finished: &AtomicBool) -> Ended {
+        let again = unanswered.kept();
+        let mut frame = BytesMut::with_capacity(HEADER + FRAME);
+        for bytes in again.chunks(FRAME) {
+            frame.put_slice(&spdy::header(self.bytes, bytes.len()));
+            frame.put_slice(bytes);
+            if let Err(error) = self.sink.send(Message::Binary(frame.split().freeze())).await {
                 return Ended::Dropped(error.to_string());
             }
         }
-        frame.reserve(HEADER + FRAME);
-        frame.put_bytes(0, HEADER);
-        let mut room = (&mut frame).limit(FRAME);
-        let message = tokio::select! {
-            read = reader.read_buf(&mut room), if open => match read {
-                Ok(0) => {
-                    open = false;
-                    unanswered.end();
-                    frame.clear();
-                    continue;
+        let mut open = !unanswered.ended();
+        loop {
+            if !open && !finished.load(Ordering::Relaxed) {
+                if let Err(error) = self.sink.send(Message::Binary(spdy::finish(self.bytes))).await {
+                    return Ended::Dropped(error.to_string());
                 }
-                Ok(length) => {
-                    if answered.load(Ordering::Relaxed) {
-                        unanswered.forget();
-                    } else {
-                        unanswered.keep(frame.get(HEADER..).unwrap_or_default());
-                    }
-                    if let Some(header) = frame.get_mut(..HEADER) {
-                        header.copy_from_slice(&spdy::header(length));
-                    }
-                    frame.split().freeze()
-                }
-                // Whoever reset the connection wants no answer.
-                Err(_) => return Ended::Whole,
-            },
-            Some(id) = pinged.recv() => {
-                frame.clear();
-                spdy::pong(id)
+                finished.store(true, Ordering::Relaxed);
             }
-        };
-        if let Err(error) = sink.send(Message::Binary(message)).await {
-            return Ended::Dropped(error.to_string());
+            frame.reserve(HEADER + FRAME);
+            frame.put_bytes(0, HEADER);
+            let mut room = (&mut frame).limit(FRAME);
+            let message = tokio::select! {
+                read = self.reader.read_buf(&mut room), if open => match read {
+                    Ok(0) => {
+                        open = false;
+                        unanswered.end();
+                        frame.clear();
+                        continue;
+                    }
+                    Ok(length) => {
+                        if answered.load(Ordering::Relaxed) {
+                            unanswered.forget();
+                        } else {
+                            unanswered.keep(frame.get(HEADER..).unwrap_or_default());
+                        }
+                        if let Some(header) = frame.get_mut(..HEADER) {
+                            header.copy_from_slice(&spdy::header(self.bytes, length));
+                        }
+                        frame.split().freeze()
+                    }
+                    // Whoever reset the connection wants no answer.
+                    Err(_) => return Ended::Whole,
+                },
+                Some(id) = self.pinged.recv() => {
+                    frame.clear();
+                    spdy::pong(id)
+                }
+            };
+            if let Err(error) = self.sink.send(Message::Binary(message)).await {
+                return Ended::Dropped(error.to_string());
+            }
         }
     }
 }
 
-/// Writes what the pod sends, until it has ended.
-async fn from_pod<W: AsyncWrite>(
-    mut source: SplitStream<Socket>,
-    mut decoder: Decoder,
-    mut writer: WriteHalf<W>,
+/// The half of a connection that comes from the pod.
+struct FromPod<'a, L> {
+    source: &'a mut SplitStream<Socket>,
+    decoder: &'a mut Decoder,
+    writer: WriteHalf<L>,
     pings: mpsc::Sender<u32>,
-    answered: &AtomicBool,
-) -> Ended {
-    let mut complaint = Vec::new();
-    let (mut all_said, mut all_sent) = (false, false);
-    while !(all_said && all_sent) {
-        let said = match decoder.next() {
-            Ok(said) => said,
-            Err(malformed) => return Ended::Dropped(malformed.0.to_owned()),
-        };
-        match said {
-            Some(Said::Bytes(BYTES, bytes)) => {
-                answered.store(true, Ordering::Relaxed);
-                if write(&mut writer, &bytes).await.is_err() {
-                    return Ended::Whole;
+    streams: Streams,
+}
+
+impl<L: AsyncWrite> FromPod<'_, L> {
+    /// Writes what the pod sends, until it has ended; and whether nothing more can come.
+    async fn carry(mut self, answered: &AtomicBool) -> (Ended, bool) {
+        let Streams { complaints, bytes } = self.streams;
+        let mut complaint = Vec::new();
+        let (mut all_said, mut all_sent, mut in_order) = (false, false, true);
+        while !(all_said && all_sent) {
+            let said = match self.decoder.next() {
+                Ok(said) => said,
+                Err(malformed) => return (Ended::Dropped(malformed.0.to_owned()), false),
+            };
+            match said {
+                Some(Said::Bytes(stream, sent)) if stream == bytes => {
+                    answered.store(true, Ordering::Relaxed);
+                    if write(&mut self.writer, &sent).await.is_err() {
+                        return (Ended::Whole, false);
+                    }
                 }
-            }
-            Some(Said::Bytes(_, bytes)) => {
-                let room = LONGEST_COMPLAINT.saturating_sub(complaint.len());
-                complaint.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
-            }
-            Some(Said::Finished(BYTES)) => all_sent = true,
-            Some(Said::Finished(COMPLAINTS)) => all_said = true,
-            Some(Said::Reset(BYTES, _)) => return Ended::Dropped("the kubelet reset it".to_owned()),
-            // When it asks faster than it takes answers, it can do without some.
-            Some(Said::Ping(id)) => drop(pings.try_send(id)),
-            Some(_) => {}
-            None => {
-                let more = async { receive(source.next().await, &mut decoder) };
-                let more = if all_sent { timeout(VERDICT, more).await } else { Ok(more.await) };
-                match more {
-                    Ok(Ok(())) => {}
-                    Ok(Err(why)) if !all_sent => return Ended::Dropped(why),
-                    Ok(Err(_)) | Err(_) => all_said = true,
+                Some(Said::Bytes(stream, said)) if stream == complaints => {
+                    let room = LONGEST_COMPLAINT.saturating_sub(complaint.len());
+                    complaint.extend_from_slice(said.get(..room.min(said.len())).unwrap_or_default());
+                }
+                Some(Said::Finished(stream)) if stream == bytes => all_sent = true,
+                Some(Said::Finished(stream)) if stream == complaints => all_said = true,
+                Some(Said::Reset(stream, _)) if stream == bytes => {
+                    return (Ended::Dropped("the kubelet reset it".to_owned()), false);
+                }
+                // When it asks faster than it takes answers, it can do without some.
+                Some(Said::Ping(id)) => drop(self.pings.try_send(id)),
+                Some(_) => {}
+                None => {
+                    let more = async { receive(self.source.next().await, self.decoder) };
+                    let more = if all_sent { timeout(VERDICT, more).await } else { Ok(more.await) };
+                    match more {
+                        Ok(Ok(())) => {}
+                        Ok(Err(why)) if !all_sent => return (Ended::Dropped(why), false),
+                        Ok(Err(_)) | Err(_) => (all_said, in_order) = (true, false),
+                    }
                 }
             }
         }
+        let complaint = String::from_utf8_lossy(&complaint);
+        if !complaint.trim().is_empty() {
+            return (Ended::Dropped(complaint.trim().to_owned()), false);
+        }
+        // The client may be gone already.
+        let _ = self.writer.shutdown().await;
+        (Ended::Whole, in_order)
     }
-    let complaint = String::from_utf8_lossy(&complaint);
-    if !complaint.trim().is_empty() {
-        return Ended::Dropped(complaint.trim().to_owned());
-    }
-    // The client may be gone already.
-    let _ = writer.shutdown().await;
-    Ended::Whole
 }
 
 async fn write<W: AsyncWrite>(writer: &mut WriteHalf<W>, bytes: &Bytes) -> std::io::Result<()> {

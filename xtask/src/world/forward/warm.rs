@@ -1,11 +1,14 @@
-//! Tunnels that are open before anybody wants them, so that a new connection costs no handshake.
+//! Tunnels that are open before anybody wants them, so that a new connection costs no handshake: some that were opened
+//! for that, and those whose connection has ended.
 //!
 //! They lead to pods that are ready now and are dropped when their pod is not any more. The pods do not notice them.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::{oneshot, watch};
 
 use super::At;
@@ -17,6 +20,9 @@ use crate::world::backoff::Backoff;
 
 /// How many are kept: a browser opens two connections at once, one of them for the case.
 const KEPT: usize = 2;
+
+/// How many whose connection has ended are kept beside those: enough for a page of many small files.
+const GIVEN_BACK: usize = 16;
 
 /// How long after a tunnel could not be opened, or broke, the next is: at first, and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
@@ -31,12 +37,22 @@ struct Offer {
 #[derive(Default)]
 pub struct Warm {
     offers: [Mutex<Option<Offer>>; KEPT],
+    /// The one that was used last is last.
+    given_back: Mutex<VecDeque<(Target, Tunnel)>>,
     turn: AtomicUsize,
 }
 
 impl Warm {
     /// A tunnel to one of `targets`, if one is open.
     pub async fn take(&self, targets: &[Target]) -> Option<(Target, Tunnel)> {
+        // With several pods, all of them are to get connections.
+        let next = self.in_turn(targets).next()?;
+        while let Some((target, mut tunnel)) = self.given_back_to(next) {
+            // Nobody has listened to it meanwhile.
+            if tunnel.until_broken().now_or_never().is_none() {
+                return Some((target, tunnel));
+            }
+        }
         for slot in &self.offers {
             let Some(offer) = slot.lock().unwrap_or_else(PoisonError::into_inner).take() else { continue };
             let (sender, tunnel) = oneshot::channel();
@@ -48,6 +64,33 @@ impl Warm {
             }
         }
         None
+    }
+
+    /// Takes back a tunnel whose connection has ended.
+    pub fn give_back(&self, target: Target, tunnel: Tunnel, targets: &[Target]) {
+        if targets.contains(&target) {
+            let mut all = self.all_given_back();
+            all.push_back((target, tunnel));
+            if all.len() > GIVEN_BACK {
+                all.pop_front();
+            }
+        }
+    }
+
+    /// Drops the tunnels that were given back and lead to other pods.
+    pub fn forget_all_but(&self, targets: &[Target]) {
+        self.all_given_back().retain(|(target, _)| targets.contains(target));
+    }
+
+    fn given_back_to(&self, wanted: &Target) -> Option<(Target, Tunnel)> {
+        let mut all = self.all_given_back();
+        let newest = all.iter().rposition(|(target, _)| target == wanted)?;
+        all.remove(newest)
+    }
+
+    fn all_given_back(&self) -> MutexGuard<'_, VecDeque<(Target, Tunnel)>> {
+        // Whoever panicked with it in hand has left it whole: each change is one call.
+        self.given_back.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Each time another one of `targets`: the one whose turn it is first, then the others.
