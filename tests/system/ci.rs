@@ -1,6 +1,7 @@
 //! `ci`: its deployment is its own and goes however the run ended; its reports can be read at any moment.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use quick_junit::Report;
 use rustix::process::Signal;
@@ -9,7 +10,7 @@ use serde_json::Value;
 use crate::daemon::Daemon;
 use crate::project::Project;
 use crate::ran::Ran;
-use crate::running::Running;
+use crate::running::{Random, Running};
 
 /// The project's name and its namespace.
 const NAME: &str = "ci-test";
@@ -162,6 +163,33 @@ fn a_run_that_is_killed_leaves_whole_reports_and_the_next_one_cleans_up() {
     running.killed();
     assert_ne!(left(&project).0, Vec::<String>::new(), "there is something to clean up");
     project.run(&["ci"]).expect_success();
+    expect_nothing_left(&project);
+}
+
+#[test]
+fn runs_killed_at_any_moments_leave_whole_reports_and_one_sweep_finds_them_all() {
+    let project = small();
+    let begun = Instant::now();
+    project.run(&["ci"]).expect_success();
+    let whole = u64::try_from(begun.elapsed().as_millis()).expect("it did not take that long");
+    let mut random = Random::seeded();
+    let rounds = if std::env::var_os("XTASK_SOAK").is_some() { 40 } else { 4 };
+    for round in 0..rounds {
+        let folder = project.path(".xtask/ci");
+        let _ = fs::remove_dir_all(&folder);
+        let mut running = Running::start(&project, &["ci"]);
+        running.until_moment(Instant::now() + Duration::from_millis(random.below(whole)));
+        println!("round {round}: killed when the last it had told was {}", running.last());
+        running.killed();
+        // The one may have been written for the first time, and the other not yet.
+        if let Ok(json) = fs::read_to_string(folder.join("ci.json")) {
+            serde_json::from_str::<Value>(&json).unwrap_or_else(|error| panic!("{error}:\n{json}"));
+        }
+        if let Ok(junit) = fs::read_to_string(folder.join("junit.xml")) {
+            Report::deserialize_from_str(&junit).unwrap_or_else(|error| panic!("{error}:\n{junit}"));
+        }
+    }
+    project.run(&["ci", "--sweep"]).expect_success();
     expect_nothing_left(&project);
 }
 
