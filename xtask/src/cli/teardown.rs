@@ -48,7 +48,8 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     }
     let scope = Scope { data: request.data, cluster: request.cluster };
     let told = |belonging: &Belonging| list(global, belonging.what.as_str(), belonging.kept.as_deref());
-    let Cleared { tally, failures, anything } = clear(&session, scope, request.dry_run, told).await?;
+    let order = order(&session);
+    let Cleared { tally, failures, anything } = clear(&session, &order, scope, request.dry_run, told).await?;
     let interrupted = session.cx.cancel.is_cancelled();
     let headline = (!anything).then(|| "nothing of this project is deployed".to_owned());
     if !request.dry_run {
@@ -78,20 +79,25 @@ pub(super) struct Cleared {
     pub(super) anything: bool,
 }
 
-/// Tells all that there is of the session's steps; then, unless it is a `dry_run`, removes it, last step first.
+/// The session's steps, each before those that it needs.
+pub(super) fn order(session: &Session) -> Vec<StepId> {
+    session.project.graph.order().iter().rev().cloned().collect()
+}
+
+/// Tells all that there is of the steps in `order`; then, unless it is a `dry_run`, removes it, last step first.
 ///
 /// # Errors
 /// When a receipt cannot be removed.
 pub(super) async fn clear(
     session: &Session,
+    order: &[StepId],
     scope: Scope,
     dry_run: bool,
     told: impl Fn(&Belonging),
 ) -> Result<Cleared, Failure> {
-    let order: Vec<StepId> = session.project.graph.order().iter().rev().cloned().collect();
     let mut failures = Vec::new();
     let mut concerned = Vec::new();
-    for id in &order {
+    for id in order {
         let Some(step) = session.steps.get(id) else { continue };
         match step.belongings(&session.cx, scope).await {
             Ok(belongings) => {
@@ -106,7 +112,7 @@ pub(super) async fn clear(
     let mut tally = Tally::default();
     if !dry_run && failures.is_empty() {
         let receipts = session.cx.workspace.receipts();
-        for id in &order {
+        for id in order {
             let Some(step) = session.steps.get(id) else { continue };
             if session.cx.cancel.is_cancelled() {
                 tally.cancelled += 1;

@@ -248,7 +248,16 @@ impl ReleaseStep {
                 return Ok(Some(newest.clone()));
             }
         }
-        Ok(None)
+        // While helm installs or removes, it describes the record itself, and one that was killed leaves that behind. In a
+        // namespace that was made for this project it is ours.
+        match newest {
+            Some((head, record))
+                if head.status.is_pending() && namespaces::is_ours(&client, &namespace, &cx.project).await? =>
+            {
+                Ok(Some((head, record)))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The objects that hooks of the kept revisions have made: helm forgets them.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use engine::failure::Failure;
 use engine::lock::{Held, Locks};
+use engine::step::{Kind, StepId};
 
 use super::run_name::RunName;
 use crate::cli::Global;
@@ -96,19 +97,30 @@ pub async fn remove(
     Ok(failures)
 }
 
+/// Removes what is in the cluster, then the namespaces with whatever is left in them, then images: a container that still
+/// runs, of a release that helm has forgotten, say, would keep its image.
 async fn clear(session: &Session) -> Result<Cleared, Failure> {
     session.recognise().await?;
-    let cleared = teardown::clear(session, ALL, false, |_| {}).await?;
-    if !cleared.failures.is_empty() || session.project.file.cluster.is_none() {
+    let (images, others): (Vec<StepId>, Vec<StepId>) =
+        teardown::order(session).into_iter().partition(|step| step.kind == Kind::Image);
+    let mut cleared = teardown::clear(session, &others, ALL, false, |_| {}).await?;
+    if !cleared.failures.is_empty() {
         return Ok(cleared);
     }
-    // Nobody else has anything in there; and what steps have made that the graph file has lost since is there too.
-    let client = session.cx.world.kube().await?;
-    for made in namespaces::made(&client).await? {
-        if made.project == session.cx.project {
-            namespaces::remove(&client, &made.namespace, &made.project).await?;
+    if session.project.file.cluster.is_some() {
+        // Nobody else has anything in there; what steps have made that the graph file has lost since is there, too.
+        let client = session.cx.world.kube().await?;
+        for made in namespaces::made(&client).await? {
+            if made.project == session.cx.project {
+                namespaces::remove(&client, &made.namespace, &made.project).await?;
+            }
         }
     }
+    let rest = teardown::clear(session, &images, ALL, false, |_| {}).await?;
+    cleared.tally.ran += rest.tally.ran;
+    cleared.tally.failed += rest.tally.failed;
+    cleared.tally.cancelled += rest.tally.cancelled;
+    cleared.failures.extend(rest.failures);
     Ok(cleared)
 }
 
