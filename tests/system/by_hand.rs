@@ -26,8 +26,10 @@ fn greetings(project: &Project) -> Vec<Value> {
 #[test]
 fn what_is_put_back_and_what_the_chart_changes_make_one_rollout() {
     let project = tiny();
-    let sets = project.cluster.get(&["replicasets"]);
-    let first = sets["items"][0]["metadata"]["name"].as_str().expect("the Deployment has one").to_owned();
+    // A test that failed may have left others, without pods.
+    let sets = project.cluster.get(&["replicasets"])["items"].as_array().cloned().unwrap_or_default();
+    let active = sets.iter().find(|set| set["spec"]["replicas"] == 1).expect("one has the pod");
+    let first = active["metadata"]["name"].as_str().expect("it has a name").to_owned();
     // Counts how often it was scaled.
     let generation = || project.cluster.get(&["replicaset", &first])["metadata"]["generation"].clone();
     project.cluster.kubectl(&["set", "env", "deployment/tiny", "DEBUG=1"]);
