@@ -71,12 +71,15 @@ fn broken_streams_neither_lose_nor_double_a_line_and_lines_are_chosen_by_their_l
     until(&mut running, written.get() + 200);
     running.signal(Signal::INT);
     let ran = running.ended().expect_code(130);
-    assert!(ran.stderr.matches("Lost").count() <= 1, "it is told once: {}", ran.stderr);
+    let told: Vec<&str> = ran.stderr.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let in_turn =
+        told.chunks(2).all(|pair| pair.first() == Some(&"Lost") && pair.get(1).is_none_or(|it| *it == "Back"));
+    assert!(in_turn, "each time it is away is told once: {}", ran.stderr);
     assert_eq!(traces.left(), Vec::<String>::new());
-    // The two outputs of a container may change places.
+    // The runtime may let the two outputs of a container change places; each of them is in order.
     let mut seen: Vec<u64> = ran.events.iter().filter_map(number).collect();
-    let near = |at: usize, number: u64| number.abs_diff(at as u64) < 8;
-    assert!(seen.iter().enumerate().all(|(at, number)| near(at, *number)), "in order: {seen:?}");
+    let (to_error, to_output): (Vec<u64>, Vec<u64>) = seen.iter().partition(|number| **number % 3 == 0);
+    assert!(to_error.is_sorted() && to_output.is_sorted(), "in order: {seen:?}");
     seen.sort_unstable();
     assert_eq!(seen, (0..seen.len() as u64).collect::<Vec<_>>(), "each line once");
 
@@ -86,8 +89,10 @@ fn broken_streams_neither_lose_nor_double_a_line_and_lines_are_chosen_by_their_l
         String::from_utf8(command.output().expect("the binary can be run").stdout).expect("it is text")
     };
     let warnings = of(&["--raw", "--level", "warn"]);
-    let numbers: Vec<u64> = warnings.lines().filter_map(|line| number(&serde_json::json!({ "text": line }))).collect();
+    let mut numbers: Vec<u64> =
+        warnings.lines().filter_map(|line| number(&serde_json::json!({ "text": line }))).collect();
     assert!(numbers.len() > 50 && numbers.len() == warnings.lines().count(), "{warnings}");
+    numbers.sort_unstable();
     assert!(numbers.iter().enumerate().all(|(at, number)| *number == 10 * at as u64), "every tenth: {numbers:?}");
     let one = of(&["--grep", "line 120\"", "--since", "1h"]);
     assert!(one.trim_end().ends_with("WARN  line 120"), "{one}");
