@@ -95,7 +95,10 @@ fn receipts(root: &Path, locks: &Locks) -> Result<Vec<String>, Failure> {
     let mut texts = texts_in(locks.folder(), |name| name.ends_with(".receipt"))?;
     let checkouts: BTreeSet<_> = git::worktrees(root).into_iter().chain([root.to_owned()]).collect();
     for checkout in checkouts {
-        texts.extend(texts_in(Workspace::at(checkout).receipts().folder(), |_| true)?);
+        let workspace = Workspace::at(checkout);
+        for workspace in [workspace.clone(), workspace.for_dev()] {
+            texts.extend(texts_in(workspace.receipts().folder(), |_| true)?);
+        }
     }
     Ok(texts)
 }

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod collect;
 pub mod context;
 pub mod dayzero;
+pub mod dev;
 pub mod diagnose;
 pub mod doctor;
 pub mod redact;

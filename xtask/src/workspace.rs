@@ -17,12 +17,13 @@ const ISOLATED: &str = "isolated";
 pub struct Workspace {
     root: PathBuf,
     isolation: Option<String>,
+    dev: bool,
 }
 
 impl Workspace {
     /// The workspace whose graph file lies in `root`, an absolute path.
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), isolation: None }
+        Self { root: root.into(), isolation: None, dev: false }
     }
 
     /// The same checkout for the isolated deployment `name`: its receipts are its own, files' digests and the journals
@@ -51,6 +52,11 @@ impl Workspace {
         }
     }
 
+    /// The same checkout as `dev` deploys it: with receipts of its own, so that neither takes the other's for its own.
+    pub fn for_dev(self) -> Self {
+        Self { dev: true, ..self }
+    }
+
     /// The folder of the graph file.
     pub fn root(&self) -> &Path {
         &self.root
@@ -67,7 +73,12 @@ impl Workspace {
             Some(name) => self.state().join(ISOLATED).join(name),
             None => self.state(),
         };
-        Receipts::in_folder(folder.join("receipts"))
+        Receipts::in_folder(folder.join(if self.dev { "dev-receipts" } else { "receipts" }))
+    }
+
+    /// Where digests of files are remembered. What `dev` looks at differs from what a deploy does.
+    pub fn stat_cache(&self) -> PathBuf {
+        self.state().join(if self.dev { "dev-stat-cache" } else { "stat-cache" })
     }
 
     /// Where the journals and logs of run `number` are kept.

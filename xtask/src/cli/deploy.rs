@@ -77,7 +77,7 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
 }
 
 /// What a person wants to see at the end: where it answers, which revision, when it was checked.
-fn headline(session: &Session) -> Option<String> {
+pub fn headline(session: &Session) -> Option<String> {
     let mut parts = Vec::new();
     for (name, release) in &session.project.file.releases {
         let output = session.cx.output(&StepId::new(Kind::Release, name.as_str()));

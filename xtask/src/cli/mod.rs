@@ -6,6 +6,7 @@ pub mod check;
 pub mod ci;
 pub mod confirm;
 pub mod deploy;
+pub mod dev;
 pub mod doctor;
 pub mod env;
 pub mod explain;
@@ -88,6 +89,8 @@ pub enum Color {
 enum Command {
     /// Build, install and check what is not as the working tree says
     Deploy(deploy::Request),
+    /// Deploy, then keep running containers as the sources are
+    Dev(dev::Request),
     /// Remove what was deployed; data and the cluster stay unless told
     Teardown(teardown::Request),
     /// What is deployed, and what a deploy would do
@@ -150,6 +153,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Problem> {
     let Arguments { command, global } = arguments;
     match command {
         Command::Deploy(request) => deploy::run(&global, &request).await,
+        Command::Dev(request) => dev::run(&global, &request).await,
         Command::Teardown(request) => teardown::run(&global, &request).await,
         Command::Status => status::run(&global).await,
         Command::Explain(request) => explain::run(&global, &request).await,

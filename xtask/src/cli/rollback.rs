@@ -113,7 +113,10 @@ fn target<'a>(history: &'a [Head], passed: &Passed, to: Option<u32>) -> Result<&
 }
 
 /// Refuses a revision whose images are gone: its pods would never start.
-async fn require_images(cx: &Context, file: &GraphFile, step: &ReleaseStep, head: &Head) -> Result<(), Failure> {
+///
+/// # Errors
+/// When one is gone, or that cannot be found out.
+pub async fn require_images(cx: &Context, file: &GraphFile, step: &ReleaseStep, head: &Head) -> Result<(), Failure> {
     let ours: Vec<&str> = file
         .images
         .values()
@@ -161,7 +164,8 @@ fn chosen<'a>(file: &'a GraphFile, name: Option<&str>) -> Result<(&'a str, &'a R
     }
 }
 
-fn origins(file: &GraphFile) -> BTreeMap<String, Origin> {
+/// The secrets steps of a graph file, as releases need to know them.
+pub fn origins(file: &GraphFile) -> BTreeMap<String, Origin> {
     file.secrets.iter().map(|(name, secrets)| (name.clone(), Origin::of(secrets))).collect()
 }
 

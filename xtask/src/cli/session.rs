@@ -26,8 +26,8 @@ use crate::report::json::Json;
 use crate::report::terminal::{Terminal, Verbosity};
 use crate::report::{Reporter, pump};
 use crate::run::{self, Steps};
-use crate::steps;
 use crate::steps::cluster::{ClusterStep, Definition};
+use crate::steps::{self, Mode};
 use crate::workspace::Workspace;
 use crate::world::World;
 
@@ -113,23 +113,6 @@ impl Session {
         isolation: Option<&str>,
         listeners: Vec<Box<dyn Reporter>>,
     ) -> Result<Self, Problem> {
-        let begun = Instant::now();
-        let mut project = Project::load(global)?;
-        let cluster_project = project.file.project.clone();
-        let mut workspace = Workspace::at(project.file.root.clone());
-        if let Some(isolation) = isolation {
-            project.file.isolate(isolation)?;
-            let known = workspace.receipts().load(&StepId::cluster());
-            workspace = workspace.isolated(isolation);
-            if let Some(receipt) = known.receipt() {
-                // It is the same cluster, and nobody has to say so again.
-                workspace.receipts().store(receipt)?;
-            }
-        }
-        let run = match record {
-            Record::Run => workspace.begin_run(RUNS_KEPT)?,
-            Record::Nothing => 0,
-        };
         let mut reporters: Vec<Box<dyn Reporter>> = Vec::new();
         match global.format {
             Format::Human => reporters.push(Box::new(Terminal::new(verbosity(global)))),
@@ -137,6 +120,52 @@ impl Session {
             Format::Json => {}
         }
         reporters.extend(listeners);
+        let session = Self::with(global, name, record, isolation, Mode::Deploy, reporters)?;
+        listen(session.cx.cancel.clone())?;
+        Ok(session)
+    }
+
+    /// Begins a run of the dev loop, which hears signals itself, for pods that run built images or follow their sources.
+    ///
+    /// # Errors
+    /// As [`Self::begin_as`].
+    pub fn for_dev(
+        global: &Global,
+        isolation: Option<&str>,
+        mode: Mode,
+        reporter: Box<dyn Reporter>,
+    ) -> Result<Self, Problem> {
+        Self::with(global, "dev", Record::Run, isolation, mode, vec![reporter])
+    }
+
+    fn with(
+        global: &Global,
+        name: &str,
+        record: Record,
+        isolation: Option<&str>,
+        mode: Mode,
+        mut reporters: Vec<Box<dyn Reporter>>,
+    ) -> Result<Self, Problem> {
+        let begun = Instant::now();
+        let mut project = Project::load(global)?;
+        let cluster_project = project.file.project.clone();
+        let mut workspace = Workspace::at(project.file.root.clone());
+        let known = workspace.receipts().load(&StepId::cluster());
+        if let Some(isolation) = isolation {
+            project.file.isolate(isolation)?;
+            workspace = workspace.isolated(isolation);
+        }
+        if mode == Mode::Dev {
+            workspace = workspace.for_dev();
+        }
+        if let Some(receipt) = known.receipt().filter(|_| isolation.is_some() || mode == Mode::Dev) {
+            // It is the same cluster, and nobody has to say so again.
+            workspace.receipts().store(receipt)?;
+        }
+        let run = match record {
+            Record::Run => workspace.begin_run(RUNS_KEPT)?,
+            Record::Nothing => 0,
+        };
         if record == Record::Run {
             reporters.push(Box::new(Journal::create(&workspace.run_folder(run))?));
         }
@@ -144,12 +173,11 @@ impl Session {
         let pump = tokio::spawn(pump(receiver, reporters));
         let context = project.file.cluster.as_ref().map_or("", |cluster| cluster.kube_context());
         let world = Arc::new(World::of_context(context));
-        let gatherer = Arc::new(Gatherer::new(workspace.state().join("stat-cache")));
+        let gatherer = Arc::new(Gatherer::new(workspace.stat_cache()));
         let mut cx = Context::new(workspace, project.file.project.clone(), world, gatherer, run, events);
         (cx.cluster_project, cx.isolated) = (cluster_project, isolation.is_some());
         cx.interactive = std::io::IsTerminal::is_terminal(&std::io::stdin()) && std::env::var_os("CI").is_none();
-        let steps = steps::of_graph_file(&project.file, &project.graph);
-        listen(cx.cancel.clone())?;
+        let steps = steps::of_graph_file(&project.file, &project.graph, mode);
         cx.tell(Event::RunStarted { run, command: name.to_owned(), steps: steps.len() });
         Ok(Self { project, steps, cx, locks: Locks::of_this_user()?, begun, pump, record })
     }
@@ -187,7 +215,8 @@ impl Session {
     }
 }
 
-const fn verbosity(global: &Global) -> Verbosity {
+/// How much the flags ask for.
+pub const fn verbosity(global: &Global) -> Verbosity {
     match (global.quiet, global.verbose) {
         (true, _) => Verbosity::Quiet,
         (_, true) => Verbosity::Verbose,

@@ -61,7 +61,7 @@ pub(super) async fn make(cx: &Context, home: &Home, wanted: &[StepId]) -> Result
     let run = workspace.begin_run(RUNS_KEPT)?;
     let gatherer = Arc::new(Gatherer::new(workspace.state().join("stat-cache")));
     let own = cx.beside(workspace, file.project.clone(), Arc::new(World::of_context("")), gatherer, run);
-    let steps = steps::of_graph_file(&file, &graph);
+    let steps = steps::of_graph_file(&file, &graph, steps::Mode::Deploy);
     let plan = run::plan(&graph.select(wanted), &steps, &own.workspace, &guess, &|_| false);
     let locks = Locks::of_this_user()?;
 

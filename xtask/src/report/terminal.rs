@@ -39,6 +39,11 @@ impl Terminal {
         Self { lines: Lines::new(verbosity), live: live.then(Live::default) }
     }
 
+    /// Live lines above others that `bars` shows.
+    pub fn above(bars: MultiProgress, verbosity: Verbosity) -> Self {
+        Self { lines: Lines::new(verbosity), live: Some(Live { bars, running: BTreeMap::new() }) }
+    }
+
     fn print(&self, line: &str) {
         let mut stderr = anstream::stderr();
         // Standard error may be closed: the run goes on.
@@ -175,7 +180,7 @@ impl Live {
     fn event(&mut self, event: &Event) {
         match event {
             Event::Started { step } => {
-                let bar = self.bars.add(ProgressBar::new_spinner());
+                let bar = self.bars.insert(0, ProgressBar::new_spinner());
                 if let Ok(style) =
                     ProgressStyle::with_template("{spinner:>12.cyan} {prefix:<18} {wide_msg} {elapsed:.dim}")
                 {

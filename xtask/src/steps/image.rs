@@ -48,6 +48,7 @@ pub struct ImageStep {
     id: StepId,
     definition: config::Image,
     secrets: Arc<dyn SecretValues>,
+    dev: Option<config::Dev>,
 }
 
 /// All that goes into a build.
@@ -77,7 +78,14 @@ const CONTAINERS_GO: Duration = Duration::from_secs(60);
 impl ImageStep {
     /// The image `name` of the graph file.
     pub fn new(name: &str, definition: config::Image, secrets: Arc<dyn SecretValues>) -> Self {
-        Self { id: StepId::new(Kind::Image, name), definition, secrets }
+        Self { id: StepId::new(Kind::Image, name), definition, secrets, dev: None }
+    }
+
+    /// The image as `dev` runs it: another stage, without the folders that are synced.
+    pub fn synced(mut self, dev: &config::Dev) -> Self {
+        self.definition.target = Some(dev.target.clone());
+        self.dev = Some(dev.clone());
+        self
     }
 
     /// The daemon that builds and keeps the image.
@@ -159,8 +167,13 @@ impl ImageStep {
     async fn files(&self, cx: &Context) -> Result<FileSet, Failure> {
         let (gatherer, context) = (Arc::clone(&cx.gatherer), self.context(cx));
         let (name, dockerfile) = (self.id.file_stem(), cx.workspace.root().join(&self.definition.dockerfile));
+        let dev = self.dev.clone();
         let look = move || {
-            let ignore = Patterns::load(&context, &dockerfile)?;
+            let mut ignore = Patterns::load(&context, &dockerfile)?;
+            if let Some(dev) = dev {
+                let rebuild_on = dev.rebuild_on.iter().map(String::as_str);
+                ignore = ignore.leaving_out(dev.sync.keys().map(String::as_str), rebuild_on)?;
+            }
             gatherer.gather(&Query { name, root: context, rules: Rules::Context { ignore } })
         };
         let gathered = tokio::task::spawn_blocking(look).await;
@@ -290,6 +303,14 @@ impl Step for ImageStep {
             () = cx.cancel.cancelled() => return Err(Failure::interrupted()),
         };
         cx.world.forget_observations().await;
+        let built = built.map_err(|failure| match &self.dev {
+            Some(dev) => failure.help(format!(
+                "`dev` builds the stage {} without {}: the stage must not copy them",
+                dev.target,
+                dev.sync.keys().cloned().collect::<Vec<_>>().join(" and ")
+            )),
+            None => failure,
+        });
         let built = built.map_err(|failure| failure.help(format!("the whole log is in {}", log.shown())))?;
         let mut summary = format!("{}, {} MB", docker::short(&built.id), built.size / 1_000_000);
         if !assembled.is_empty() {

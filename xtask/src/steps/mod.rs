@@ -27,7 +27,7 @@ use serde::de::DeserializeOwned;
 
 use crate::context::Context;
 
-pub use of_graph_file::of_graph_file;
+pub use of_graph_file::{Mode, of_graph_file};
 
 /// What a step made.
 #[derive(Debug, Clone, PartialEq)]

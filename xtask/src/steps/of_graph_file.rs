@@ -19,8 +19,19 @@ use super::secrets::{Origin, SecretsStep};
 use super::variables::SecretValues;
 use crate::run::Steps;
 
+/// What the steps are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// The cluster runs what the working tree says.
+    Deploy,
+    /// Images with a `[dev.NAME]` table follow their sources.
+    Dev,
+}
+
 /// A step for each table of the file. `graph` says what stands behind a check.
-pub fn of_graph_file(file: &GraphFile, graph: &Graph) -> Steps {
+pub fn of_graph_file(file: &GraphFile, graph: &Graph, mode: Mode) -> Steps {
+    let none = BTreeMap::new();
+    let dev = if mode == Mode::Dev { &file.dev } else { &none };
     let secrets: Arc<dyn SecretValues> = Arc::new(LocalSecrets::of(file));
     let mut steps = Steps::new();
     let mut add = |step: Arc<dyn Step>| {
@@ -30,7 +41,11 @@ pub fn of_graph_file(file: &GraphFile, graph: &Graph) -> Steps {
         add(Arc::new(ClusterStep::new(cluster::Definition::from(cluster))));
     }
     for (name, image) in &file.images {
-        add(Arc::new(ImageStep::new(name, image.clone(), Arc::clone(&secrets))));
+        let step = ImageStep::new(name, image.clone(), Arc::clone(&secrets));
+        add(Arc::new(match dev.get(name) {
+            Some(dev) => step.synced(dev),
+            None => step,
+        }));
     }
     for (name, definition) in &file.secrets {
         let namespaces = file.namespaces_of_secrets(name).into_iter().map(str::to_owned).collect();
@@ -39,7 +54,7 @@ pub fn of_graph_file(file: &GraphFile, graph: &Graph) -> Steps {
     let origins: BTreeMap<String, Origin> =
         file.secrets.iter().map(|(name, definition)| (name.clone(), Origin::of(definition))).collect();
     for (name, release) in &file.releases {
-        add(Arc::new(ReleaseStep::new(name, release.clone(), origins.clone())));
+        add(Arc::new(ReleaseStep::new(name, release.clone(), origins.clone()).synced(dev)));
     }
     for (name, manifests) in &file.manifests {
         add(Arc::new(ManifestsStep::new(name, manifests.clone())));

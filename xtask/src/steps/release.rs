@@ -3,6 +3,7 @@
 //! Helm applies; everything else is done here without it: looking (`observed`), putting back what was changed by hand,
 //! repairing what a killed helm left, waiting (`deploy`).
 
+pub mod changes;
 mod deploy;
 mod gone_kinds;
 pub mod inputs;
@@ -13,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use async_trait::async_trait;
-use engine::config::{As, Release as Definition};
+use engine::config::{As, Dev, Release as Definition};
 use engine::digest::Hasher;
 use engine::failure::Failure;
 use engine::manifest::{Manifest, Source};
@@ -26,8 +27,10 @@ use kube::core::DynamicObject;
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
+use crate::dev::overlay::{self, Amendment};
 use crate::diagnose::evidence::Kind as Workload;
 use crate::steps::cluster;
+use crate::steps::image;
 use crate::steps::secrets;
 use crate::steps::{Belonging, Made, Scope, Step};
 use crate::world::helm::program::{self, Helm, Place};
@@ -63,6 +66,7 @@ pub struct ReleaseStep {
     id: StepId,
     definition: Definition,
     origins: Origins,
+    dev: BTreeMap<String, Dev>,
     kinds: Kinds,
     program: Option<PathBuf>,
 }
@@ -71,7 +75,15 @@ impl ReleaseStep {
     /// The step `name`; `origins` has all secrets steps of the graph file, for their maps are no values.
     pub fn new(name: &str, definition: Definition, origins: Origins) -> Self {
         let id = StepId::new(Kind::Release, name);
-        Self { id, definition, origins, kinds: Kinds::default(), program: None }
+        Self { id, definition, origins, dev: BTreeMap::new(), kinds: Kinds::default(), program: None }
+    }
+
+    /// The release as `dev` runs it: pods of the images in `dev` run its agent.
+    pub fn synced(mut self, dev: &BTreeMap<String, Dev>) -> Self {
+        let used = |image: &String| self.definition.images.values().any(|used| used.image == *image);
+        self.dev =
+            dev.iter().filter(|(image, _)| used(image)).map(|(image, dev)| (image.clone(), dev.clone())).collect();
+        self
     }
 
     /// Has helm run `program` as its post-renderer, where this process is not the tool itself.
@@ -119,6 +131,15 @@ impl ReleaseStep {
         Ok(annotate::Secrets { namespace: self.definition.namespace.clone(), objects })
     }
 
+    /// What `dev` changes in the manifests.
+    fn amendments(&self, cx: &Context) -> Result<Vec<Amendment>, Failure> {
+        let amendment = |(image, dev): (&String, &Dev)| {
+            let facts: image::Facts = cx.facts(&StepId::new(Kind::Image, image.as_str()))?;
+            Ok(Amendment::new(image, dev, facts.reference))
+        };
+        self.dev.iter().map(amendment).collect()
+    }
+
     async fn plan(&self, cx: &Context, left: Option<Observed>) -> Result<Plan, Failure> {
         Ok(Plan {
             helm: Helm::new(&self.helm(cx).await?),
@@ -126,6 +147,7 @@ impl ReleaseStep {
             chart: cx.workspace.root().join(&self.definition.chart),
             values: inputs::values(cx, &self.id, &self.definition, &self.origins)?,
             secrets: self.secrets(cx)?,
+            amendments: self.amendments(cx)?,
             description: self.description(cx),
             left,
         })
@@ -221,6 +243,16 @@ impl ReleaseStep {
             }
         }
         Ok(images)
+    }
+
+    /// Whether a revision was made by `dev`: its pods run the agent.
+    ///
+    /// # Errors
+    /// When its record cannot be read.
+    pub async fn runs_dev(&self, cx: &Context, head: &Head) -> Result<bool, Failure> {
+        let record = record::read(&cx.world.kube().await?, &self.definition.namespace, head).await?;
+        let objects = rendered::objects(&record.manifest, &format!("revision {}", head.revision))?;
+        Ok(objects.iter().any(overlay::is_synced))
     }
 
     /// Makes the next revision as `head` was and waits for its pods; says how they are.
@@ -358,6 +390,9 @@ impl Step for ReleaseStep {
             if let Some(output) = cx.output(&step) {
                 manifest.digest(Source::Upstream, step.to_string(), output.digest);
             }
+        }
+        for amendment in self.amendments(cx)? {
+            manifest.digest(Source::Definition, format!("dev.{}", amendment.image), overlay::digest(&amendment));
         }
         inputs::chart(cx, &self.id, &self.definition, &self.origins, &mut manifest)?;
         inputs::values(cx, &self.id, &self.definition, &self.origins)?.add_to(&mut manifest)?;

@@ -15,6 +15,7 @@ use super::check::{Check, Deployment};
 use super::ci::Ci;
 use super::cluster::Cluster;
 use super::command::Command;
+use super::dev::{self, Dev};
 use super::diagnostic::{Diagnostic, Source};
 use super::image::Image;
 use super::manifests::Manifests;
@@ -76,6 +77,9 @@ pub struct GraphFile {
     #[serde(rename = "command")]
     #[schemars(default)]
     pub commands: BTreeMap<String, Command>,
+    /// How images run under `dev`, by the image's step name.
+    #[schemars(default)]
+    pub dev: BTreeMap<String, Dev>,
     /// Each place where a step names another; the graph is made of them.
     #[serde(skip)]
     pub(crate) mentions: Vec<Mention>,
@@ -250,6 +254,8 @@ impl GraphFile {
             .collect();
         let checks = steps(table, Kind::Check, |table| Check::read(table, &deployments));
         let commands = steps(table, Kind::Command, Command::read);
+        let declared_images: Vec<String> = declared(table, Kind::Image).map(|step| step.name).collect();
+        let dev = dev::tables(table, &images, &declared_images);
         let mentions = Vec::new();
         Self {
             path,
@@ -264,6 +270,7 @@ impl GraphFile {
             manifests,
             checks,
             commands,
+            dev,
             mentions,
             source,
         }

@@ -72,6 +72,20 @@ impl Patterns {
         Ok(Self { patterns, negations_anywhere })
     }
 
+    /// The patterns with `folders` left out besides, apart from what matches one of `but`.
+    pub fn leaving_out<'a>(
+        mut self,
+        folders: impl IntoIterator<Item = &'a str>,
+        but: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, Failure> {
+        let lines = folders.into_iter().map(str::to_owned).chain(but.into_iter().map(|pattern| format!("!{pattern}")));
+        let text = lines.collect::<Vec<_>>().join("\n");
+        let further = Self::parse(text.as_bytes(), Path::new("what dev leaves out"))?;
+        self.negations_anywhere |= further.negations_anywhere;
+        self.patterns.extend(further.patterns);
+        Ok(self)
+    }
+
     /// Whether `path` (relative to the context, with `/`) is left out, given what its parent matched
     /// ([`Matched::default`] at the top), and what is to be given to its children.
     pub fn excludes(&self, path: &str, parent: &Matched) -> (bool, Matched) {

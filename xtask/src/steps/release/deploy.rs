@@ -14,10 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::dayzero::bases::{self, Wanted};
+use crate::dev::overlay::Amendment;
 use crate::diagnose::evidence::{Identity as Workload, Kind};
 use crate::steps::cluster;
 use crate::steps::exclusive::under_lease;
 use crate::steps::release::ReleaseStep;
+use crate::steps::release::changes::Changes;
 use crate::steps::release::gone_kinds;
 use crate::steps::release::observed::{self, Known, Observed};
 use crate::world::docker::familiar;
@@ -58,6 +60,8 @@ pub struct Plan {
     pub values: super::inputs::Values,
     /// The Secrets that its pods may read.
     pub secrets: annotate::Secrets,
+    /// What `dev` changes in the manifests; nothing in a deploy.
+    pub amendments: Vec<Amendment>,
     /// What helm's record says of the revision.
     pub description: String,
     /// What an earlier deploy has left.
@@ -387,12 +391,17 @@ impl Deploy<'_> {
     }
 
     fn post_renderer(&self, plan: &Plan, folder: &std::path::Path) -> Result<Option<(PathBuf, PathBuf)>, Failure> {
-        if plan.secrets.objects.is_empty() {
+        if plan.secrets.objects.is_empty() && plan.amendments.is_empty() {
             return Ok(None);
         }
-        let file = folder.join("secrets.json");
-        let json = serde_json::to_vec(&plan.secrets)
-            .map_err(|error| Failure::step("could not tell helm of the secrets' versions").because(error))?;
+        let file = folder.join("changes.json");
+        let changes = Changes {
+            release: plan.place.release.clone(),
+            secrets: plan.secrets.clone(),
+            amendments: plan.amendments.clone(),
+        };
+        let json = serde_json::to_vec(&changes)
+            .map_err(|error| Failure::step("could not tell helm how to change the manifests").because(error))?;
         std::fs::write(&file, json).map_err(|error| Failure::io("write", &file, &error))?;
         Ok(Some((self.step.program()?, file)))
     }

@@ -1,0 +1,426 @@
+//! `dev`: deploys, then keeps running containers as the sources are, until it is told to stop.
+
+mod deploying;
+mod keys;
+mod restore;
+mod screen;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use clap::Args;
+use engine::config::GraphFile;
+use engine::failure::{Class, Failure};
+use engine::files::Gatherer;
+use serde_json::json;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::Global;
+use super::problem::Problem;
+use super::session::{Project, listen, verbosity};
+use crate::dev::concern::{Concern, Concerned};
+use crate::dev::link::{Desired, News, What};
+use crate::dev::pods;
+use crate::dev::sources::Sources;
+use crate::dev::watch::{Burst, Watch};
+use crate::report::{failure, words};
+use crate::steps::Mode;
+use crate::workspace::Workspace;
+use crate::world::kube_client;
+use deploying::{Deploying, Ended, Orders};
+use keys::{Key, Keys};
+use restore::{Restored, restore};
+use screen::{Place, Screen};
+
+/// How to develop.
+#[derive(Debug, Clone, Args)]
+pub struct Request {
+    /// At the end, leave the pods as they are; the next deploy puts them back
+    #[arg(long)]
+    pub keep: bool,
+    /// Do not ask before this machine is changed: docker installed or started
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Deploys and follows the sources until it is interrupted.
+///
+/// # Errors
+/// When the graph file has mistakes, the workspace cannot be watched, or the pods cannot be put back.
+pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem> {
+    let project = Project::load(global)?;
+    if project.file.dev.is_empty() {
+        return Err(Failure::usage("no image says how it is developed").help(
+            "add a table: [dev.NAME] with target, runtime, sync and command, NAME being an image's; docs/development.md has \
+             one for FastAPI and one for Next.js",
+        )
+        .into());
+    }
+    let stop = CancellationToken::new();
+    listen(stop.clone())?;
+    let screen = Screen::new(global.format, verbosity(global));
+    let keys = if screen.is_live() { Keys::listen() } else { None };
+    let (sender, news) = mpsc::unbounded_channel();
+    let watch = Watch::begin(&project.file.root)?;
+    let mut development = Development {
+        global: global.clone(),
+        request: request.clone(),
+        screen: screen.clone(),
+        root: project.file.root.clone(),
+        images: BTreeMap::new(),
+        concern: None,
+        looks: BTreeMap::new(),
+        look: 0,
+        news: sender,
+        tasks: JoinSet::new(),
+        deploying: None,
+        again: None,
+        paused: None,
+        broken: BTreeMap::new(),
+    };
+    let ended = development.live(watch, news, keys, &stop).await;
+    development.tasks.abort_all();
+    screen.set(Place::Keys, "");
+    screen.set(Place::State, "putting pods back on built images; Ctrl-C again leaves them");
+    let restored = development.leave().await;
+    screen.close();
+    ended?;
+    restored?;
+    Ok(ExitCode::from(if stop.is_cancelled() { Class::Interrupted.exit_code() } else { 0 }))
+}
+
+/// An image whose containers follow their sources.
+struct Image {
+    sources: Sources,
+    desired: watch::Sender<Desired>,
+}
+
+/// A look at the files that has found a change.
+struct Look {
+    since: Instant,
+    image: String,
+    change: String,
+}
+
+struct Development {
+    global: Global,
+    request: Request,
+    screen: Screen,
+    root: PathBuf,
+    images: BTreeMap<String, Image>,
+    /// Which files the graph depends on, once the graph file could be read.
+    concern: Option<Concern>,
+    /// The looks that have not become live yet.
+    looks: BTreeMap<u64, Look>,
+    look: u64,
+    news: mpsc::UnboundedSender<News>,
+    tasks: JoinSet<()>,
+    deploying: Option<Deploying>,
+    /// The graph has to run once more when the present run has ended.
+    again: Option<Orders>,
+    /// Changes wait; whether there were any.
+    paused: Option<bool>,
+    /// What is wrong, by image, until it is mended.
+    broken: BTreeMap<String, String>,
+}
+
+impl Development {
+    async fn live(
+        &mut self,
+        mut watch: Watch,
+        mut news: mpsc::UnboundedReceiver<News>,
+        mut keys: Option<Keys>,
+        stop: &CancellationToken,
+    ) -> Result<(), Problem> {
+        self.screen.set(Place::Keys, if keys.is_some() { keys::HELP } else { "" });
+        self.follow_images(Instant::now()).await?;
+        self.deploy(Orders { may_change_machine: self.request.yes, ..Orders::default() });
+        loop {
+            let key = async {
+                match &mut keys {
+                    Some(keys) => keys.next().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let deployed = async {
+                match &mut self.deploying {
+                    Some(deploying) => deploying.ended().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                burst = watch.burst() => self.changed(burst?).await,
+                Some(heard) = news.recv() => self.heard(heard),
+                ended = deployed => {
+                    self.deploying = None;
+                    self.deployed(ended)?;
+                }
+                Some(key) = key => match key {
+                    Key::Quit => return Ok(()),
+                    key => self.pressed(key).await,
+                },
+                () = stop.cancelled() => return Ok(()),
+            }
+        }
+    }
+
+    /// Reads the graph file and follows the images that it names.
+    async fn follow_images(&mut self, since: Instant) -> Result<(), Problem> {
+        let file = Project::load(&self.global)?.file;
+        self.tasks.abort_all();
+        self.images.clear();
+        let gatherer = Arc::new(Gatherer::new(Workspace::at(self.root.clone()).for_dev().stat_cache()));
+        self.concern = Some(Concern::of(&file, Arc::clone(&gatherer))?);
+        for (name, dev) in &file.dev {
+            let Some(image) = file.images.get(name) else { continue };
+            let sources = Sources::new(name, image, dev, &self.root, Arc::clone(&gatherer))?;
+            let (desired, wanted) = watch::channel(Desired::default());
+            for namespace in namespaces(&file, name) {
+                let (source, wanted, news) = (sources.source(), wanted.clone(), self.news.clone());
+                let context = file.cluster.as_ref().map_or("", |cluster| cluster.kube_context()).to_owned();
+                self.tasks.spawn(async move {
+                    loop {
+                        // Before the first deploy there may be no cluster yet.
+                        if let Ok(client) = kube_client::client(&context).await {
+                            pods::keep(client, namespace.clone(), Arc::clone(&source), wanted.clone(), news.clone())
+                                .await;
+                        }
+                        crate::world::pause(AGAIN).await;
+                    }
+                });
+            }
+            self.images.insert(name.clone(), Image { sources, desired });
+        }
+        self.look_at(since, |_| true).await;
+        Ok(())
+    }
+
+    /// Files may have changed.
+    async fn changed(&mut self, burst: Burst) {
+        if self.paused.is_some() {
+            self.paused = Some(true);
+            return;
+        }
+        let graph_file =
+            burst.lost || burst.paths.iter().any(|path| path.parent() == Some(&self.root) && is_graph_file(path));
+        if graph_file && let Err(problem) = self.follow_images(burst.since).await {
+            self.screen.line(&problem.render());
+            self.screen.set(Place::Trouble, "the graph file has mistakes");
+            return;
+        }
+        self.look_at(burst.since, |sources| burst.paths.iter().any(|path| sources.syncs(path))).await;
+        let concerned = match &mut self.concern {
+            Some(concern) => concern.of_changes(&burst.paths, burst.lost),
+            None => Concerned::default(),
+        };
+        if graph_file || concerned.any() {
+            if let Some(deploying) = &self.deploying {
+                deploying.supersede(&concerned.images);
+            }
+            self.deploy(Orders::default());
+        }
+    }
+
+    /// Looks at the images that are concerned, and has what has changed sent.
+    async fn look_at(&mut self, since: Instant, concerned: impl Fn(&Sources) -> bool) {
+        for (name, image) in &self.images {
+            if !concerned(&image.sources) {
+                continue;
+            }
+            let wanted = match image.sources.look().await {
+                Ok(wanted) => wanted,
+                Err(failed) => {
+                    self.screen.line(&failure::render(&failed));
+                    continue;
+                }
+            };
+            let before = Arc::clone(&image.desired.borrow().wanted);
+            let changed = wanted.changed_since(&before);
+            let Some(first) = changed.first() else { continue };
+            self.look += 1;
+            if !before.is_empty() {
+                let change = match changed.len() {
+                    1 => first.clone(),
+                    more => format!("{first} and {} more", more - 1),
+                };
+                self.looks.insert(self.look, Look { since, image: name.clone(), change });
+            }
+            let look = self.look;
+            image.desired.send_modify(|desired| {
+                desired.look = look;
+                desired.wanted = Arc::new(wanted);
+            });
+        }
+    }
+
+    /// Begins a run of the graph, or has the present one followed by another.
+    fn deploy(&mut self, orders: Orders) {
+        match &self.deploying {
+            Some(_) => {
+                let before = self.again.unwrap_or_default();
+                self.again = Some(Orders { rebuild: orders.rebuild || before.rebuild, ..orders });
+            }
+            None => {
+                self.screen.set(Place::State, "deploying");
+                self.deploying = Some(Deploying::begin(&self.global, Mode::Dev, orders, &self.screen));
+            }
+        }
+    }
+
+    fn deployed(&mut self, ended: Ended) -> Result<(), Problem> {
+        match ended {
+            Ended::Well(headline) => {
+                self.broken.remove(GRAPH);
+                self.screen.set(Place::Ports, &headline.unwrap_or_default());
+            }
+            Ended::Badly(failures) => {
+                for failed in &failures {
+                    self.screen.line(&failure::render(failed));
+                }
+                let first = failures.first().map_or_else(String::new, |failed| failed.message.clone());
+                self.broken.insert(GRAPH.to_owned(), first);
+            }
+            Ended::Never(problem) => {
+                self.screen.line(&problem.render());
+                self.broken.insert(GRAPH.to_owned(), "the graph could not be run".to_owned());
+            }
+            Ended::Cancelled => {}
+        }
+        self.show_trouble();
+        match self.again.take() {
+            Some(orders) => self.deploy(orders),
+            None => self.screen.set(Place::State, "watching for changes"),
+        }
+        Ok(())
+    }
+
+    /// Something happened to a pod.
+    fn heard(&mut self, News { image, pod, what }: News) {
+        self.screen.fact(&fact(&image, &pod, &what));
+        let step = format!("image:{image}");
+        match what {
+            What::Applied { look, change, restart } => match self.looks.get(&look) {
+                Some(seen) if !restart => {
+                    let took = words::duration(seen.since.elapsed());
+                    let text = format!("{step:<18} {}, live in {took}", seen.change);
+                    self.screen.good("Synced", &text);
+                    self.screen.set(Place::Change, &text);
+                    self.looks.remove(&look);
+                }
+                Some(_) => {}
+                None if restart => self.screen.doing("Starting", &format!("{step:<18} {pod}, {change}")),
+                None => self.screen.good("Synced", &format!("{step:<18} {pod}, {change}")),
+            },
+            What::Answering { look } => {
+                self.broken.remove(&image);
+                match self.looks.remove(&look) {
+                    Some(seen) => {
+                        let took = words::duration(seen.since.elapsed());
+                        let text = format!("{step:<18} {}, live in {took}", seen.change);
+                        self.screen.good("Restarted", &text);
+                        self.screen.set(Place::Change, &text);
+                    }
+                    None => self.screen.good("Started", &format!("{step:<18} {pod} answers")),
+                }
+                // What came before it is live with it.
+                self.looks.retain(|other, seen| *other > look || seen.image != image);
+                self.show_trouble();
+            }
+            What::Exited { code } => {
+                let text = format!("{step:<18} the application ended with {code}; it is started with the next change");
+                self.screen.bad("Ended", &text);
+                self.broken.insert(image, format!("{step} ended with {code}"));
+                self.show_trouble();
+            }
+            What::Refused(why) => self.screen.bad("Refused", &format!("{step:<18} {pod}: {why}")),
+            What::Lost(why) => self.screen.warning("Lost", &format!("{step:<18} {pod}: {why}")),
+        }
+    }
+
+    fn show_trouble(&self) {
+        let text = self.broken.values().cloned().collect::<Vec<_>>().join("; ");
+        self.screen.set(Place::Trouble, &text);
+    }
+
+    async fn pressed(&mut self, key: Key) {
+        match key {
+            Key::Rebuild => self.deploy(Orders { rebuild: true, ..Orders::default() }),
+            Key::Restart => {
+                for image in self.images.values() {
+                    image.desired.send_modify(|desired| desired.restarts += 1);
+                }
+            }
+            Key::Pause => match self.paused.take() {
+                None => {
+                    self.paused = Some(false);
+                    self.screen.set(Place::State, "paused: changes wait");
+                }
+                Some(changed) => {
+                    self.screen.set(Place::State, "watching for changes");
+                    if changed {
+                        self.look_at(Instant::now(), |_| true).await;
+                        if let Some(concern) = &mut self.concern {
+                            concern.of_changes(&BTreeSet::new(), true);
+                        }
+                        self.deploy(Orders::default());
+                    }
+                }
+            },
+            Key::Open | Key::Logs | Key::Why | Key::Quit => {}
+        }
+    }
+
+    /// Ends what runs and puts the pods back, unless told otherwise.
+    async fn leave(&mut self) -> Result<(), Problem> {
+        if let Some(mut deploying) = self.deploying.take() {
+            deploying.cancel();
+            deploying.ended().await;
+        }
+        if self.request.keep {
+            self.screen.warning("Left", "pods run what was synced; `cargo xtask deploy` puts them back");
+            return Ok(());
+        }
+        match restore(&self.global, &self.screen).await? {
+            Restored::Nothing => {}
+            Restored::All => self.screen.good("Restored", "pods run built images; `cargo xtask deploy` builds what changed"),
+            Restored::NoneBuilt(release) => self.screen.warning(
+                "Left",
+                &format!("{release} was never deployed before: `cargo xtask deploy` builds it and puts its pods on built images"),
+            ),
+        }
+        Ok(())
+    }
+}
+
+/// Between attempts to reach a cluster that is not there.
+const AGAIN: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// What stands for the graph among what is broken.
+const GRAPH: &str = "";
+
+fn is_graph_file(path: &std::path::Path) -> bool {
+    path.file_name().is_some_and(|name| name == engine::config::FILE_NAME)
+}
+
+/// The namespaces of the releases that use an image.
+fn namespaces(file: &GraphFile, image: &str) -> BTreeSet<String> {
+    let uses = file.releases.values().filter(|release| release.images.values().any(|used| used.image == image));
+    uses.map(|release| release.namespace.clone()).collect()
+}
+
+fn fact(image: &str, pod: &str, what: &What) -> serde_json::Value {
+    match what {
+        What::Applied { look, change, restart } => {
+            json!({"event": "applied", "image": image, "pod": pod, "look": look, "change": change, "restart": restart})
+        }
+        What::Answering { look } => json!({"event": "answering", "image": image, "pod": pod, "look": look}),
+        What::Exited { code } => json!({"event": "exited", "image": image, "pod": pod, "code": code}),
+        What::Refused(why) => json!({"event": "refused", "image": image, "pod": pod, "why": why}),
+        What::Lost(why) => json!({"event": "lost", "image": image, "pod": pod, "why": why}),
+    }
+}

@@ -1,0 +1,290 @@
+//! What `dev` changes in a release's manifests: containers of synced images run the agent, with folders of their own.
+//!
+//! It is done in helm's post-renderer, so it is part of the release's one apply: everything that judges, watches and
+//! puts back releases understands it without knowing of it, and the next `deploy` takes it away.
+
+use std::collections::BTreeMap;
+
+use engine::config::{Dev, Runtime};
+use engine::digest::{Digest, Hasher};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::world::kube::rendered::{self, Rendered};
+
+/// The label of pods whose containers are synced; its value is the image's step name.
+pub const LABEL: &str = "xtask/dev";
+
+/// The port of the pod's own loopback interface on which the agent listens.
+pub const PORT: u16 = 27190;
+
+/// The name of the volumes and of the ConfigMap with the agents.
+const NAME: &str = "xtask-dev";
+
+/// Where the agents are mounted.
+const AGENTS: &str = "/xtask-dev";
+
+const PYTHON: &str = include_str!("agent/agent.py");
+const NODE: &str = include_str!("agent/agent.mjs");
+
+/// An image whose containers are to run the agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Amendment {
+    /// The image's step name.
+    pub image: String,
+    /// The image as the manifest names it: repository and tag.
+    pub reference: String,
+    /// `python` or `node`.
+    pub runtime: Agent,
+    /// Where the synced folders are in the container, in the order of their names in the context.
+    pub roots: Vec<String>,
+    /// The command that the agent runs.
+    pub command: Vec<String>,
+    /// Further variables of the container.
+    pub env: BTreeMap<String, String>,
+    /// What the container may use.
+    pub limits: BTreeMap<String, String>,
+    /// How many pods run it.
+    pub replicas: u32,
+}
+
+/// Whether the pods of a rendered object are synced.
+pub fn is_synced(object: &Rendered) -> bool {
+    let template = object.pod_template().and_then(|pointer| object.body.pointer(pointer));
+    template.and_then(|template| template.get("metadata")?.get("labels")?.get(LABEL)).is_some()
+}
+
+/// Changes when anything changes that the amendment makes of a manifest, the agents included.
+pub fn digest(amendment: &Amendment) -> Digest {
+    let mut hasher = Hasher::new("dev-amendment/1");
+    // Nothing in an amendment can fail to be written as JSON.
+    hasher.text(&serde_json::to_string(amendment).unwrap_or_default()).text(PYTHON).text(NODE);
+    hasher.finish()
+}
+
+/// Which agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Agent {
+    /// `agent.py`.
+    Python,
+    /// `agent.mjs`.
+    Node,
+}
+
+impl Amendment {
+    /// What the table of the image `name` asks for; its steps have made `reference`.
+    pub fn new(name: &str, dev: &Dev, reference: String) -> Self {
+        Self {
+            image: name.to_owned(),
+            reference,
+            runtime: match dev.runtime {
+                Runtime::Python => Agent::Python,
+                Runtime::Node => Agent::Node,
+            },
+            roots: dev.sync.values().cloned().collect(),
+            command: dev.command.clone(),
+            env: dev.env.clone(),
+            limits: dev.limits.clone(),
+            replicas: dev.replicas,
+        }
+    }
+
+    fn agent(&self) -> [String; 2] {
+        match self.runtime {
+            Agent::Python => ["python3".to_owned(), format!("{AGENTS}/agent.py")],
+            Agent::Node => ["node".to_owned(), format!("{AGENTS}/agent.mjs")],
+        }
+    }
+}
+
+/// `manifest` with the amendments made. `release` names the ConfigMap. Documents that they do not concern stay as they
+/// are, byte for byte.
+pub fn amend(manifest: &str, release: &str, amendments: &[Amendment]) -> String {
+    if amendments.is_empty() {
+        return manifest.to_owned();
+    }
+    let config = format!("{release}-{NAME}");
+    let mut text = String::with_capacity(manifest.len() + PYTHON.len() + NODE.len() + 4096);
+    for document in rendered::documents(manifest) {
+        text.push_str("---\n");
+        match amended(document, &config, amendments) {
+            Some(object) => {
+                // Comments name the template that it comes from.
+                text.extend(document.lines().filter(|line| line.starts_with('#')).flat_map(|line| [line, "\n"]));
+                text.push_str(&object.to_string());
+            }
+            None => text.push_str(document),
+        }
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+    }
+    let agents = json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": { "name": config },
+        "data": { "agent.py": PYTHON, "agent.mjs": NODE },
+    });
+    text.push_str(&format!("---\n{agents}\n"));
+    text
+}
+
+fn amended(document: &str, config: &str, amendments: &[Amendment]) -> Option<Value> {
+    let mut object = rendered::parse(document).ok()??;
+    if !matches!(object.get("kind")?.as_str()?, "Deployment" | "StatefulSet") {
+        return None;
+    }
+    let containers = object.pointer_mut("/spec/template/spec/containers")?.as_array_mut()?;
+    let mut found = None;
+    for container in containers {
+        let runs =
+            |amendment: &&Amendment| container.get("image").and_then(Value::as_str) == Some(&amendment.reference);
+        // One agent per pod: it has one port, and a pod one label.
+        if let (None, Some(amendment)) = (found, amendments.iter().find(runs)) {
+            change_container(container, amendment)?;
+            found = Some(amendment);
+        }
+    }
+    let amendment = found?;
+    let template = object.pointer_mut("/spec/template")?;
+    set(template, &["metadata", "labels"], LABEL, json!(amendment.image))?;
+    let volumes = list(template.get_mut("spec")?, "volumes")?;
+    volumes.push(json!({ "name": format!("{NAME}-agents"), "configMap": { "name": config } }));
+    volumes.push(json!({ "name": format!("{NAME}-files"), "emptyDir": {} }));
+    set(&mut object, &["spec"], "replicas", json!(amendment.replicas))?;
+    Some(object)
+}
+
+fn change_container(container: &mut Value, amendment: &Amendment) -> Option<()> {
+    let ports: Vec<u64> =
+        container.get("ports").and_then(Value::as_array).into_iter().flatten().filter_map(tcp).collect();
+    let settings = json!({
+        "roots": amendment.roots, "command": amendment.command, "ports": ports, "listen": PORT,
+    });
+    let fields = container.as_object_mut()?;
+    fields.insert("command".to_owned(), json!(amendment.agent()));
+    fields.shift_remove("args");
+    // An application that is being changed may be broken for as long as its author thinks.
+    fields.shift_remove("livenessProbe");
+    fields.shift_remove("startupProbe");
+    let own = BTreeMap::from([("XTASK_DEV".to_owned(), settings.to_string())]);
+    for (name, value) in amendment.env.iter().chain(&own) {
+        let env = list(container, "env")?;
+        env.retain(|variable| variable.get("name").and_then(Value::as_str) != Some(name));
+        env.push(json!({ "name": name, "value": value }));
+    }
+    for (resource, amount) in &amendment.limits {
+        set(container, &["resources", "limits"], resource, json!(amount))?;
+    }
+    // Development tools write beside their sources. The user stays the one that the chart names.
+    if container.get("securityContext").is_some_and(Value::is_object) {
+        set(container, &["securityContext"], "readOnlyRootFilesystem", json!(false))?;
+    }
+    let mounts = list(container, "volumeMounts")?;
+    mounts.push(json!({ "name": format!("{NAME}-agents"), "mountPath": AGENTS, "readOnly": true }));
+    for (index, root) in amendment.roots.iter().enumerate() {
+        mounts.push(json!({ "name": format!("{NAME}-files"), "mountPath": root, "subPath": index.to_string() }));
+    }
+    Some(())
+}
+
+/// The number of a port that can be connected to.
+fn tcp(port: &Value) -> Option<u64> {
+    let protocol = port.get("protocol").and_then(Value::as_str).unwrap_or("TCP");
+    port.get("containerPort")?.as_u64().filter(|_| protocol == "TCP")
+}
+
+/// The list at `field`, made where it is missing or null.
+fn list<'a>(object: &'a mut Value, field: &str) -> Option<&'a mut Vec<Value>> {
+    let list = object.as_object_mut()?.entry(field).or_insert_with(|| json!([]));
+    if list.is_null() {
+        *list = json!([]);
+    }
+    list.as_array_mut()
+}
+
+/// Sets `field` of the object at `path`; objects on the way are made where they are missing or null.
+fn set(object: &mut Value, path: &[&str], field: &str, value: Value) -> Option<()> {
+    let mut at = object;
+    for part in path {
+        at = at.as_object_mut()?.entry(*part).or_insert_with(|| Value::Object(Map::new()));
+        if at.is_null() {
+            *at = Value::Object(Map::new());
+        }
+    }
+    at.as_object_mut()?.insert(field.to_owned(), value);
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::{Value, json};
+
+    use super::{Agent, Amendment, LABEL, amend};
+    use crate::world::kube::rendered;
+
+    const MANIFEST: &str = "---\n# Source: t/templates/a.yaml\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n\
+        spec:\n  replicas: 2\n  template:\n    metadata: {labels: {app: a}}\n    spec:\n      containers:\n      - name: app\n        \
+        image: t/a:1\n        args: [serve]\n        livenessProbe: {httpGet: {port: 80}}\n        readinessProbe: {httpGet: {port: 80}}\n        \
+        ports: [{containerPort: 80}, {containerPort: 53, protocol: UDP}]\n        securityContext: {readOnlyRootFilesystem: true, runAsNonRoot: true}\n        \
+        resources: {requests: {cpu: 100m}, limits: {cpu: 500m, memory: 1Gi}}\n---\n# Source: t/templates/b.yaml\n\
+        apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: b}\nspec: {template: {spec: {containers: [{image: \"t/b:1\"}]}}}\n";
+
+    fn amendment() -> Amendment {
+        Amendment {
+            image: "a".to_owned(),
+            reference: "t/a:1".to_owned(),
+            runtime: Agent::Python,
+            roots: vec!["/app/app".to_owned(), "/app/lib".to_owned()],
+            command: vec!["python".to_owned(), "-m".to_owned(), "app".to_owned()],
+            env: BTreeMap::from([("MODE".to_owned(), "dev".to_owned())]),
+            limits: BTreeMap::from([("memory".to_owned(), "2Gi".to_owned())]),
+            replicas: 1,
+        }
+    }
+
+    #[test]
+    fn a_container_of_the_image_runs_the_agent_with_folders_of_its_own() {
+        let text = amend(MANIFEST, "todo", &[amendment()]);
+        let objects = rendered::objects(&text, "test").unwrap();
+        let workload = &objects[0].body;
+        let container = &workload["spec"]["template"]["spec"]["containers"][0];
+        assert_eq!(workload["spec"]["replicas"], 1);
+        assert_eq!(workload["spec"]["template"]["metadata"]["labels"], json!({"app": "a", LABEL: "a"}));
+        assert_eq!(container["command"], json!(["python3", "/xtask-dev/agent.py"]));
+        assert_eq!(
+            container["resources"],
+            json!({"requests": {"cpu": "100m"}, "limits": {"cpu": "500m", "memory": "2Gi"}})
+        );
+        assert_eq!(container["securityContext"], json!({"readOnlyRootFilesystem": false, "runAsNonRoot": true}));
+        assert_eq!(container["readinessProbe"], json!({"httpGet": {"port": 80}}));
+        for gone in ["args", "livenessProbe", "startupProbe"] {
+            assert_eq!(container.get(gone), None, "{gone}");
+        }
+        let places: Vec<&str> = container["volumeMounts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|mount| mount["mountPath"].as_str().unwrap())
+            .collect();
+        assert_eq!(places, ["/xtask-dev", "/app/app", "/app/lib"]);
+        let settings =
+            container["env"].as_array().unwrap().iter().find(|variable| variable["name"] == "XTASK_DEV").unwrap();
+        let settings: Value = serde_json::from_str(settings["value"].as_str().unwrap()).unwrap();
+        assert_eq!(settings["ports"], json!([80]), "what is no TCP port cannot be asked");
+        assert_eq!(settings["roots"], json!(["/app/app", "/app/lib"]));
+        assert_eq!(objects[2].kind, "ConfigMap");
+        assert!(objects[2].body["data"]["agent.py"].as_str().unwrap().contains("def listing"));
+    }
+
+    #[test]
+    fn what_is_not_synced_stays_as_it_is() {
+        assert_eq!(amend(MANIFEST, "todo", &[]), MANIFEST);
+        let text = amend(MANIFEST, "todo", &[amendment()]);
+        let second = MANIFEST.rsplit_once("---\n").unwrap().1;
+        assert!(text.contains(&format!("---\n{second}---\n")), "{text}");
+    }
+}

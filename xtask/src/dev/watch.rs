@@ -1,0 +1,190 @@
+//! Says that files of the workspace may have changed. What has changed is found out by looking: the kernel's queue may
+//! overflow, and events tell of writes, not of differences.
+//!
+//! Folders that no step walks (`node_modules`, `target`, …) are not watched: they hold most of a workspace's folders,
+//! and the kernel counts watches.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use engine::failure::Failure;
+use engine::files::rules::NEVER_WALKED;
+use notify::event::{EventKind, ModifyKind};
+use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::mpsc;
+
+use crate::world::pause;
+
+/// After the last event of a burst, before it is told.
+const QUIET: Duration = Duration::from_millis(15);
+
+/// After the first event of a burst that does not end.
+const AT_MOST: Duration = Duration::from_millis(150);
+
+/// A burst of events.
+#[derive(Debug)]
+pub struct Burst {
+    /// When the first of them came.
+    pub since: Instant,
+    /// Where.
+    pub paths: BTreeSet<PathBuf>,
+    /// Some were lost: anything may have changed.
+    pub lost: bool,
+}
+
+impl Burst {
+    fn now() -> Self {
+        Self { since: Instant::now(), paths: BTreeSet::new(), lost: false }
+    }
+}
+
+/// A watched workspace.
+pub struct Watch {
+    root: PathBuf,
+    watcher: RecommendedWatcher,
+    events: mpsc::UnboundedReceiver<notify::Result<notify::Event>>,
+}
+
+impl Watch {
+    /// Begins to watch the folder `root` with what is in it.
+    ///
+    /// # Errors
+    /// When the kernel allows no more watches.
+    pub fn begin(root: &Path) -> Result<Self, Failure> {
+        let (sender, events) = mpsc::unbounded_channel();
+        // Nobody receiving means that the loop has ended.
+        let watcher = notify::recommended_watcher(move |event| drop(sender.send(event)));
+        let watcher = watcher.map_err(|error| cannot(root, &error))?;
+        let mut watch = Self { root: root.to_owned(), watcher, events };
+        watch.add(root)?;
+        Ok(watch)
+    }
+
+    /// The next burst of events.
+    ///
+    /// # Errors
+    /// When a new folder cannot be watched.
+    pub async fn burst(&mut self) -> Result<Burst, Failure> {
+        loop {
+            let Some(first) = self.events.recv().await else { std::future::pending().await };
+            let mut burst = Burst::now();
+            self.take(first, &mut burst)?;
+            if burst.paths.is_empty() && !burst.lost {
+                continue;
+            }
+            let end = burst.since + AT_MOST;
+            loop {
+                let quiet = QUIET.min(end.saturating_duration_since(Instant::now()));
+                tokio::select! {
+                    biased;
+                    event = self.events.recv() => match event {
+                        Some(event) => self.take(event, &mut burst)?,
+                        None => return Ok(burst),
+                    },
+                    () = pause(quiet) => return Ok(burst),
+                }
+                if Instant::now() >= end {
+                    return Ok(burst);
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, event: notify::Result<notify::Event>, burst: &mut Burst) -> Result<(), Failure> {
+        let event = match event {
+            Ok(event) => event,
+            Err(_) => {
+                burst.lost = true;
+                return Ok(());
+            }
+        };
+        burst.lost |= event.need_rescan();
+        // Reading changes nothing, and neither does what only touches times and owners; a mode may.
+        if matches!(event.kind, EventKind::Access(_)) {
+            return Ok(());
+        }
+        let may_be_folders = matches!(event.kind, EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(_)));
+        for path in event.paths {
+            if !self.concerns(&path) {
+                continue;
+            }
+            if may_be_folders && path.is_dir() {
+                self.add(&path)?;
+            }
+            burst.paths.insert(path);
+        }
+        Ok(())
+    }
+
+    /// Whether any step may read what is at `path`.
+    fn concerns(&self, path: &Path) -> bool {
+        let below = path.strip_prefix(&self.root).unwrap_or(path);
+        !below.iter().any(|name| name.to_str().is_some_and(|name| NEVER_WALKED.contains(&name)))
+    }
+
+    /// Watches a folder and those in it. One that goes meanwhile is not missed.
+    fn add(&mut self, folder: &Path) -> Result<(), Failure> {
+        if !self.concerns(folder) {
+            return Ok(());
+        }
+        if let Err(error) = self.watcher.watch(folder, RecursiveMode::NonRecursive) {
+            return match &error.kind {
+                ErrorKind::PathNotFound | ErrorKind::Io(_) if !folder.exists() => Ok(()),
+                _ => Err(cannot(folder, &error)),
+            };
+        }
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                self.add(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn cannot(folder: &Path, error: &notify::Error) -> Failure {
+    let failure = Failure::environment(format!("could not watch {}", folder.display())).because(error);
+    match error.kind {
+        ErrorKind::MaxFilesWatch => failure.help("allow more: sudo sysctl fs.inotify.max_user_watches=524288"),
+        _ => failure.help("another program may have all of the kernel's watches: fs.inotify.max_user_instances"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use super::Watch;
+
+    /// Far beyond what a burst takes.
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn a_burst_is_told_once_also_in_folders_that_are_new_and_never_from_those_that_are_not_walked() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(folder.path()).unwrap();
+        fs::create_dir_all(root.join("node_modules/x")).unwrap();
+        fs::create_dir(root.join("app")).unwrap();
+        let mut watch = Watch::begin(&root).unwrap();
+        fs::write(root.join("node_modules/x/a.js"), "1").unwrap();
+        fs::create_dir_all(root.join("app/new/deep")).unwrap();
+        let burst = tokio::time::timeout(LONG, watch.burst()).await.unwrap().unwrap();
+        assert!(burst.paths.contains(&root.join("app/new")), "{burst:?}");
+        assert!(!burst.paths.iter().any(|path| path.starts_with(root.join("node_modules"))), "{burst:?}");
+
+        fs::write(root.join("app/new/deep/a.py"), "1").unwrap();
+        let deep = root.join("app/new/deep/a.py");
+        let mut seen = false;
+        while !seen {
+            let burst = tokio::time::timeout(LONG, watch.burst()).await.unwrap().unwrap();
+            seen = burst.paths.contains(&deep);
+        }
+        // An editor's atomic save: another file is renamed over it.
+        fs::write(root.join("app/new/deep/.a.py.swp"), "2").unwrap();
+        fs::rename(root.join("app/new/deep/.a.py.swp"), &deep).unwrap();
+        let burst = tokio::time::timeout(LONG, watch.burst()).await.unwrap().unwrap();
+        assert!(burst.paths.contains(&deep), "{burst:?}");
+    }
+}
