@@ -35,12 +35,13 @@ fn main() -> ExitCode {
 /// Returns only when the tool was not started.
 fn start() -> io::Result<ExitCode> {
     let this = env::current_exe()?;
-    let folder = this.parent().unwrap_or(Path::new("."));
-    let (program, workspace) = (folder.join(TOOL), workspace());
+    let (target, workspace) = (target(&this), workspace());
+    let program = target.join("debug").join(TOOL);
     let build = Build { program: &program, workspace: &workspace, launcher: &this };
     if !build.is_fresh() {
+        fs::create_dir_all(target.join("debug"))?;
         let begun = build.begin()?;
-        let status = cargo(&workspace)?;
+        let status = cargo(&workspace, &target)?;
         if !status.success() {
             fs::remove_file(&begun)?;
             return Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)));
@@ -48,6 +49,12 @@ fn start() -> io::Result<ExitCode> {
         build.finish(&begun)?;
     }
     Err(without_ours(&mut Command::new(&program)).args(env::args_os().skip(1)).exec())
+}
+
+/// Where the tool is built: beside everything else that cargo builds here. So neither does `cargo test` wait for a dev
+/// loop that builds the tool, nor the loop for it, and other flags of one do not undo the work of the other.
+fn target(this: &Path) -> PathBuf {
+    this.parent().unwrap_or(Path::new(".")).join("..").join("tool")
 }
 
 /// The workspace's folder: cargo tells where this package is each time it runs it.
@@ -66,10 +73,12 @@ fn without_ours(command: &mut Command) -> &mut Command {
     env::vars_os().map(|(name, _)| name).filter(of_package).fold(command, |command, name| command.env_remove(name))
 }
 
-fn cargo(workspace: &Path) -> io::Result<ExitStatus> {
+fn cargo(workspace: &Path, target: &Path) -> io::Result<ExitStatus> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     without_ours(&mut Command::new(cargo))
         .args(["build", "--package", TOOL, "--bin", TOOL, "--manifest-path"])
         .arg(workspace.join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(target)
         .status()
 }

@@ -2,6 +2,7 @@
 
 mod deploying;
 mod keys;
+mod own_sources;
 mod restore;
 mod screen;
 
@@ -29,11 +30,11 @@ use crate::dev::pods;
 use crate::dev::sources::Sources;
 use crate::dev::watch::{Burst, Watch};
 use crate::report::{failure, words};
-use crate::steps::Mode;
 use crate::workspace::Workspace;
 use crate::world::kube_client;
 use deploying::{Deploying, Ended, Orders};
 use keys::{Key, Keys};
+use own_sources::OwnSources;
 use restore::{Restored, restore};
 use screen::{Place, Screen};
 
@@ -43,6 +44,9 @@ pub struct Request {
     /// At the end, leave the pods as they are; the next deploy puts them back
     #[arg(long)]
     pub keep: bool,
+    /// Develop in a deployment of this name beside the usual one, with namespaces of its own
+    #[arg(long, value_name = "NAME")]
+    pub isolate: Option<String>,
     /// Do not ask before this machine is changed: docker installed or started
     #[arg(long)]
     pub yes: bool,
@@ -74,6 +78,8 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
         root: project.file.root.clone(),
         images: BTreeMap::new(),
         concern: None,
+        own: OwnSources::below(&project.file.root),
+        builds: JoinSet::new(),
         looks: BTreeMap::new(),
         look: 0,
         news: sender,
@@ -85,6 +91,11 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     };
     let ended = development.live(watch, news, keys, &stop).await;
     development.tasks.abort_all();
+    if let (Ok(End::Anew), Some(own)) = (&ended, &development.own) {
+        // It finds the pods as they are.
+        screen.close();
+        return Err(own.start_anew().into());
+    }
     screen.set(Place::Keys, "");
     screen.set(Place::State, "putting pods back on built images; Ctrl-C again leaves them");
     let restored = development.leave().await;
@@ -92,6 +103,14 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     ended?;
     restored?;
     Ok(ExitCode::from(if stop.is_cancelled() { Class::Interrupted.exit_code() } else { 0 }))
+}
+
+/// Why the loop ends.
+enum End {
+    /// Somebody wants it to.
+    Told,
+    /// It goes on in a program that was built anew.
+    Anew,
 }
 
 /// An image whose containers follow their sources.
@@ -115,6 +134,9 @@ struct Development {
     images: BTreeMap<String, Image>,
     /// Which files the graph depends on, once the graph file could be read.
     concern: Option<Concern>,
+    /// The tool itself, where its sources are here.
+    own: Option<OwnSources>,
+    builds: JoinSet<Result<(), Failure>>,
     /// The looks that have not become live yet.
     looks: BTreeMap<u64, Look>,
     look: u64,
@@ -136,7 +158,7 @@ impl Development {
         mut news: mpsc::UnboundedReceiver<News>,
         mut keys: Option<Keys>,
         stop: &CancellationToken,
-    ) -> Result<(), Problem> {
+    ) -> Result<End, Problem> {
         self.screen.set(Place::Keys, if keys.is_some() { keys::HELP } else { "" });
         self.follow_images(Instant::now()).await?;
         self.deploy(Orders { may_change_machine: self.request.yes, ..Orders::default() });
@@ -160,18 +182,30 @@ impl Development {
                     self.deploying = None;
                     self.deployed(ended)?;
                 }
+                Some(built) = self.builds.join_next(), if !self.builds.is_empty() => {
+                    if self.own_built(built) {
+                        return Ok(End::Anew);
+                    }
+                }
                 Some(key) = key => match key {
-                    Key::Quit => return Ok(()),
+                    Key::Quit => return Ok(End::Told),
                     key => self.pressed(key).await,
                 },
-                () = stop.cancelled() => return Ok(()),
+                () = stop.cancelled() => return Ok(End::Told),
             }
         }
     }
 
+    fn isolation(&self) -> Option<&str> {
+        self.request.isolate.as_deref()
+    }
+
     /// Reads the graph file and follows the images that it names.
     async fn follow_images(&mut self, since: Instant) -> Result<(), Problem> {
-        let file = Project::load(&self.global)?.file;
+        let mut file = Project::load(&self.global)?.file;
+        if let Some(isolation) = self.isolation() {
+            file.isolate(isolation)?;
+        }
         self.tasks.abort_all();
         self.images.clear();
         let gatherer = Arc::new(Gatherer::new(Workspace::at(self.root.clone()).for_dev().stat_cache()));
@@ -200,8 +234,35 @@ impl Development {
         Ok(())
     }
 
+    /// Has the tool built from its changed sources.
+    fn build_own(&mut self) {
+        let Some(own) = self.own.clone() else { return };
+        // One that is under way compiles what was there before.
+        self.builds.abort_all();
+        self.screen.doing("Building", "the tool, whose sources have changed");
+        self.builds.spawn(async move { own.build(&CancellationToken::new()).await });
+    }
+
+    /// Whether the loop goes on in the program that was built.
+    fn own_built(&mut self, built: Result<Result<(), Failure>, tokio::task::JoinError>) -> bool {
+        match built {
+            Ok(Ok(())) => return true,
+            Ok(Err(failed)) => {
+                self.screen.line(&failure::render(&failed));
+                self.broken.insert(TOOL.to_owned(), failed.message);
+                self.show_trouble();
+            }
+            // Another build has taken its place.
+            Err(_) => {}
+        }
+        false
+    }
+
     /// Files may have changed.
     async fn changed(&mut self, burst: Burst) {
+        if self.own.as_ref().is_some_and(|own| own.concern(&burst.paths)) {
+            self.build_own();
+        }
         if self.paused.is_some() {
             self.paused = Some(true);
             return;
@@ -267,7 +328,7 @@ impl Development {
             }
             None => {
                 self.screen.set(Place::State, "deploying");
-                self.deploying = Some(Deploying::begin(&self.global, Mode::Dev, orders, &self.screen));
+                self.deploying = Some(Deploying::begin(&self.global, self.isolation(), orders, &self.screen));
             }
         }
     }
@@ -385,7 +446,7 @@ impl Development {
             self.screen.warning("Left", "pods run what was synced; `cargo xtask deploy` puts them back");
             return Ok(());
         }
-        match restore(&self.global, &self.screen).await? {
+        match restore(&self.global, self.isolation(), &self.screen).await? {
             Restored::Nothing => {}
             Restored::All => self.screen.good("Restored", "pods run built images; `cargo xtask deploy` builds what changed"),
             Restored::NoneBuilt(release) => self.screen.warning(
@@ -402,6 +463,9 @@ const AGAIN: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// What stands for the graph among what is broken.
 const GRAPH: &str = "";
+
+/// What stands for the tool itself.
+const TOOL: &str = "xtask";
 
 fn is_graph_file(path: &std::path::Path) -> bool {
     path.file_name().is_some_and(|name| name == engine::config::FILE_NAME)

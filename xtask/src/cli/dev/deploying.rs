@@ -50,12 +50,13 @@ pub struct Orders {
 
 impl Deploying {
     /// Begins a run.
-    pub fn begin(global: &Global, mode: Mode, orders: Orders, screen: &Screen) -> Self {
+    pub fn begin(global: &Global, isolation: Option<&str>, orders: Orders, screen: &Screen) -> Self {
         let cancel = CancellationToken::new();
         let running: Arc<Mutex<Vec<StepId>>> = Arc::default();
         let reporter = Tap { running: Arc::clone(&running), inner: screen.reporter() };
-        let (global, token) = (global.clone(), cancel.clone());
-        let task = tokio::spawn(async move { deploy(&global, mode, orders, Box::new(reporter), token).await });
+        let (global, isolation, token) = (global.clone(), isolation.map(str::to_owned), cancel.clone());
+        let task =
+            tokio::spawn(async move { deploy(&global, isolation.as_deref(), orders, Box::new(reporter), token).await });
         Self { cancel, running, task }
     }
 
@@ -86,12 +87,12 @@ impl Deploying {
 
 async fn deploy(
     global: &Global,
-    mode: Mode,
+    isolation: Option<&str>,
     orders: Orders,
     reporter: Box<dyn Reporter>,
     cancel: CancellationToken,
 ) -> Ended {
-    let mut session = match Session::for_dev(global, mode, reporter) {
+    let mut session = match Session::for_dev(global, isolation, Mode::Dev, reporter) {
         Ok(session) => session,
         Err(problem) => return Ended::Never(problem),
     };

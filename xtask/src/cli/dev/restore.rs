@@ -30,8 +30,8 @@ pub enum Restored {
 ///
 /// # Errors
 /// When the cluster does not answer, an image is gone, or pods do not become ready.
-pub async fn restore(global: &Global, screen: &Screen) -> Result<Restored, Problem> {
-    let session = Session::for_dev(global, Mode::Deploy, screen.reporter())?;
+pub async fn restore(global: &Global, isolation: Option<&str>, screen: &Screen) -> Result<Restored, Problem> {
+    let session = Session::for_dev(global, isolation, Mode::Deploy, screen.reporter())?;
     let cluster = session.plan(&[StepId::cluster()], false);
     let summary = run::execute(&session.cx, &session.steps, cluster, &session.locks).await;
     let ended = match summary.failures.into_iter().next() {

@@ -7,6 +7,7 @@ use engine::verdict::{Difference, Observation};
 use kube::Client;
 use serde::{Deserialize, Serialize};
 
+use crate::dev::overlay;
 use crate::world::helm::record::{self, Head, Record, Status};
 use crate::world::kube::drift::{self, Found, Inspected};
 use crate::world::kube::identity::{self, Address, Identity, Seen};
@@ -70,7 +71,10 @@ pub async fn observe(
         }
         Some(head) => head,
     };
-    if let Some(text) = moved(head, release, left) {
+    if let Some(mut text) = moved(head, release, left) {
+        if head.status == Status::Deployed && record::read(client, namespace, head).await.is_ok_and(is_synced) {
+            text.push_str(", made by `cargo xtask dev`: pods run what is synced into them");
+        }
         return Ok(Observation::differs(Difference::Altered(text)));
     }
     let suspects: Vec<&Address> = left
@@ -92,6 +96,11 @@ pub async fn observe(
     let refreshed = refreshed.map(serde_json::to_value).transpose();
     let refreshed = refreshed.map_err(|error| Failure::step("could not keep what was observed").because(error))?;
     Ok(Observation { differences, refreshed })
+}
+
+/// Whether a record is one of the dev loop.
+fn is_synced(record: Record) -> bool {
+    rendered::objects(&record.manifest, "").is_ok_and(|objects| objects.iter().any(overlay::is_synced))
 }
 
 /// Why the newest record is not the one that was left.
