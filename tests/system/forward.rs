@@ -46,23 +46,29 @@ impl Forward {
     /// The status of the answer to `GET path`, and its body.
     #[track_caller]
     pub fn get(&self, path: &str, bearer: Option<&str>) -> (u16, String) {
-        let authorization = bearer.map(|key| format!("Authorization: Bearer {key}\r\n")).unwrap_or_default();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{authorization}Connection: close\r\n\r\n");
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("kubectl listens");
-        stream.write_all(request.as_bytes()).expect("the pod reads");
-        // Just as much as is announced: kubectl may reset a connection that the pod has closed.
-        let mut answer = BufReader::new(stream);
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            assert_ne!(answer.read_line(&mut head).expect("the pod answers"), 0, "an answer has an end: {head:?}");
-        }
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        let length = head.to_lowercase().lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
-        let mut body = vec![0; length.unwrap_or(0)];
-        answer.read_exact(&mut body).expect("the answer has a body");
-        let status = status.unwrap_or_else(|| panic!("no answer of HTTP: {head:?}"));
-        (status, String::from_utf8_lossy(&body).into_owned())
+        get(self.port, path, bearer)
     }
+}
+
+/// The status of the answer to `GET path` at a port of this machine, and its body.
+#[track_caller]
+pub fn get(port: u16, path: &str, bearer: Option<&str>) -> (u16, String) {
+    let authorization = bearer.map(|key| format!("Authorization: Bearer {key}\r\n")).unwrap_or_default();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{authorization}Connection: close\r\n\r\n");
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("somebody listens");
+    stream.write_all(request.as_bytes()).expect("the pod reads");
+    // Just as much as is announced: kubectl may reset a connection that the pod has closed.
+    let mut answer = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert_ne!(answer.read_line(&mut head).expect("the pod answers"), 0, "an answer has an end: {head:?}");
+    }
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let length = head.to_lowercase().lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    answer.read_exact(&mut body).expect("the answer has a body");
+    let status = status.unwrap_or_else(|| panic!("no answer of HTTP: {head:?}"));
+    (status, String::from_utf8_lossy(&body).into_owned())
 }
 
 impl Drop for Forward {

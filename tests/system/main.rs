@@ -25,6 +25,7 @@ mod cluster_gone;
 mod command;
 mod daemon;
 mod daemon_gone;
+mod dev;
 mod doctor;
 mod documents;
 mod drift;

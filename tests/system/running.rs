@@ -90,6 +90,11 @@ impl Running {
         self.seen.extend(told);
     }
 
+    /// The events that were seen of it.
+    pub fn events(&self) -> impl Iterator<Item = Value> + '_ {
+        self.seen.iter().filter_map(|line| serde_json::from_str(line).ok())
+    }
+
     /// The last that was seen of it.
     pub fn last(&self) -> &str {
         self.seen.last().map_or("nothing", String::as_str)

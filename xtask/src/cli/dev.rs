@@ -3,6 +3,7 @@
 mod deploying;
 mod keys;
 mod own_sources;
+mod ports;
 mod restore;
 mod screen;
 
@@ -31,10 +32,12 @@ use crate::dev::sources::Sources;
 use crate::dev::watch::{Burst, Watch};
 use crate::report::{failure, words};
 use crate::workspace::Workspace;
-use crate::world::kube_client;
+use crate::world::process::Command;
+use crate::world::{World, kube_client, pause};
 use deploying::{Deploying, Ended, Orders};
 use keys::{Key, Keys};
 use own_sources::OwnSources;
+use ports::Ports;
 use restore::{Restored, restore};
 use screen::{Place, Screen};
 
@@ -84,6 +87,9 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
         look: 0,
         news: sender,
         tasks: JoinSet::new(),
+        ports: Ports::default(),
+        url: None,
+        why: Vec::new(),
         deploying: None,
         again: None,
         paused: None,
@@ -142,6 +148,11 @@ struct Development {
     look: u64,
     news: mpsc::UnboundedSender<News>,
     tasks: JoinSet<()>,
+    ports: Ports,
+    /// Where the node publishes the application, if it does.
+    url: Option<String>,
+    /// Why steps of the last run ran.
+    why: Vec<String>,
     deploying: Option<Deploying>,
     /// The graph has to run once more when the present run has ended.
     again: Option<Orders>,
@@ -179,7 +190,7 @@ impl Development {
                 burst = watch.burst() => self.changed(burst?).await,
                 Some(heard) = news.recv() => self.heard(heard),
                 ended = deployed => {
-                    self.deploying = None;
+                    self.why = self.deploying.take().map(|deploying| deploying.reasons()).unwrap_or_default();
                     self.deployed(ended)?;
                 }
                 Some(built) = self.builds.join_next(), if !self.builds.is_empty() => {
@@ -209,6 +220,10 @@ impl Development {
         self.tasks.abort_all();
         self.images.clear();
         let gatherer = Arc::new(Gatherer::new(Workspace::at(self.root.clone()).for_dev().stat_cache()));
+        let context = file.cluster.as_ref().map_or("", |cluster| cluster.kube_context());
+        let world = Arc::new(World::of_context(context));
+        self.ports.follow(&file, &world, &self.screen).await;
+        self.screen.set(Place::Ports, &self.ports.line());
         self.concern = Some(Concern::of(&file, Arc::clone(&gatherer))?);
         for (name, dev) in &file.dev {
             let Some(image) = file.images.get(name) else { continue };
@@ -216,15 +231,15 @@ impl Development {
             let (desired, wanted) = watch::channel(Desired::default());
             for namespace in namespaces(&file, name) {
                 let (source, wanted, news) = (sources.source(), wanted.clone(), self.news.clone());
-                let context = file.cluster.as_ref().map_or("", |cluster| cluster.kube_context()).to_owned();
+                let context = context.to_owned();
                 self.tasks.spawn(async move {
                     loop {
-                        // Before the first deploy there may be no cluster yet.
+                        // Before the first deploy there may be no cluster yet, and it may be made anew.
                         if let Ok(client) = kube_client::client(&context).await {
                             pods::keep(client, namespace.clone(), Arc::clone(&source), wanted.clone(), news.clone())
                                 .await;
                         }
-                        crate::world::pause(AGAIN).await;
+                        pause(AGAIN).await;
                     }
                 });
             }
@@ -337,7 +352,8 @@ impl Development {
         match ended {
             Ended::Well(headline) => {
                 self.broken.remove(GRAPH);
-                self.screen.set(Place::Ports, &headline.unwrap_or_default());
+                let words = headline.as_deref().into_iter().flat_map(str::split_whitespace);
+                self.url = words.into_iter().find(|word| word.starts_with("http")).map(str::to_owned);
             }
             Ended::Badly(failures) => {
                 for failed in &failures {
@@ -355,7 +371,10 @@ impl Development {
         self.show_trouble();
         match self.again.take() {
             Some(orders) => self.deploy(orders),
-            None => self.screen.set(Place::State, "watching for changes"),
+            None => {
+                self.screen.set(Place::State, "watching for changes");
+                self.screen.fact(&json!({"event": "watching"}));
+            }
         }
         Ok(())
     }
@@ -374,6 +393,7 @@ impl Development {
                     self.looks.remove(&look);
                 }
                 Some(_) => {}
+                None if restart && change == NOTHING => self.screen.doing("Restarting", &format!("{step:<18} {pod}")),
                 None if restart => self.screen.doing("Starting", &format!("{step:<18} {pod}, {change}")),
                 None => self.screen.good("Synced", &format!("{step:<18} {pod}, {change}")),
             },
@@ -432,7 +452,21 @@ impl Development {
                     }
                 }
             },
-            Key::Open | Key::Logs | Key::Why | Key::Quit => {}
+            Key::Why if self.why.is_empty() => self.screen.good("Why", "no step had to run"),
+            Key::Why => self.why.iter().for_each(|reason| self.screen.doing("Why", reason)),
+            Key::Open => self.open().await,
+            Key::Logs | Key::Quit => {}
+        }
+    }
+
+    /// Opens the application in a browser, as the desktop does it.
+    async fn open(&self) {
+        let Some(url) = self.url.clone().or_else(|| self.ports.first()) else { return };
+        let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+        let opened = Command::new(opener).arg(&url).run(&CancellationToken::new(), |_, _| {}).await;
+        match opened.and_then(|finished| finished.success(Class::Environment)) {
+            Ok(_) => self.screen.good("Opened", &url),
+            Err(_) => self.screen.warning("Open", &format!("{url} yourself: this machine has no {opener} that does")),
         }
     }
 
@@ -460,6 +494,9 @@ impl Development {
 
 /// Between attempts to reach a cluster that is not there.
 const AGAIN: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// What was sent when no file differed.
+const NOTHING: &str = "0 files";
 
 /// What stands for the graph among what is broken.
 const GRAPH: &str = "";

@@ -430,6 +430,7 @@ impl Step for ReleaseStep {
             chart: cx.workspace.root().join(&self.definition.chart),
             values: inputs::values_to_rehearse(cx, &self.id, &self.definition, &self.origins)?,
             secrets: annotate::Secrets::default(),
+            amendments: Vec::new(),
             description: self.description(cx),
             left: None,
         };

@@ -24,6 +24,7 @@ use crate::steps::Mode;
 pub struct Deploying {
     cancel: CancellationToken,
     running: Arc<Mutex<Vec<StepId>>>,
+    reasons: Arc<Mutex<Vec<String>>>,
     task: JoinHandle<Ended>,
 }
 
@@ -53,11 +54,12 @@ impl Deploying {
     pub fn begin(global: &Global, isolation: Option<&str>, orders: Orders, screen: &Screen) -> Self {
         let cancel = CancellationToken::new();
         let running: Arc<Mutex<Vec<StepId>>> = Arc::default();
-        let reporter = Tap { running: Arc::clone(&running), inner: screen.reporter() };
+        let reasons: Arc<Mutex<Vec<String>>> = Arc::default();
+        let reporter = Tap { running: Arc::clone(&running), reasons: Arc::clone(&reasons), inner: screen.reporter() };
         let (global, isolation, token) = (global.clone(), isolation.map(str::to_owned), cancel.clone());
         let task =
             tokio::spawn(async move { deploy(&global, isolation.as_deref(), orders, Box::new(reporter), token).await });
-        Self { cancel, running, task }
+        Self { cancel, running, reasons, task }
     }
 
     /// Asks it to stop if it builds one of `images`, which have changed. Unless it is changing the cluster besides: that
@@ -74,6 +76,11 @@ impl Deploying {
     /// Asks it to stop whatever it does.
     pub fn cancel(&self) {
         self.cancel.cancel();
+    }
+
+    /// Why steps had to run, so far.
+    pub fn reasons(&self) -> Vec<String> {
+        self.reasons.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits for its end.
@@ -124,9 +131,10 @@ async fn deploy(
     }
 }
 
-/// Notes which steps run, on the way to the screen.
+/// Notes which steps run, and why, on the way to the screen.
 struct Tap {
     running: Arc<Mutex<Vec<StepId>>>,
+    reasons: Arc<Mutex<Vec<String>>>,
     inner: Box<dyn Reporter>,
 }
 
@@ -134,6 +142,10 @@ impl Reporter for Tap {
     fn event(&mut self, event: &Event) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
+            Event::Stale { step, reasons: found } => {
+                let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+                reasons.extend(found.iter().map(|reason| format!("{:<18} {reason}", step.to_string())));
+            }
             Event::Started { step } => running.push(step.clone()),
             Event::Done { step, .. } | Event::Failed { step, .. } | Event::Cancelled { step } => {
                 running.retain(|other| other != step);
