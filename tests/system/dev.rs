@@ -242,6 +242,32 @@ fn a_loop_that_was_killed_leaves_nothing_that_a_deploy_does_not_put_right() {
     project.run(&["deploy"]).expect_all_fresh();
 }
 
+#[test]
+fn beside_another_deployment_it_has_namespaces_and_ports_of_its_own() {
+    let project = Project::deployed();
+    let before = project.cluster.objects();
+    let mut development = Loop::begin(&project, &["--isolate", "mine"]);
+    development.set_version("isolated");
+    development.until_answering("the edit is live");
+    assert_eq!(development.version(), "isolated");
+    assert!(!project.cluster.ask_backend("/api/health").contains("isolated"), "the usual one is another");
+    // Where it is opened is what it takes for its own address.
+    let origin = format!("http://localhost:{}", development.port("todo-frontend"));
+    let config = project.cluster.kubectl(&[
+        "get",
+        "configmaps",
+        "--all-namespaces",
+        "--output",
+        "jsonpath={.items[*].data.CORS_ORIGINS}",
+    ]);
+    assert!(config.split_whitespace().any(|origins| origins == origin), "{origin} is among {config}");
+    development.end();
+    project.run(&["teardown", "--isolate", "mine", "--data"]).expect_success();
+    let namespaces = project.cluster.kubectl(&["get", "namespaces", "--output", "name"]);
+    assert!(!namespaces.contains("-mine"), "{namespaces}");
+    project.cluster.expect_objects(&before);
+}
+
 /// At a terminal there are a few lines below the others, and keys.
 #[test]
 fn at_a_terminal_keys_are_heard_and_the_terminal_is_left_as_it_was() {

@@ -32,6 +32,7 @@ use How::{By, Form, Goes, Run, Shell};
 const TEARDOWN: How = By("tests/system/teardown.rs", "only_data_and_the_secrets_that_belong_to_it_stay");
 const ROLLBACK: How =
     By("tests/system/rollback.rs", "it_goes_to_the_last_revision_that_passed_and_is_refused_without_its_images");
+const ISOLATE: How = By("tests/system/dev.rs", "beside_another_deployment_it_has_namespaces_and_ports_of_its_own");
 const COMPOSE: How =
     By("tests/chart/test_compose.py", "test_a_person_can_use_it_and_what_they_did_outlives_the_containers");
 const HELM: How = By("tests/chart/test_data.py", "test_the_charts_own_test_passes");
@@ -41,6 +42,9 @@ const MANIFESTS: How = By("tests/chart/test_manifests.py", "test_the_api_server_
 const COMMANDS: &[(&str, How)] = &[
     ("cargo xtask doctor", By("tests/system/doctor.rs", "every_need_is_looked_at_and_nothing_is_changed")),
     ("cargo xtask deploy", Run),
+    ("cargo xtask dev", By("tests/system/dev.rs", "what_is_saved_is_live_and_at_the_end_pods_run_built_images_again")),
+    ("cargo xtask dev --isolate mine", ISOLATE),
+    ("cargo xtask teardown --isolate mine --data", ISOLATE),
     ("cargo xtask deploy image:backend", Run),
     ("cargo xtask deploy release:todo", Run),
     ("cargo xtask status", Run),

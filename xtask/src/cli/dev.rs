@@ -455,7 +455,7 @@ impl Development {
             Key::Why if self.why.is_empty() => self.screen.good("Why", "no step had to run"),
             Key::Why => self.why.iter().for_each(|reason| self.screen.doing("Why", reason)),
             Key::Open => self.open().await,
-            Key::Logs | Key::Quit => {}
+            Key::Quit => {}
         }
     }
 

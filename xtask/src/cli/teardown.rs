@@ -23,6 +23,9 @@ pub struct Request {
     /// Only list what would go and what would stay
     #[arg(long)]
     pub dry_run: bool,
+    /// Of the deployment of this name beside the usual one
+    #[arg(long, value_name = "NAME", conflicts_with = "cluster")]
+    pub isolate: Option<String>,
     /// Remove volumes, their data and the secrets that belong to it, too
     #[arg(long)]
     pub data: bool,
@@ -37,7 +40,7 @@ pub struct Request {
 /// When nothing could be begun; what could not be removed is told and decides the exit code.
 pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem> {
     let record = if request.dry_run { Record::Nothing } else { Record::Run };
-    let session = Session::begin(global, "teardown", record)?;
+    let session = Session::begin_as(global, "teardown", record, request.isolate.as_deref(), Vec::new())?;
     if !session.recognise().await? {
         let context = session.cx.world.context();
         return Err(Failure::new(Class::Cluster, format!("nothing was deployed from here to the cluster `{context}`"))

@@ -112,6 +112,11 @@ fn look_up(cx: &Context, secrets: &dyn SecretValues, reference: &Reference) -> R
         Reference::Project => cx.project.clone(),
         Reference::GitCommit => git::commit(cx.workspace.root())?,
         Reference::ClusterContext => cx.world.context().to_owned(),
+        // In an isolated deployment it has been replaced already.
+        Reference::CheckUrl(_) => {
+            return Err(Failure::usage(format!("${{{reference}}} has a value in isolated deployments only"))
+                .help("use it in the table `isolated` of a release"));
+        }
         Reference::ImageRef(name) => image(name)?.reference,
         Reference::ImageId(name) => image(name)?.id,
         Reference::Env(name) => std::env::var(name).map_err(|error| {

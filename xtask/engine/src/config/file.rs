@@ -80,6 +80,9 @@ pub struct GraphFile {
     /// How images run under `dev`, by the image's step name.
     #[schemars(default)]
     pub dev: BTreeMap<String, Dev>,
+    /// The isolated deployment that the file was made to describe.
+    #[serde(skip)]
+    pub isolation: Option<String>,
     /// Each place where a step names another; the graph is made of them.
     #[serde(skip)]
     pub(crate) mentions: Vec<Mention>,
@@ -271,6 +274,7 @@ impl GraphFile {
             checks,
             commands,
             dev,
+            isolation: None,
             mentions,
             source,
         }

@@ -38,6 +38,16 @@ impl Inline {
         })
     }
 
+    /// Puts what `lookup` gives in the place of the variables that it knows.
+    pub(crate) fn bind(&mut self, lookup: &dyn Fn(&Reference) -> Option<String>) {
+        match self {
+            Self::Text(template) => template.bind(lookup),
+            Self::Plain(_) => {}
+            Self::List(items) => items.iter_mut().for_each(|item| item.bind(lookup)),
+            Self::Map(entries) => entries.values_mut().for_each(|value| value.bind(lookup)),
+        }
+    }
+
     pub(crate) fn read(value: Value<'_>) -> Option<Self> {
         match value.raw() {
             DeValue::String(_) => Some(Self::Text(value.template(refuse_secrets)?)),

@@ -10,7 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::file::GraphFile;
 use super::inline::Inline;
 use super::names::{Namespace, ProjectName, StepName};
+use super::ports::ServicePort;
+use super::template::Reference;
 use super::text::Text;
+use crate::digest::Digest;
 use crate::failure::Failure;
 
 impl GraphFile {
@@ -52,7 +55,30 @@ impl GraphFile {
             }
         }
         self.project = project;
+        self.isolation = Some(name.to_owned());
+        let ports = self.checks.iter().map(|(check, definition)| (check.clone(), self.local_port(&definition.service)));
+        let ports: BTreeMap<String, u16> = ports.collect();
+        let url = |reference: &Reference| match reference {
+            Reference::CheckUrl(check) => Some(format!("http://localhost:{}", ports.get(check)?)),
+            _ => None,
+        };
+        let values = self.releases.values_mut().flat_map(|release| release.set.values_mut());
+        values.for_each(|value| value.bind(&url));
         Ok(())
+    }
+
+    /// The port of this machine on which a dev loop opens a Service: its own, 8000 higher where that is below 1024 and
+    /// so not everybody's. An isolated deployment's are far from those, by its name and always the same.
+    pub fn local_port(&self, service: &ServicePort) -> u16 {
+        match &self.isolation {
+            None if service.port < 1024 => service.port + 8000,
+            None => service.port,
+            Some(name) => {
+                let digest = Digest::of_bytes(format!("{} {name} {service}", self.project).as_bytes()).to_string();
+                let number = digest.get(..4).and_then(|digits| u16::from_str_radix(digits, 16).ok());
+                20_000 + number.unwrap_or_default() % 10_000
+            }
+        }
     }
 
     /// The namespaces that releases and manifests are deployed to.

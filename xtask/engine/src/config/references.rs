@@ -34,7 +34,7 @@ impl Value<'_> {
                 }
                 Reference::ClusterContext => self.reading.mention(Target::Step(StepId::cluster()), why, span),
                 Reference::Env(name) => self.declared(name, span),
-                Reference::Project | Reference::GitCommit => {}
+                Reference::Project | Reference::GitCommit | Reference::CheckUrl(_) => {}
             }
         }
         Some(template)

@@ -23,6 +23,8 @@ pub enum Reference {
     ImageRef(String),
     /// `${image.NAME.id}`: the image's ID, `sha256:` and 64 hexadecimal digits.
     ImageId(String),
+    /// `${check.NAME.url}`: where a dev loop in an isolated deployment opens the Service of that check on this machine.
+    CheckUrl(String),
     /// `${env.NAME}`: a variable of the environment that the file's `env` list declares.
     Env(String),
     /// `${secrets.STEP.KEY}`: one secret value.
@@ -42,6 +44,7 @@ impl fmt::Display for Reference {
             Self::ClusterContext => f.write_str("cluster.context"),
             Self::ImageRef(name) => write!(f, "image.{name}.ref"),
             Self::ImageId(name) => write!(f, "image.{name}.id"),
+            Self::CheckUrl(name) => write!(f, "check.{name}.url"),
             Self::Env(name) => write!(f, "env.{name}"),
             Self::Secret { step, key } => write!(f, "secrets.{step}.{key}"),
         }
@@ -50,7 +53,7 @@ impl fmt::Display for Reference {
 
 /// The variables as they are told to people.
 const VARIABLES: &str = "the variables are `${project}`, `${git.commit}`, `${cluster.context}`, `${image.NAME.ref}`, \
-                         `${image.NAME.id}`, `${env.NAME}` and `${secrets.STEP.KEY}`";
+                         `${image.NAME.id}`, `${check.NAME.url}`, `${env.NAME}` and `${secrets.STEP.KEY}`";
 
 impl Reference {
     /// Reads the words between `${` and `}`.
@@ -69,6 +72,10 @@ impl Reference {
                 Some((name, "ref")) if !name.is_empty() => Ok(Self::ImageRef(name.to_owned())),
                 Some((name, "id")) if !name.is_empty() => Ok(Self::ImageId(name.to_owned())),
                 _ => unknown("write `${image.NAME.ref}` or `${image.NAME.id}`".to_owned()),
+            },
+            "check" => match rest.rsplit_once('.') {
+                Some((name, "url")) if StepName::parse(name).is_ok() => Ok(Self::CheckUrl(name.to_owned())),
+                _ => unknown("write `${check.NAME.url}`".to_owned()),
             },
             "env" if VariableName::parse(rest).is_ok() => Ok(Self::Env(rest.to_owned())),
             "env" => unknown("write `${env.NAME}` with the name of a variable".to_owned()),
@@ -118,6 +125,17 @@ impl Template {
             Part::Variable(variable) => Some(variable),
             Part::Literal(_) => None,
         })
+    }
+
+    /// Puts what `lookup` gives in the place of the variables that it knows.
+    pub(crate) fn bind(&mut self, lookup: &dyn Fn(&Reference) -> Option<String>) {
+        for part in &mut self.parts {
+            if let Part::Variable(variable) = part
+                && let Some(value) = lookup(&variable.reference)
+            {
+                *part = Part::Literal(value);
+            }
+        }
     }
 
     /// Inserts what `lookup` gives for each variable; the first that it does not know is the error.

@@ -27,19 +27,15 @@ impl Ports {
             .values()
             .map(|check| {
                 let port = Port::Number(check.service.port);
-                (
-                    At { namespace: check.namespace.clone(), service: check.service.name.clone(), port },
-                    check.service.port,
-                )
+                let at = At { namespace: check.namespace.clone(), service: check.service.name.clone(), port };
+                (at, file.local_port(&check.service))
             })
             .collect();
         self.open.retain(|at, _| wanted.iter().any(|(wanted, _)| wanted == at));
-        for (at, number) in wanted {
+        for (at, local) in wanted {
             if self.open.contains_key(&at) {
                 continue;
             }
-            // Ports below 1024 are not everybody's: 80 becomes 8080, 443 becomes 8443.
-            let local = if number < 1024 { number + 8000 } else { number };
             if let Some(forward) = open(world, &at, local, screen).await {
                 screen.good("Forwarding", &format!("http://{} to {at}", forward.local()));
                 screen
