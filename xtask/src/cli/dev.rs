@@ -355,6 +355,8 @@ impl Development {
                 let words = headline.as_deref().into_iter().flat_map(str::split_whitespace);
                 self.url = words.into_iter().find(|word| word.starts_with("http")).map(str::to_owned);
             }
+            // What a further change has overtaken is not worth a word.
+            Ended::Badly(_) if self.again.is_some() => {}
             Ended::Badly(failures) => {
                 for failed in &failures {
                     self.screen.line(&failure::render(failed));

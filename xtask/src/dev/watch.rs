@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use engine::failure::Failure;
 use engine::files::rules::NEVER_WALKED;
-use notify::event::{EventKind, ModifyKind};
+use notify::event::{EventKind, Flag, ModifyKind};
 use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
@@ -44,6 +44,8 @@ pub struct Watch {
     root: PathBuf,
     watcher: RecommendedWatcher,
     events: mpsc::UnboundedReceiver<notify::Result<notify::Event>>,
+    /// The burst that has begun and not ended.
+    gathered: Option<Burst>,
 }
 
 impl Watch {
@@ -56,63 +58,58 @@ impl Watch {
         // Nobody receiving means that the loop has ended.
         let watcher = notify::recommended_watcher(move |event| drop(sender.send(event)));
         let watcher = watcher.map_err(|error| cannot(root, &error))?;
-        let mut watch = Self { root: root.to_owned(), watcher, events };
+        let mut watch = Self { root: root.to_owned(), watcher, events, gathered: None };
         watch.add(root)?;
         Ok(watch)
     }
 
-    /// The next burst of events.
+    /// The next burst of events. Dropping the future loses none of them.
     ///
     /// # Errors
     /// When a new folder cannot be watched.
     pub async fn burst(&mut self) -> Result<Burst, Failure> {
         loop {
-            let Some(first) = self.events.recv().await else { std::future::pending().await };
-            let mut burst = Burst::now();
-            self.take(first, &mut burst)?;
-            if burst.paths.is_empty() && !burst.lost {
+            let Some(burst) = &self.gathered else {
+                let Some(first) = self.events.recv().await else { std::future::pending().await };
+                self.take(first)?;
                 continue;
+            };
+            let left = (burst.since + AT_MOST).saturating_duration_since(Instant::now());
+            tokio::select! {
+                biased;
+                () = pause(left), if left.is_zero() => {}
+                event = self.events.recv() => {
+                    if let Some(event) = event {
+                        self.take(event)?;
+                        continue;
+                    }
+                }
+                () = pause(QUIET.min(left)) => {}
             }
-            let end = burst.since + AT_MOST;
-            loop {
-                let quiet = QUIET.min(end.saturating_duration_since(Instant::now()));
-                tokio::select! {
-                    biased;
-                    event = self.events.recv() => match event {
-                        Some(event) => self.take(event, &mut burst)?,
-                        None => return Ok(burst),
-                    },
-                    () = pause(quiet) => return Ok(burst),
-                }
-                if Instant::now() >= end {
-                    return Ok(burst);
-                }
+            if let Some(burst) = self.gathered.take() {
+                return Ok(burst);
             }
         }
     }
 
-    fn take(&mut self, event: notify::Result<notify::Event>, burst: &mut Burst) -> Result<(), Failure> {
-        let event = match event {
-            Ok(event) => event,
-            Err(_) => {
-                burst.lost = true;
-                return Ok(());
-            }
-        };
-        burst.lost |= event.need_rescan();
-        // Reading changes nothing, and neither does what only touches times and owners; a mode may.
-        if matches!(event.kind, EventKind::Access(_)) {
+    /// Adds an event to the burst that is being gathered, or begins one with it.
+    fn take(&mut self, event: notify::Result<notify::Event>) -> Result<(), Failure> {
+        let event = event.unwrap_or_else(|_| notify::Event::new(EventKind::Other).set_flag(Flag::Rescan));
+        let lost = event.need_rescan();
+        // Reading changes nothing.
+        if !lost && matches!(event.kind, EventKind::Access(_)) {
             return Ok(());
         }
-        let may_be_folders = matches!(event.kind, EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(_)));
-        for path in event.paths {
-            if !self.concerns(&path) {
-                continue;
+        let paths: Vec<PathBuf> = event.paths.into_iter().filter(|path| self.concerns(path)).collect();
+        if matches!(event.kind, EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(_))) {
+            for folder in paths.iter().filter(|path| path.is_dir()) {
+                self.add(folder)?;
             }
-            if may_be_folders && path.is_dir() {
-                self.add(&path)?;
-            }
-            burst.paths.insert(path);
+        }
+        if lost || !paths.is_empty() {
+            let burst = self.gathered.get_or_insert_with(Burst::now);
+            burst.lost |= lost;
+            burst.paths.extend(paths);
         }
         Ok(())
     }
@@ -160,6 +157,20 @@ mod tests {
 
     /// Far beyond what a burst takes.
     const LONG: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn what_was_gathered_when_somebody_stopped_listening_is_told_to_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(folder.path()).unwrap();
+        let mut watch = Watch::begin(&root).unwrap();
+        fs::write(root.join("a.py"), "1").unwrap();
+        while watch.gathered.is_none() {
+            // Dropped again and again in the middle.
+            let _ = tokio::time::timeout(Duration::from_millis(1), watch.burst()).await;
+        }
+        let burst = tokio::time::timeout(LONG, watch.burst()).await.unwrap().unwrap();
+        assert!(burst.paths.contains(&root.join("a.py")), "{burst:?}");
+    }
 
     #[tokio::test]
     async fn a_burst_is_told_once_also_in_folders_that_are_new_and_never_from_those_that_are_not_walked() {
