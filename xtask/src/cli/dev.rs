@@ -2,6 +2,7 @@
 
 mod deploying;
 mod keys;
+mod logs;
 mod own_sources;
 mod ports;
 mod restore;
@@ -30,12 +31,14 @@ use crate::dev::link::{Desired, News, What};
 use crate::dev::pods;
 use crate::dev::sources::Sources;
 use crate::dev::watch::{Burst, Watch};
+use crate::redact::Redactor;
 use crate::report::{failure, words};
 use crate::workspace::Workspace;
 use crate::world::process::Command;
 use crate::world::{World, kube_client, pause};
 use deploying::{Deploying, Ended, Orders};
 use keys::{Key, Keys};
+use logs::Followed;
 use own_sources::OwnSources;
 use ports::Ports;
 use restore::{Restored, restore};
@@ -50,6 +53,9 @@ pub struct Request {
     /// Develop in a deployment of this name beside the usual one, with namespaces of its own
     #[arg(long, value_name = "NAME")]
     pub isolate: Option<String>,
+    /// Which log lines are shown
+    #[command(flatten)]
+    pub logs: logs::Wanted,
     /// Do not ask before this machine is changed: docker installed or started
     #[arg(long)]
     pub yes: bool,
@@ -73,6 +79,7 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     let screen = Screen::new(global.format, verbosity(global));
     let keys = if screen.is_live() { Keys::listen() } else { None };
     let (sender, news) = mpsc::unbounded_channel();
+    let redactor: Arc<Redactor> = Arc::default();
     let watch = Watch::begin(&project.file.root)?;
     let mut development = Development {
         global: global.clone(),
@@ -88,6 +95,8 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
         news: sender,
         tasks: JoinSet::new(),
         ports: Ports::default(),
+        logs: Followed::new(request.logs.clone(), Arc::clone(&redactor)),
+        redactor,
         url: None,
         why: Vec::new(),
         deploying: None,
@@ -149,6 +158,9 @@ struct Development {
     news: mpsc::UnboundedSender<News>,
     tasks: JoinSet<()>,
     ports: Ports,
+    logs: Followed,
+    /// Knows the secrets of all runs.
+    redactor: Arc<Redactor>,
     /// Where the node publishes the application, if it does.
     url: Option<String>,
     /// Why steps of the last run ran.
@@ -189,6 +201,7 @@ impl Development {
             tokio::select! {
                 burst = watch.burst() => self.changed(burst?).await,
                 Some(heard) = news.recv() => self.heard(heard),
+                told = self.logs.next() => self.logs.show(&told, &self.screen),
                 ended = deployed => {
                     self.why = self.deploying.take().map(|deploying| deploying.reasons()).unwrap_or_default();
                     self.deployed(ended)?;
@@ -224,6 +237,7 @@ impl Development {
         let world = Arc::new(World::of_context(context));
         self.ports.follow(&file, &world, &self.screen).await;
         self.screen.set(Place::Ports, &self.ports.line());
+        self.logs.follow(&file, &world);
         self.concern = Some(Concern::of(&file, Arc::clone(&gatherer))?);
         for (name, dev) in &file.dev {
             let Some(image) = file.images.get(name) else { continue };
@@ -343,7 +357,8 @@ impl Development {
             }
             None => {
                 self.screen.set(Place::State, "deploying");
-                self.deploying = Some(Deploying::begin(&self.global, self.isolation(), orders, &self.screen));
+                self.deploying =
+                    Some(Deploying::begin(&self.global, self.isolation(), orders, &self.screen, &self.redactor));
             }
         }
     }
@@ -457,6 +472,10 @@ impl Development {
             Key::Why if self.why.is_empty() => self.screen.good("Why", "no step had to run"),
             Key::Why => self.why.iter().for_each(|reason| self.screen.doing("Why", reason)),
             Key::Open => self.open().await,
+            Key::Logs => {
+                let which = self.logs.choose_next();
+                self.screen.good("Logs", &which);
+            }
             Key::Quit => {}
         }
     }

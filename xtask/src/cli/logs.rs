@@ -10,7 +10,7 @@ use clap::Args;
 use engine::config::GraphFile;
 use engine::failure::Class;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::problem::Problem;
 use super::session::{Record, Session};
@@ -127,7 +127,7 @@ fn tell(contact: &Contact) {
 }
 
 /// All that the graph file deploys, or the named part of it.
-fn selection(file: &GraphFile, workloads: &[String]) -> Selection {
+pub(super) fn selection(file: &GraphFile, workloads: &[String]) -> Selection {
     let releases = file.releases.values();
     let namespaces = releases.clone().map(|release| release.namespace.clone());
     let manifests = file.manifests.values().map(|manifests| manifests.namespace.clone());
@@ -140,13 +140,17 @@ fn selection(file: &GraphFile, workloads: &[String]) -> Selection {
 
 fn shown(global: &Global, request: &Request, line: &Line) -> String {
     if global.format == Format::Json {
-        return json!({
-            "workload": line.label, "namespace": line.of.namespace, "pod": line.of.pod,
-            "container": line.of.container, "time": line.at.to_string(), "level": line.level.to_string().to_lowercase(), "text": line.text,
-        })
-        .to_string();
+        return as_json(line).to_string();
     }
     if request.raw { line.text.clone() } else { log_line::render(line) }
+}
+
+/// A line as a fact for programs.
+pub(super) fn as_json(line: &Line) -> Value {
+    json!({
+        "workload": line.label, "namespace": line.of.namespace, "pod": line.of.pod, "container": line.of.container,
+        "time": line.at.to_string(), "level": line.level.to_string().to_lowercase(), "text": line.text,
+    })
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::cli::deploy::headline;
 use crate::cli::problem::Problem;
 use crate::cli::session::Session;
 use crate::dayzero::tools;
+use crate::redact::Redactor;
 use crate::report::Reporter;
 use crate::run;
 use crate::steps::Mode;
@@ -51,14 +52,22 @@ pub struct Orders {
 
 impl Deploying {
     /// Begins a run.
-    pub fn begin(global: &Global, isolation: Option<&str>, orders: Orders, screen: &Screen) -> Self {
+    pub fn begin(
+        global: &Global,
+        isolation: Option<&str>,
+        orders: Orders,
+        screen: &Screen,
+        redactor: &Arc<Redactor>,
+    ) -> Self {
         let cancel = CancellationToken::new();
         let running: Arc<Mutex<Vec<StepId>>> = Arc::default();
         let reasons: Arc<Mutex<Vec<String>>> = Arc::default();
         let reporter = Tap { running: Arc::clone(&running), reasons: Arc::clone(&reasons), inner: screen.reporter() };
         let (global, isolation, token) = (global.clone(), isolation.map(str::to_owned), cancel.clone());
-        let task =
-            tokio::spawn(async move { deploy(&global, isolation.as_deref(), orders, Box::new(reporter), token).await });
+        let redactor = Arc::clone(redactor);
+        let task = tokio::spawn(async move {
+            deploy(&global, isolation.as_deref(), orders, Box::new(reporter), token, redactor).await
+        });
         Self { cancel, running, reasons, task }
     }
 
@@ -98,12 +107,14 @@ async fn deploy(
     orders: Orders,
     reporter: Box<dyn Reporter>,
     cancel: CancellationToken,
+    redactor: Arc<Redactor>,
 ) -> Ended {
     let mut session = match Session::for_dev(global, isolation, Mode::Dev, reporter) {
         Ok(session) => session,
         Err(problem) => return Ended::Never(problem),
     };
     session.cx.cancel = cancel;
+    session.cx.redactor = redactor;
     session.cx.may_change_machine = orders.may_change_machine;
     let forced: Vec<StepId> = match orders.rebuild {
         true => session.project.file.images.keys().map(|name| StepId::new(Kind::Image, name.as_str())).collect(),

@@ -14,6 +14,8 @@ pub enum Key {
     Restart,
     /// Open the application in a browser.
     Open,
+    /// Show the logs of the next workload only, of all again after the last.
+    Logs,
     /// Say why the last run did what it did.
     Why,
     /// Let changes wait, or let them through again.
@@ -23,7 +25,7 @@ pub enum Key {
 }
 
 /// The keys, for the line that explains them.
-pub const HELP: &str = "r rebuild   s restart   o open   w why   p pause   q quit";
+pub const HELP: &str = "r rebuild   s restart   o open   l logs   w why   p pause   q quit";
 
 impl Key {
     const fn of(byte: u8) -> Option<Self> {
@@ -31,6 +33,7 @@ impl Key {
             b'r' => Self::Rebuild,
             b's' => Self::Restart,
             b'o' => Self::Open,
+            b'l' => Self::Logs,
             b'w' => Self::Why,
             b'p' => Self::Pause,
             b'q' => Self::Quit,

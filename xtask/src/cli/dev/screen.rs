@@ -111,6 +111,17 @@ impl Screen {
         }
     }
 
+    /// A line of a workload's log, on standard output: it is what the application says, not what the loop does.
+    pub fn log(&self, line: &str, fact: &serde_json::Value) {
+        match self.format {
+            Format::Json => self.fact(&json!({"event": "log", "line": fact})),
+            Format::Human => self.write(|| {
+                // Whoever has seen enough closes the pipe.
+                let _ = writeln!(anstream::stdout(), "{line}");
+            }),
+        }
+    }
+
     /// Sets one of the lines at the bottom; an empty text removes it.
     pub fn set(&self, place: Place, text: &str) {
         if let Some(bar) = self.lines.get(&place) {
