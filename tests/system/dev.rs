@@ -312,7 +312,7 @@ fn at_a_terminal_keys_are_heard_and_the_terminal_is_left_as_it_was() {
     press("p");
     until(&["Restarted", "live in"]);
     press("q");
-    let shown = until(&["Restored", "speed"]);
+    let shown = until(&["Restored", "icanon", "extproc"]);
     assert!(terminal.wait().expect("it ends").success());
     let settings: Vec<&str> = shown.lines().filter(|line| line.contains("icanon")).collect();
     assert!(matches!(settings[..], [before, after] if before == after), "{settings:?}");
