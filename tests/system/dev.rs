@@ -243,6 +243,21 @@ fn a_loop_that_was_killed_leaves_nothing_that_a_deploy_does_not_put_right() {
 }
 
 #[test]
+fn what_vanishes_from_the_cluster_comes_back_without_an_edit() {
+    let project = Project::deployed();
+    let mut development = Loop::begin(&project, &[]);
+    development.set_version("before");
+    development.until_answering("the edit is live");
+    project.cluster.kubectl(&["delete", "deployment", "todo-backend", "--wait=false"]);
+    development.until_answering("the deployment is back, with what was saved");
+    assert_eq!(development.version(), "before");
+    development.set_version("after");
+    development.until_answering("edits go on being live");
+    assert_eq!(development.version(), "after");
+    development.end();
+}
+
+#[test]
 fn beside_another_deployment_it_has_namespaces_and_ports_of_its_own() {
     let project = Project::deployed();
     let before = project.cluster.objects();

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use engine::config::GraphFile;
@@ -34,6 +34,7 @@ use crate::dev::watch::{Burst, Watch};
 use crate::redact::Redactor;
 use crate::report::{failure, words};
 use crate::workspace::Workspace;
+use crate::world::backoff::Backoff;
 use crate::world::process::Command;
 use crate::world::{World, kube_client, pause};
 use deploying::{Deploying, Ended, Orders};
@@ -101,6 +102,8 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
         why: Vec::new(),
         deploying: None,
         again: None,
+        again_at: None,
+        backoff: Backoff::between(SOON, SELDOM),
         paused: None,
         broken: BTreeMap::new(),
     };
@@ -168,6 +171,10 @@ struct Development {
     deploying: Option<Deploying>,
     /// The graph has to run once more when the present run has ended.
     again: Option<Orders>,
+    /// When the graph is run again although no file has changed: something out there is not as it was.
+    again_at: Option<Instant>,
+    /// Between such runs that failed.
+    backoff: Backoff,
     /// Changes wait; whether there were any.
     paused: Option<bool>,
     /// What is wrong, by image, until it is mended.
@@ -198,6 +205,7 @@ impl Development {
                     None => std::future::pending().await,
                 }
             };
+            let (again_at, paused) = (self.again_at, self.paused.is_some());
             tokio::select! {
                 burst = watch.burst() => self.changed(burst?).await,
                 Some(heard) = news.recv() => self.heard(heard),
@@ -210,6 +218,10 @@ impl Development {
                     if self.own_built(built) {
                         return Ok(End::Anew);
                     }
+                }
+                () = until(again_at), if !paused => {
+                    self.again_at = None;
+                    self.deploy(Orders::default());
                 }
                 Some(key) = key => match key {
                     Key::Quit => return Ok(End::Told),
@@ -367,6 +379,7 @@ impl Development {
         match ended {
             Ended::Well(headline) => {
                 self.broken.remove(GRAPH);
+                self.backoff.reset();
                 let words = headline.as_deref().into_iter().flat_map(str::split_whitespace);
                 self.url = words.into_iter().find(|word| word.starts_with("http")).map(str::to_owned);
             }
@@ -378,10 +391,17 @@ impl Development {
                 }
                 let first = failures.first().map_or_else(String::new, |failed| failed.message.clone());
                 self.broken.insert(GRAPH.to_owned(), first);
+                // What a step says of its inputs is mended by an edit; the rest may mend itself.
+                if failures.iter().any(|failed| failed.class == Class::Environment) {
+                    self.try_again_later();
+                }
             }
             Ended::Never(problem) => {
                 self.screen.line(&problem.render());
                 self.broken.insert(GRAPH.to_owned(), "the graph could not be run".to_owned());
+                if problem.exit_code() == Class::Environment.exit_code() {
+                    self.try_again_later();
+                }
             }
             Ended::Cancelled => {}
         }
@@ -394,6 +414,12 @@ impl Development {
             }
         }
         Ok(())
+    }
+
+    fn try_again_later(&mut self) {
+        let wait = self.backoff.grow();
+        self.again_at = Some(Instant::now() + wait);
+        self.screen.warning("Waiting", &format!("{} before the next attempt", words::duration(wait)));
     }
 
     /// Something happened to a pod.
@@ -436,7 +462,11 @@ impl Development {
                 self.show_trouble();
             }
             What::Refused(why) => self.screen.bad("Refused", &format!("{step:<18} {pod}: {why}")),
-            What::Lost(why) => self.screen.warning("Lost", &format!("{step:<18} {pod}: {why}")),
+            What::Lost(why) => {
+                self.screen.warning("Lost", &format!("{step:<18} {pod}: {why}"));
+                // A pod that was replaced is nothing; a node or a namespace that has gone is found by looking.
+                self.again_at.get_or_insert(Instant::now() + SETTLED);
+            }
         }
     }
 
@@ -514,16 +544,31 @@ impl Development {
 }
 
 /// Between attempts to reach a cluster that is not there.
-const AGAIN: std::time::Duration = std::time::Duration::from_secs(2);
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// What was sent when no file differed.
 const NOTHING: &str = "0 files";
+
+/// Between attempts at a graph that cannot be run: at first, and at most.
+const SOON: Duration = Duration::from_secs(2);
+const SELDOM: Duration = Duration::from_secs(60);
+
+/// After a pod was lost, before it is looked whether more was.
+const SETTLED: Duration = Duration::from_secs(5);
 
 /// What stands for the graph among what is broken.
 const GRAPH: &str = "";
 
 /// What stands for the tool itself.
 const TOOL: &str = "xtask";
+
+/// Returns at `moment`; never, if there is none.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => pause(moment.saturating_duration_since(Instant::now())).await,
+        None => std::future::pending().await,
+    }
+}
 
 fn is_graph_file(path: &std::path::Path) -> bool {
     path.file_name().is_some_and(|name| name == engine::config::FILE_NAME)

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use engine::failure::Failure;
 use globset::GlobSet;
@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use super::message::{Order, Told, push};
 use super::overlay::PORT;
 use super::wanted::{Folder, Unread, Wanted};
+use crate::world::backoff::Backoff;
 use crate::world::pause;
 
 /// What a pod's synced folders should hold, and since which look at the files.
@@ -101,7 +102,7 @@ pub async fn keep(
         // Nobody listening means that the loop is ending.
         let _ = news.send(News { image: source.image.clone(), pod: pod.clone(), what });
     };
-    let mut wait = SOON;
+    let mut backoff = Backoff::between(SOON, SELDOM);
     loop {
         let mut reached = false;
         let lost = match pods.portforward(&pod, &[PORT]).await {
@@ -114,15 +115,19 @@ pub async fn keep(
         if reached {
             // An agent that has not been reached yet is starting; one that was is worth a word.
             tell(What::Lost(lost));
-            wait = SOON;
+            backoff.reset();
         }
-        pause(wait).await;
-        wait = (wait * 2).min(SELDOM);
+        backoff.pause().await;
     }
 }
 
+/// How long the agent may take to make a commit visible before the connection is thought to lead nowhere: it may have
+/// slept, or the network may have changed under it.
+const ANSWER: Duration = Duration::from_secs(15);
+
 /// A commit that the agent has not answered yet.
 struct UnderWay {
+    sent: Instant,
     look: u64,
     listing: BTreeMap<String, String>,
     change: String,
@@ -180,6 +185,7 @@ async fn serve(
                     Err(Unread::Failed(failure)) => tell(What::Refused(failure.to_string())),
                 }
             }
+            () = overdue(under_way.as_ref()) => return format!("the agent has not answered for {}s", ANSWER.as_secs()),
             told = next(&mut lines) => match told {
                 Ok(Told::Applied { .. }) => {
                     if let Some(commit) = under_way.take() {
@@ -215,6 +221,14 @@ async fn serve(
     }
 }
 
+/// Returns when the answer to what is under way is overdue.
+async fn overdue(under_way: Option<&UnderWay>) {
+    match under_way {
+        Some(commit) => pause(ANSWER.saturating_sub(commit.sent.elapsed())).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// The bytes that bring a container with `there` to `now`, or `None` when it is there and runs.
 fn commit(
     now: &Desired,
@@ -231,7 +245,7 @@ fn commit(
     let mut bytes = now.wanted.orders(&difference, &source.context)?;
     push(&mut bytes, &Order::Commit { id: now.look, restart }, b"");
     let change = difference.to_string();
-    Ok(Some((bytes, UnderWay { look: now.look, listing: now.wanted.listing(), change, restart })))
+    Ok(Some((bytes, UnderWay { sent: Instant::now(), look: now.look, listing: now.wanted.listing(), change, restart })))
 }
 
 async fn send(write: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Result<(), String> {

@@ -13,7 +13,11 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::link::{self, Desired, News, Source};
 use super::overlay::LABEL;
 
-/// Keeps all pods of an image as `desired` says, until dropped.
+/// How often in a row the watch may fail before its client is thought to be the reason: a cluster that was started anew
+/// answers elsewhere.
+const FAILURES: u32 = 3;
+
+/// Keeps all pods of an image as `desired` says, until dropped, or until the API server has not answered for a while.
 pub async fn keep(
     client: Client,
     namespace: String,
@@ -26,9 +30,17 @@ pub async fn keep(
     let mut events = watcher(pods, selected).default_backoff().boxed();
     let mut tasks = JoinSet::new();
     let mut links: BTreeMap<String, AbortHandle> = BTreeMap::new();
+    let mut failures = 0;
     while let Some(event) = events.next().await {
-        // The watch tries again by itself; links live on meanwhile.
-        let Ok(event) = event else { continue };
+        let Ok(event) = event else {
+            // The watch tries again by itself; links live on meanwhile.
+            failures += 1;
+            if failures == FAILURES {
+                return;
+            }
+            continue;
+        };
+        failures = 0;
         match event {
             watcher::Event::Apply(pod) | watcher::Event::InitApply(pod) => {
                 let uid = pod.metadata.uid.clone().unwrap_or_default();
