@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::mpsc::TryRecvError;
 use std::thread::JoinHandle;
 
@@ -258,6 +259,26 @@ fn what_vanishes_from_the_cluster_comes_back_without_an_edit() {
 }
 
 #[test]
+fn an_edit_of_a_page_is_seen_in_a_browser_that_has_it_open() {
+    let project = Project::deployed();
+    let development = Loop::begin(&project, &[]);
+    let mut browser = Command::new("node")
+        .arg("tests/browser/edit.mjs")
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../frontend"))
+        .env("BASE_URL", format!("http://localhost:{}", development.port("todo-frontend")))
+        .env("TEXT", "Welcome back")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("node is there");
+    let mut said = String::new();
+    BufReader::new(browser.stdout.take().expect("a pipe")).read_line(&mut said).expect("it says when");
+    assert_eq!(said, "open\n");
+    project.edit("frontend/app/sign-in/page.tsx", "title=\"Sign in\"", "title=\"Welcome back\"");
+    assert!(browser.wait().expect("it ends").success(), "the page shows the edit without being loaded again");
+    development.end();
+}
+
+#[test]
 fn beside_another_deployment_it_has_namespaces_and_ports_of_its_own() {
     let project = Project::deployed();
     let before = project.cluster.objects();
@@ -291,8 +312,8 @@ fn at_a_terminal_keys_are_heard_and_the_terminal_is_left_as_it_was() {
     let mut terminal = Command::new("script")
         .args(["--quiet", "--flush", "--return", "--command", &command, "/dev/null"])
         .current_dir(project.folder())
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
         .spawn()
         .expect("script is there");
     let mut keys = terminal.stdin.take().expect("a pipe");

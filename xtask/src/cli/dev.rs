@@ -416,6 +416,11 @@ impl Development {
         Ok(())
     }
 
+    /// A pod that was replaced is nothing; a Deployment, a namespace or a node that has gone is found by looking.
+    fn look_again(&mut self) {
+        self.again_at.get_or_insert(Instant::now() + SETTLED);
+    }
+
     fn try_again_later(&mut self) {
         let wait = self.backoff.grow();
         self.again_at = Some(Instant::now() + wait);
@@ -464,9 +469,9 @@ impl Development {
             What::Refused(why) => self.screen.bad("Refused", &format!("{step:<18} {pod}: {why}")),
             What::Lost(why) => {
                 self.screen.warning("Lost", &format!("{step:<18} {pod}: {why}"));
-                // A pod that was replaced is nothing; a node or a namespace that has gone is found by looking.
-                self.again_at.get_or_insert(Instant::now() + SETTLED);
+                self.look_again();
             }
+            What::Gone => self.look_again(),
         }
     }
 
@@ -588,6 +593,7 @@ fn fact(image: &str, pod: &str, what: &What) -> serde_json::Value {
         What::Answering { look } => json!({"event": "answering", "image": image, "pod": pod, "look": look}),
         What::Exited { code } => json!({"event": "exited", "image": image, "pod": pod, "code": code}),
         What::Refused(why) => json!({"event": "refused", "image": image, "pod": pod, "why": why}),
+        What::Gone => json!({"event": "gone", "image": image, "pod": pod}),
         What::Lost(why) => json!({"event": "lost", "image": image, "pod": pod, "why": why}),
     }
 }

@@ -82,6 +82,8 @@ pub enum What {
     Refused(String),
     /// The connection is gone; another one is made.
     Lost(String),
+    /// It is about to go, or has gone.
+    Gone,
 }
 
 /// Between attempts to reach an agent; doubled up to [`SELDOM`].

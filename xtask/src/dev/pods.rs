@@ -10,7 +10,7 @@ use kube::{Api, Client};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::link::{self, Desired, News, Source};
+use super::link::{self, Desired, News, Source, What};
 use super::overlay::LABEL;
 
 /// How often in a row the watch may fail before its client is thought to be the reason: a cluster that was started anew
@@ -30,6 +30,14 @@ pub async fn keep(
     let mut events = watcher(pods, selected).default_backoff().boxed();
     let mut tasks = JoinSet::new();
     let mut links: BTreeMap<String, AbortHandle> = BTreeMap::new();
+    let end = |links: &mut BTreeMap<String, AbortHandle>, pod: &Pod| {
+        if let Some(link) = links.remove(pod.metadata.uid.as_deref().unwrap_or_default()) {
+            link.abort();
+            let pod = pod.metadata.name.clone().unwrap_or_default();
+            // Nobody listening means that the loop is ending.
+            let _ = news.send(News { image: source.image.clone(), pod, what: What::Gone });
+        }
+    };
     let mut failures = 0;
     while let Some(event) = events.next().await {
         let Ok(event) = event else {
@@ -45,7 +53,7 @@ pub async fn keep(
             watcher::Event::Apply(pod) | watcher::Event::InitApply(pod) => {
                 let uid = pod.metadata.uid.clone().unwrap_or_default();
                 if !is_alive(&pod) {
-                    links.remove(&uid).inspect(AbortHandle::abort);
+                    end(&mut links, &pod);
                 } else if is_started(&pod) {
                     links.entry(uid).or_insert_with(|| {
                         let name = pod.metadata.name.clone().unwrap_or_default();
@@ -55,7 +63,7 @@ pub async fn keep(
                 }
             }
             watcher::Event::Delete(pod) => {
-                links.remove(&pod.metadata.uid.unwrap_or_default()).inspect(AbortHandle::abort);
+                end(&mut links, &pod);
             }
             watcher::Event::Init | watcher::Event::InitDone => {}
         }
