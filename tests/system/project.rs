@@ -132,6 +132,24 @@ impl Project {
         Ran::new(arguments, output)
     }
 
+    /// Runs it to its end with JSON events; also each program that it starts, with its arguments and its environment.
+    pub fn run_traced(&self, arguments: &[&str]) -> (Ran, String) {
+        let programs = self.path("../programs");
+        let command = self.command(arguments);
+        let output = Command::new("strace")
+            .args(["--follow-forks", "--trace=execve", "--no-abbrev", "--string-limit=65536", "--output"])
+            .arg(&programs)
+            .arg(command.get_program())
+            .args(command.get_args())
+            .args(["--format", "json"])
+            .env("CI", "true")
+            .current_dir(self.folder())
+            .output()
+            .expect("strace is there");
+        let traced = fs::read_to_string(&programs).expect("strace writes what it has seen");
+        (Ran::new(arguments, output), traced)
+    }
+
     /// Runs it to its end as people see it.
     pub fn run_human(&self, arguments: &[&str]) -> Ran {
         let output = self.command(arguments).output().expect("the binary can be run");

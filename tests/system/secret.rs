@@ -2,14 +2,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::daemon::Daemon;
 use crate::project::Project;
-use crate::ran::Ran;
 
 #[test]
 fn a_changed_secret_rolls_only_its_readers_and_is_found_nowhere() {
@@ -22,19 +20,8 @@ fn a_changed_secret_rolls_only_its_readers_and_is_found_nowhere() {
     // Another one than a run before has left there.
     let secret = &format!("canary-4f1c0e9a7b35-{}", std::process::id());
     fs::write(project.path(path), text.replace(line, &format!("  MCP_API_KEY: {secret}"))).unwrap();
-    // Each program with its arguments, and with its environment.
-    let programs = project.path("../programs");
-    let command = project.command(&["deploy", "--verbose", "--format", "json"]);
-    let output = Command::new("strace")
-        .args(["--follow-forks", "--trace=execve", "--no-abbrev", "--string-limit=65536", "--output"])
-        .arg(&programs)
-        .arg(command.get_program())
-        .args(command.get_args())
-        .env("CI", "true")
-        .current_dir(project.folder())
-        .output()
-        .expect("strace is there");
-    let ran = Ran::new(&["deploy"], output).expect_success();
+    let (ran, programs) = project.run_traced(&["deploy", "--verbose"]);
+    let ran = ran.expect_success();
     let printed = format!("{}{}", ran.stdout, ran.stderr);
     ran.expect_reason("secrets:todo", "MCP_API_KEY").expect_reason("release:todo", "secrets:todo");
     assert_eq!(project.cluster.pods("frontend"), frontend, "the frontend does not read it");
@@ -50,7 +37,7 @@ fn a_changed_secret_rolls_only_its_readers_and_is_found_nowhere() {
     let places = [
         ("the output", printed),
         ("the pods' logs", said.stdout),
-        ("a program's arguments or environment", fs::read_to_string(&programs).unwrap()),
+        ("a program's arguments or environment", programs),
         ("the events", project.cluster.kubectl(&["get", "events", "--output", "json"])),
         ("a pod's template", project.cluster.kubectl(&["get", "deployments,statefulsets", "--output", "json"])),
         ("the backend's image", image("backend")),

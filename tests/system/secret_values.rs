@@ -1,13 +1,11 @@
 //! Secrets for charts that insist on values: helm gets them on its standard input, and nobody else gets them at all.
 
 use std::fs;
-use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::project::Project;
-use crate::ran::Ran;
 use crate::secret::files_with;
 
 const NAMESPACE: &str = "proof-values";
@@ -35,18 +33,8 @@ fn helm_gets_them_on_its_standard_input_and_its_history_is_told_of_once() {
     project.write("chart/templates/app.yaml", &format!("{template}{SECRET}"));
     project.run(&["teardown", "--data"]).expect_success();
 
-    let programs = project.path("../values-programs");
-    let command = project.command(&["deploy", "--verbose", "--format", "json"]);
-    let output = Command::new("strace")
-        .args(["--follow-forks", "--trace=execve", "--no-abbrev", "--string-limit=65536", "--output"])
-        .arg(&programs)
-        .arg(command.get_program())
-        .args(command.get_args())
-        .env("CI", "true")
-        .current_dir(project.folder())
-        .output()
-        .expect("strace is there");
-    let ran = Ran::new(&["deploy"], output).expect_success();
+    let (ran, programs) = project.run_traced(&["deploy", "--verbose"]);
+    let ran = ran.expect_success();
     let told = "helm gets secret values and keeps them in its history, in namespace proof-values";
     assert!(ran.stdout.contains(told), "{}", ran.stdout);
     assert!(ran.stdout.contains("The token is "), "the notes are shown: {}", ran.stdout);
@@ -56,7 +44,7 @@ fn helm_gets_them_on_its_standard_input_and_its_history_is_told_of_once() {
     for form in [canary.clone(), STANDARD.encode(canary)] {
         for (place, text) in [
             ("the output", &format!("{}{}", ran.stdout, ran.stderr)),
-            ("a program's arguments or environment", &fs::read_to_string(&programs).unwrap()),
+            ("a program's arguments or environment", &programs),
         ] {
             assert!(!text.contains(&form), "{place} has it: {form}");
         }
