@@ -48,9 +48,9 @@ rebuild() {
 # drift to it, so a Deployment of its own is upgraded.
 by_hand=bench-dev-hand
 hand() (
-    echo "# $word" >>"$folder/hand/pyproject.toml"
+    echo "# $word" >>"$folder/by-hand/pyproject.toml"
     eval "$(minikube --profile "$context" docker-env --shell bash)" &&
-        DOCKER_BUILDKIT=1 "$docker" build --quiet --tag "$by_hand/backend:$word" "$folder/hand" &&
+        DOCKER_BUILDKIT=1 "$docker" build --quiet --tag "$by_hand/backend:$word" "$folder/by-hand" &&
         helm --kube-context "$context" --namespace "$by_hand" upgrade --install todo helm/todo-chatbot --wait \
             --values "$folder/values.json" --set "backend.image.repository=$by_hand/backend,backend.image.tag=$word"
 )
@@ -61,7 +61,7 @@ trap 'helm --kube-context "$context" --namespace "$by_hand" uninstall todo >"$fo
 kubectl --context "$context" --namespace "$namespace" get secret todo-secrets --output json |
     jq 'del(.metadata.namespace, .metadata.uid, .metadata.resourceVersion, .metadata.managedFields)' |
     kubectl --context "$context" --namespace "$by_hand" apply --filename - >"$folder/output"
-cp -r backend "$folder/hand"
+cp -r backend "$folder/by-hand"
 
 each() { for ((run = 0; run < runs; run++)); do word=w$(now); timed "$1" "$1"; done; }
 word=first

@@ -124,7 +124,7 @@ fn crashing<'a>(workload: &Workload, evidence: &'a Evidence) -> Option<(&'a Cont
         let (container, _) = *ends.last()?;
         let all: Vec<Exit> = ends.into_iter().map(|(_, exit)| exit.clone()).collect();
         let ends = all.iter().map(|exit| exit.times).sum();
-        return Some((container, Exits { owner: workload.uid.clone(), ends, all }));
+        return Some((container, Exits { pod: String::new(), owner: workload.uid.clone(), ends, all }));
     }
     let names: BTreeSet<(&str, &str)> = workload
         .pods

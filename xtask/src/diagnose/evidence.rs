@@ -189,6 +189,8 @@ impl fmt::Display for ContainerOf {
 /// The ends of one container of one pod, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exits {
+    /// The uid of the pod, for a StatefulSet's next one has the same name; empty where the ends of several are taken together.
+    pub pod: String,
     /// The uid of the pod's controller; empty for a bare pod.
     pub owner: String,
     /// How often the container has ended in its pod's life, seen or not.

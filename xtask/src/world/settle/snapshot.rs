@@ -116,8 +116,13 @@ impl Snapshot {
     /// Notes the ends of containers that `pod` shows for the first time.
     pub fn note_exits(&mut self, pod: &Pod) -> Vec<Ended> {
         let owner = pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
+        let uid = pod.metadata.uid.as_deref().unwrap_or_default();
         let mut fresh = Vec::new();
         for status in containers(pod) {
+            // What another pod by this name did says nothing of this one.
+            if self.exits.get(&ContainerOf::new(pod, &status.name)).is_some_and(|exits| exits.pod != uid) {
+                self.exits.remove(&ContainerOf::new(pod, &status.name));
+            }
             let now = status.state.as_ref().and_then(|state| state.terminated.as_ref());
             let last = status.last_state.as_ref().and_then(|state| state.terminated.as_ref());
             // The count is of restarts: what does not run now after it ran has ended once more than it was restarted.
@@ -129,6 +134,7 @@ impl Snapshot {
                 let Some(id) = end.container_id.clone().filter(|id| !id.is_empty()) else { continue };
                 let container = ContainerOf::new(pod, &status.name);
                 let exits = self.exits.entry(container.clone()).or_insert_with(|| Exits {
+                    pod: uid.to_owned(),
                     owner: owner.map(|owner| owner.uid.clone()).unwrap_or_default(),
                     ends: 0,
                     all: Vec::new(),

@@ -553,6 +553,20 @@ fn an_end_is_noted_once() {
 }
 
 #[test]
+fn a_new_pod_by_the_name_of_one_that_crashed_has_never_crashed() {
+    let mut snapshot = Snapshot::default();
+    let mut pod: Pod = serde_json::from_value(crashing_pod("postgres", 3, "2026-01-01T00:00:00Z")).unwrap();
+    assert_eq!(snapshot.note_exits(&pod).len(), 1);
+    pod.metadata.uid = Some("another".to_owned());
+    let status = pod.status.as_mut().unwrap().container_statuses.as_mut().unwrap();
+    for container in status {
+        (container.state, container.last_state, container.restart_count) = (None, None, 0);
+    }
+    assert_eq!(snapshot.note_exits(&pod), Vec::<Ended>::new());
+    assert!(snapshot.exits.is_empty(), "{:?}", snapshot.exits);
+}
+
+#[test]
 fn a_deployment_is_rolled_out_when_only_available_pods_of_its_newest_template_are_left() {
     let check = |spec: Value, status: Value, expected: Option<&str>| {
         let object: Deployment = serde_json::from_value(json!({
