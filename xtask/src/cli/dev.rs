@@ -212,7 +212,7 @@ impl Development {
                 told = self.logs.next() => self.logs.show(&told, &self.screen),
                 ended = deployed => {
                     self.why = self.deploying.take().map(|deploying| deploying.reasons()).unwrap_or_default();
-                    self.deployed(ended)?;
+                    self.deployed(ended);
                 }
                 Some(built) = self.builds.join_next(), if !self.builds.is_empty() => {
                     if self.own_built(built) {
@@ -375,7 +375,7 @@ impl Development {
         }
     }
 
-    fn deployed(&mut self, ended: Ended) -> Result<(), Problem> {
+    fn deployed(&mut self, ended: Ended) {
         match ended {
             Ended::Well(headline) => {
                 self.broken.remove(GRAPH);
@@ -413,7 +413,6 @@ impl Development {
                 self.screen.fact(&json!({"event": "watching"}));
             }
         }
-        Ok(())
     }
 
     /// A pod that was replaced is nothing; a Deployment, a namespace or a node that has gone is found by looking.

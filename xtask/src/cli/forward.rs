@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use engine::config::GraphFile;
+use engine::config::{GraphFile, unprivileged};
 use engine::failure::{Class, Failure};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -55,11 +55,6 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     }
     join_all(forwards.into_iter().map(Forward::close)).await;
     Ok(ExitCode::from(Class::Interrupted.exit_code()))
-}
-
-/// Ports below 1024 are not everybody's: 80 becomes 8080, 443 becomes 8443.
-fn unprivileged(port: u16) -> u16 {
-    if port < 1024 { port + 8000 } else { port }
 }
 
 /// The error for a port that is in use offers the next one.

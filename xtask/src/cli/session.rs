@@ -150,7 +150,7 @@ impl Session {
         let mut project = Project::load(global)?;
         let cluster_project = project.file.project.clone();
         let mut workspace = Workspace::at(project.file.root.clone());
-        let known = workspace.receipts().load(&StepId::cluster());
+        let usual = workspace.receipts();
         if let Some(isolation) = isolation {
             project.file.isolate(isolation)?;
             workspace = workspace.isolated(isolation);
@@ -158,7 +158,9 @@ impl Session {
         if mode == Mode::Dev {
             workspace = workspace.for_dev();
         }
-        if let Some(receipt) = known.receipt().filter(|_| isolation.is_some() || mode == Mode::Dev) {
+        if (isolation.is_some() || mode == Mode::Dev)
+            && let Some(receipt) = usual.load(&StepId::cluster()).receipt()
+        {
             // It is the same cluster, and nobody has to say so again.
             workspace.receipts().store(receipt)?;
         }

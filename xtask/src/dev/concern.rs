@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use engine::config::GraphFile;
+use engine::config::{Dev, GraphFile};
 use engine::digest::Digest;
 use engine::failure::Failure;
-use engine::files::dockerignore::Patterns;
 use engine::files::{Gatherer, Query, Rules};
 use globset::GlobSet;
 
 use super::link::globs;
+use super::sources::build_patterns;
 
 /// What of a graph file's steps lies where.
 pub struct Concern {
@@ -26,8 +26,7 @@ pub struct Concern {
 struct Context {
     folder: PathBuf,
     dockerfile: PathBuf,
-    leave_out: Vec<String>,
-    but: Vec<String>,
+    dev: Option<Dev>,
     digest: Option<Digest>,
 }
 
@@ -55,12 +54,10 @@ impl Concern {
     pub fn of(file: &GraphFile, gatherer: Arc<Gatherer>) -> Result<Self, Failure> {
         let root = &file.root;
         let images = file.images.iter().map(|(name, image)| {
-            let dev = file.dev.get(name);
             let context = Context {
                 folder: root.join(&image.context),
                 dockerfile: root.join(&image.dockerfile),
-                leave_out: dev.map(|dev| dev.sync.keys().cloned().collect()).unwrap_or_default(),
-                but: dev.map(|dev| dev.rebuild_on.clone()).unwrap_or_default(),
+                dev: file.dev.get(name).cloned(),
                 digest: None,
             };
             (name.clone(), context)
@@ -113,9 +110,7 @@ impl Concern {
         let gatherer = Arc::clone(&self.gatherer);
         let Some(context) = self.images.get_mut(name) else { return false };
         let look = || -> Result<Digest, Failure> {
-            let ignore = Patterns::load(&context.folder, &context.dockerfile)?;
-            let leave_out = context.leave_out.iter().map(String::as_str);
-            let ignore = ignore.leaving_out(leave_out, context.but.iter().map(String::as_str))?;
+            let ignore = build_patterns(&context.folder, &context.dockerfile, context.dev.as_ref())?;
             let query =
                 Query { name: format!("build-{name}"), root: context.folder.clone(), rules: Rules::Context { ignore } };
             let files = gatherer.gather(&query)?.files.digest();

@@ -66,3 +66,15 @@ impl Sources {
         looked.map_err(|error| Failure::step("could not look at the files").because(error))?
     }
 }
+
+/// What is left out of an image's context; as `dev` builds it, also what is synced and rebuilds nothing.
+///
+/// # Errors
+/// When an ignore file cannot be read, or has a line that is no pattern.
+pub fn build_patterns(context: &Path, dockerfile: &Path, dev: Option<&Dev>) -> Result<Patterns, Failure> {
+    let ignore = Patterns::load(context, dockerfile)?;
+    match dev {
+        Some(dev) => ignore.leaving_out(dev.sync.keys().map(String::as_str), dev.rebuild_on.iter().map(String::as_str)),
+        None => Ok(ignore),
+    }
+}

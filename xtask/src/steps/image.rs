@@ -13,7 +13,6 @@ use engine::config::{self, Daemon as Place};
 use engine::digest::Digest;
 use engine::event::Level;
 use engine::failure::Failure;
-use engine::files::dockerignore::Patterns;
 use engine::files::{FileSet, Query, Rules};
 use engine::manifest::{Manifest, Source};
 use engine::receipt::{Output, Receipt};
@@ -27,6 +26,7 @@ use super::variables::{SecretValues, Variables};
 use super::{Belonging, Made, Scope, Step};
 use crate::context::Context;
 use crate::dayzero::bases::{self, Wanted};
+use crate::dev::sources::build_patterns;
 use crate::world::daemon::Daemon;
 use crate::world::docker::{self, Inventory};
 use crate::world::pause;
@@ -169,11 +169,7 @@ impl ImageStep {
         let (name, dockerfile) = (self.id.file_stem(), cx.workspace.root().join(&self.definition.dockerfile));
         let dev = self.dev.clone();
         let look = move || {
-            let mut ignore = Patterns::load(&context, &dockerfile)?;
-            if let Some(dev) = dev {
-                let rebuild_on = dev.rebuild_on.iter().map(String::as_str);
-                ignore = ignore.leaving_out(dev.sync.keys().map(String::as_str), rebuild_on)?;
-            }
+            let ignore = build_patterns(&context, &dockerfile, dev.as_ref())?;
             gatherer.gather(&Query { name, root: context, rules: Rules::Context { ignore } })
         };
         let gathered = tokio::task::spawn_blocking(look).await;

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::file::GraphFile;
 use super::inline::Inline;
 use super::names::{Namespace, ProjectName, StepName};
-use super::ports::ServicePort;
+use super::ports::{ServicePort, unprivileged};
 use super::template::Reference;
 use super::text::Text;
 use crate::digest::Digest;
@@ -71,8 +71,7 @@ impl GraphFile {
     /// so not everybody's. An isolated deployment's are far from those, by its name and always the same.
     pub fn local_port(&self, service: &ServicePort) -> u16 {
         match &self.isolation {
-            None if service.port < 1024 => service.port + 8000,
-            None => service.port,
+            None => unprivileged(service.port),
             Some(name) => {
                 let digest = Digest::of_bytes(format!("{} {name} {service}", self.project).as_bytes()).to_string();
                 let number = digest.get(..4).and_then(|digits| u16::from_str_radix(digits, 16).ok());

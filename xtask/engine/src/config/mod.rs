@@ -47,7 +47,7 @@ pub use image_use::{ImagePaths, ImageUse, Part};
 pub use inline::Inline;
 pub use manifests::Manifests;
 pub use mention::Why;
-pub use ports::{PortMapping, ServicePort};
+pub use ports::{PortMapping, ServicePort, unprivileged};
 pub use release::{Release, ValuePath};
 pub use schema::json_schema;
 pub use secrets::{As, Generator, Secrets};

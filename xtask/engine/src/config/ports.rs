@@ -62,6 +62,11 @@ impl Text for PortMapping {
     }
 }
 
+/// The port of this machine that stands for `port`: those below 1024 are not everybody's, so 80 becomes 8080.
+pub const fn unprivileged(port: u16) -> u16 {
+    if port < 1024 { port + 8000 } else { port }
+}
+
 /// A Service and one of its ports: `todo-frontend:80`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ServicePort {
