@@ -52,7 +52,9 @@ pub async fn get(
     let (target, tunnel) = open(client, at).await?;
     let pod = target.pod;
     let (ours, mut theirs) = tokio::io::duplex(BUFFER);
-    let carried = async move { tunnel.carry(target.port, &mut theirs, &mut Unanswered::default()).await.0 };
+    // It is asked at once.
+    let leaves = std::future::pending();
+    let carried = async move { tunnel.carry(target.port, &mut theirs, &mut Unanswered::default(), leaves).await.0 };
     let (mut sender, driver) =
         http1::handshake(TokioIo::new(ours)).await.map_err(|error| Trouble::NotYet(failed(&pod).because_of(&error)))?;
     let mut request = Request::get(path).header("user-agent", "cargo-xtask");

@@ -25,6 +25,9 @@ use crate::world::{World, pause};
 /// How long after a pod took no connection it is tried again: at first, and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(250));
 
+/// How long a client whose pod has closed a connection that nobody had used may still find it open, unless the pod goes.
+const UNUSED: Duration = Duration::from_secs(1);
+
 /// How long a client may take to close its side of what has ended.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -82,7 +85,9 @@ impl Way {
             let why = match self.reach(&now).await {
                 Ok((target, tunnel)) => {
                     let begun = Instant::now();
-                    let (ended, again) = tunnel.carry(target.port, local, &mut unanswered).await;
+                    let mut at_hand = self.behind.clone();
+                    let leaves = async { drop(at_hand.wait_for(|behind| !behind.targets.contains(&target)).await) };
+                    let (ended, again) = tunnel.carry(target.port, local, &mut unanswered, leaves).await;
                     if let Some(tunnel) = again {
                         self.warm.give_back(target.clone(), tunnel, &self.behind.borrow().targets);
                     }
@@ -93,6 +98,8 @@ impl Way {
                     }
                     match ended {
                         Ended::Whole => return Ok(()),
+                        Ended::Unused if is_still_wanted(local, &target, &mut behind).await => continue,
+                        Ended::Unused => return Ok(()),
                         Ended::NotConnected(why) if unanswered.is_whole() => {
                             Failure::step(format!("pod {} took no connection for {}", target.pod, self.at)).because(why)
                         }
@@ -149,6 +156,17 @@ impl Way {
             }
         }
         Err(why)
+    }
+}
+
+/// Whether a connection that its pod has closed unused goes to a pod once more: what the client says from now on has
+/// reached nobody, and a pod that dies closes its connections like one that has had enough of them.
+async fn is_still_wanted(local: &TcpStream, target: &Target, behind: &mut watch::Receiver<Behind>) -> bool {
+    let mut first = [0];
+    tokio::select! {
+        said = local.peek(&mut first) => matches!(said, Ok(1..)),
+        gone = behind.wait_for(|behind| !behind.targets.contains(target)) => gone.is_ok(),
+        () = pause(UNUSED) => false,
     }
 }
 

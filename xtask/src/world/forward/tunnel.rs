@@ -68,6 +68,8 @@ pub struct Tunnel {
 pub enum Ended {
     /// One of both sides wanted it to.
     Whole,
+    /// Neither side had said anything when the pod closed it, or died, or was given up.
+    Unused,
     /// No byte reached the pod, so it may be tried again; and why.
     NotConnected(String),
     /// In the middle, by neither of both; and why.
@@ -105,9 +107,16 @@ impl Tunnel {
     }
 
     /// Connects to `port` of the pod, and carries bytes between it and `local` until either ends. What was sent and is
-    /// not yet answered is kept in `unanswered`, and what is in there already is sent first. The tunnel comes back if
-    /// both sides have ended in order, so that nothing of this connection can come after it.
-    pub async fn carry<L>(mut self, port: u16, local: &mut L, unanswered: &mut Unanswered) -> (Ended, Option<Self>)
+    /// not yet answered is kept in `unanswered`, and what is in there already is sent first. If neither side has said
+    /// anything by the time the pod `leaves`, it is given up. The tunnel comes back if both sides have ended in order, so
+    /// that nothing of this connection can come after it.
+    pub async fn carry<L>(
+        mut self,
+        port: u16,
+        local: &mut L,
+        unanswered: &mut Unanswered,
+        leaves: impl Future<Output = ()>,
+    ) -> (Ended, Option<Self>)
     where
         L: AsyncRead + AsyncWrite + Unpin,
     {
@@ -122,26 +131,36 @@ impl Tunnel {
         let (mut sink, mut source) = socket.split();
         let (reader, writer) = tokio::io::split(local);
         let (pings, pinged) = mpsc::channel(4);
-        let (answered, finished) = (AtomicBool::new(false), AtomicBool::new(false));
+        let known = Known::default();
+        known.asked.store(!unanswered.nothing_sent(), Ordering::Relaxed);
+        let left_unused = async {
+            leaves.await;
+            if known.is_used() {
+                std::future::pending::<()>().await;
+            }
+        };
         let (ended, in_order) = {
             let to_pod = ToPod { reader, sink: &mut sink, pinged, bytes: streams.bytes };
             let from_pod = FromPod { source: &mut source, decoder: &mut decoder, writer, pings, streams };
             tokio::select! {
-                ended = to_pod.carry(unanswered, &answered, &finished) => (ended, false),
-                ended = from_pod.carry(&answered) => ended,
+                ended = to_pod.carry(unanswered, &known) => (ended, false),
+                (ended, in_order) = from_pod.carry(&known) => match ended {
+                    Ended::Whole if !known.is_used() => (Ended::Unused, in_order),
+                    ended => (ended, in_order),
+                },
+                () = left_unused => (Ended::Unused, false),
             }
         };
+        let answered = known.answered.into_inner();
         match ended {
-            Ended::Dropped(why)
-                if !answered.into_inner() && (unanswered.nothing_sent() || means_nobody_listens(&why)) =>
-            {
+            Ended::Dropped(why) if !answered && (unanswered.nothing_sent() || means_nobody_listens(&why)) => {
                 (Ended::NotConnected(why), None)
             }
-            Ended::Whole if in_order => {
+            Ended::Whole | Ended::Unused if in_order => {
                 let finish = Message::Binary(spdy::finish(streams.bytes));
-                let closed = finished.into_inner() || sink.send(finish).await.is_ok();
+                let closed = known.finished.into_inner() || sink.send(finish).await.is_ok();
                 let next = streams.next().filter(|_| closed).zip(source.reunite(sink).ok());
-                (Ended::Whole, next.map(|(streams, socket)| Self { socket, decoder, streams }))
+                (ended, next.map(|(streams, socket)| Self { socket, decoder, streams }))
             }
             ended => (ended, None),
         }
@@ -231,6 +250,23 @@ fn receive(message: Option<Result<Message, SocketError>>, decoder: &mut Decoder)
     Ok(())
 }
 
+/// What both halves of a connection know of it.
+#[derive(Default)]
+struct Known {
+    /// The client has said something, be it that it says nothing more.
+    asked: AtomicBool,
+    /// The pod has said something.
+    answered: AtomicBool,
+    /// The pod knows that the client says nothing more.
+    finished: AtomicBool,
+}
+
+impl Known {
+    fn is_used(&self) -> bool {
+        self.asked.load(Ordering::Relaxed) || self.answered.load(Ordering::Relaxed)
+    }
+}
+
 /// The half of a connection that leads to the pod.
 struct ToPod<'a, L> {
     reader: ReadHalf<L>,
@@ -240,9 +276,8 @@ struct ToPod<'a, L> {
 }
 
 impl<L: AsyncRead> ToPod<'_, L> {
-    /// Sends what the client does. Ends only with the client or with the tunnel; `finished` says that the pod knows
-    /// that the client sends nothing more.
-    async fn carry(mut self, unanswered: &mut Unanswered, answered: &AtomicBool, finished: &AtomicBool) -> Ended {
+    /// Sends what the client does. Ends only with the client or with the tunnel.
+    async fn carry(mut self, unanswered: &mut Unanswered, known: &Known) -> Ended {
         let again = unanswered.kept();
         let mut frame = BytesMut::with_capacity(HEADER + FRAME);
         for bytes in again.chunks(FRAME) {
@@ -254,11 +289,11 @@ impl<L: AsyncRead> ToPod<'_, L> {
         }
         let mut open = !unanswered.ended();
         loop {
-            if !open && !finished.load(Ordering::Relaxed) {
+            if !open && !known.finished.load(Ordering::Relaxed) {
                 if let Err(error) = self.sink.send(Message::Binary(spdy::finish(self.bytes))).await {
                     return Ended::Dropped(error.to_string());
                 }
-                finished.store(true, Ordering::Relaxed);
+                known.finished.store(true, Ordering::Relaxed);
             }
             frame.reserve(HEADER + FRAME);
             frame.put_bytes(0, HEADER);
@@ -266,13 +301,15 @@ impl<L: AsyncRead> ToPod<'_, L> {
             let message = tokio::select! {
                 read = self.reader.read_buf(&mut room), if open => match read {
                     Ok(0) => {
+                        known.asked.store(true, Ordering::Relaxed);
                         open = false;
                         unanswered.end();
                         frame.clear();
                         continue;
                     }
                     Ok(length) => {
-                        if answered.load(Ordering::Relaxed) {
+                        known.asked.store(true, Ordering::Relaxed);
+                        if known.answered.load(Ordering::Relaxed) {
                             unanswered.forget();
                         } else {
                             unanswered.keep(frame.get(HEADER..).unwrap_or_default());
@@ -308,7 +345,7 @@ struct FromPod<'a, L> {
 
 impl<L: AsyncWrite> FromPod<'_, L> {
     /// Writes what the pod sends, until it has ended; and whether nothing more can come.
-    async fn carry(mut self, answered: &AtomicBool) -> (Ended, bool) {
+    async fn carry(mut self, known: &Known) -> (Ended, bool) {
         let Streams { complaints, bytes } = self.streams;
         let mut complaint = Vec::new();
         let (mut all_said, mut all_sent, mut in_order) = (false, false, true);
@@ -319,7 +356,7 @@ impl<L: AsyncWrite> FromPod<'_, L> {
             };
             match said {
                 Some(Said::Bytes(stream, sent)) if stream == bytes => {
-                    answered.store(true, Ordering::Relaxed);
+                    known.answered.store(true, Ordering::Relaxed);
                     if write(&mut self.writer, &sent).await.is_err() {
                         return (Ended::Whole, false);
                     }

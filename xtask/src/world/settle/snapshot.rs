@@ -117,12 +117,12 @@ impl Snapshot {
     pub fn note_exits(&mut self, pod: &Pod) -> Vec<Ended> {
         let owner = pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
         let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+        // What another pod by this name did says nothing of this one, which may not have any container yet.
+        let (namespace, name) = (pod.metadata.namespace.as_deref(), pod.metadata.name.as_deref());
+        let same_name = |of: &ContainerOf| (Some(&*of.namespace), Some(&*of.pod)) == (namespace, name);
+        self.exits.retain(|of, exits| exits.pod == uid || !same_name(of));
         let mut fresh = Vec::new();
         for status in containers(pod) {
-            // What another pod by this name did says nothing of this one.
-            if self.exits.get(&ContainerOf::new(pod, &status.name)).is_some_and(|exits| exits.pod != uid) {
-                self.exits.remove(&ContainerOf::new(pod, &status.name));
-            }
             let now = status.state.as_ref().and_then(|state| state.terminated.as_ref());
             let last = status.last_state.as_ref().and_then(|state| state.terminated.as_ref());
             // The count is of restarts: what does not run now after it ran has ended once more than it was restarted.
