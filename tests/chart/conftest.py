@@ -9,6 +9,14 @@ from cluster import Cluster
 from compose import Compose
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks with `cluster` what looks at one, or has its daemon or docker compose do something."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & {"cluster", "built"} or item.path.name == "test_compose.py":
+            item.add_marker("cluster")
+
+
 @pytest.fixture(scope="session", params=helms())
 def helm(request: pytest.FixtureRequest) -> Helm:
     return Helm(request.param)

@@ -132,8 +132,8 @@ pub fn variables(tools: &[Tool], found: &Found) -> BTreeMap<&'static str, OsStri
     let ours = ours.filter(|path| path.starts_with(tool_folder::root())).filter_map(|path| path.parent());
     let path = env::var_os("PATH").unwrap_or_default();
     let folders: Vec<PathBuf> = ours.map(PathBuf::from).chain(env::split_paths(&path)).collect();
-    if let Some(path) = env::join_paths(folders).ok().and_then(|path| tool_folder::behind(Some(path))) {
-        variables.insert("PATH", path);
+    if let Ok(path) = env::join_paths(folders) {
+        variables.insert("PATH", tool_folder::behind(Some(path.clone())).unwrap_or(path));
     }
     for tool in tools {
         match (tool, found.get(tool)) {

@@ -8,10 +8,12 @@ use crate::dayzero::suite_tools::Tool;
 pub struct Suite {
     /// Its name in the closing table.
     pub name: &'static str,
-    /// What it takes on two cores; longer is told, and is no failure.
+    /// What it takes on two cores; longer is told, and is no failure until it is so long that the suite hangs.
     pub budget: Duration,
     /// What it cannot do without.
     pub needs: Needs,
+    /// Whether its runner says how many tests there were: then at least one has to have passed.
+    pub counted: bool,
     /// What it runs, beside cargo, that a machine need not have.
     pub tools: &'static [Tool],
     /// The program and its arguments.
@@ -35,6 +37,9 @@ const FRONTEND: &[Tool] = &[Tool::Node, Tool::Pnpm];
 /// What looks at a cluster.
 const CLUSTER: &[Tool] = &[Tool::Kubectl, Tool::Helm];
 
+/// The tool's own tests that build with the host's engine.
+const WITH_AN_ENGINE: &str = "world::docker::tests";
+
 const fn minutes(number: u64) -> Duration {
     Duration::from_secs(60 * number)
 }
@@ -45,6 +50,7 @@ pub const SUITES: &[Suite] = &[
         name: "format",
         budget: minutes(1),
         needs: Needs::Nothing,
+        counted: false,
         tools: &[Tool::Rustfmt],
         command: &["cargo", "fmt", "--all", "--check"],
     },
@@ -52,6 +58,7 @@ pub const SUITES: &[Suite] = &[
         name: "lints",
         budget: minutes(4),
         needs: Needs::Nothing,
+        counted: false,
         tools: &[Tool::Clippy],
         command: &["cargo", "clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"],
     },
@@ -59,6 +66,7 @@ pub const SUITES: &[Suite] = &[
         name: "licences",
         budget: minutes(1),
         needs: Needs::Nothing,
+        counted: false,
         tools: &[Tool::CargoDeny],
         command: &["cargo", "deny", "--log-level", "error", "check", "licenses", "bans", "sources"],
     },
@@ -66,13 +74,23 @@ pub const SUITES: &[Suite] = &[
         name: "engine",
         budget: minutes(5),
         needs: Needs::Nothing,
+        counted: true,
         tools: &[],
         command: &["cargo", "test", "--package", "engine", "--package", "xtask-launcher"],
+    },
+    Suite {
+        name: "tool",
+        budget: minutes(5),
+        needs: Needs::Nothing,
+        counted: true,
+        tools: &[],
+        command: &["cargo", "test", "--package", "xtask", "--lib", "--", "--skip", WITH_AN_ENGINE],
     },
     Suite {
         name: "backend",
         budget: minutes(5),
         needs: Needs::Nothing,
+        counted: true,
         tools: &[Tool::Uv, Tool::Python, Tool::PostgreSql, Tool::PgBouncer],
         command: &["uv", "run", "--directory", "backend", "pytest"],
     },
@@ -80,6 +98,7 @@ pub const SUITES: &[Suite] = &[
         name: "frontend packages",
         budget: minutes(2),
         needs: Needs::Nothing,
+        counted: false,
         tools: FRONTEND,
         command: &["pnpm", "--dir", "frontend", "install", "--frozen-lockfile"],
     },
@@ -87,6 +106,7 @@ pub const SUITES: &[Suite] = &[
         name: "frontend",
         budget: minutes(2),
         needs: Needs::Nothing,
+        counted: true,
         tools: FRONTEND,
         command: &["pnpm", "--dir", "frontend", "test"],
     },
@@ -94,6 +114,7 @@ pub const SUITES: &[Suite] = &[
         name: "frontend lint",
         budget: minutes(1),
         needs: Needs::Nothing,
+        counted: false,
         tools: FRONTEND,
         command: &["pnpm", "--dir", "frontend", "lint"],
     },
@@ -101,6 +122,7 @@ pub const SUITES: &[Suite] = &[
         name: "frontend bundle",
         budget: minutes(3),
         needs: Needs::Nothing,
+        counted: true,
         tools: FRONTEND,
         command: &["pnpm", "--dir", "frontend", "test:bundle"],
     },
@@ -108,20 +130,31 @@ pub const SUITES: &[Suite] = &[
         name: "frontend types",
         budget: minutes(1),
         needs: Needs::Nothing,
+        counted: false,
         tools: FRONTEND,
         command: &["pnpm", "--dir", "frontend", "types"],
     },
     Suite {
         name: "chart",
-        budget: minutes(5),
+        budget: minutes(3),
+        needs: Needs::Nothing,
+        counted: true,
+        tools: &[Tool::Uv, Tool::Python, Tool::Helm],
+        command: &["uv", "run", "--directory", "tests/chart", "pytest", "-m", "not cluster"],
+    },
+    Suite {
+        name: "chart applied",
+        budget: minutes(4),
         needs: Needs::Cluster,
+        counted: true,
         tools: &[Tool::Uv, Tool::Python, Tool::Kubectl, Tool::Helm, Tool::Compose],
-        command: &["uv", "run", "--directory", "tests/chart", "pytest", "--ignore=test_data.py"],
+        command: &["uv", "run", "--directory", "tests/chart", "pytest", "-m", "cluster", "--ignore=test_data.py"],
     },
     Suite {
         name: "data",
         budget: minutes(6),
         needs: Needs::Cluster,
+        counted: true,
         tools: &[Tool::Uv, Tool::Python, Tool::Kubectl, Tool::Helm],
         command: &["uv", "run", "--directory", "tests/chart", "pytest", "test_data.py"],
     },
@@ -129,20 +162,23 @@ pub const SUITES: &[Suite] = &[
         name: "builds",
         budget: minutes(5),
         needs: Needs::Cluster,
+        counted: true,
         tools: &[Tool::OpenSsl],
         command: &["cargo", "test", "--package", "buildkit"],
     },
     Suite {
-        name: "tool",
-        budget: minutes(5),
+        name: "images",
+        budget: minutes(2),
         needs: Needs::Cluster,
-        tools: CLUSTER,
-        command: &["cargo", "test", "--package", "xtask", "--lib"],
+        counted: true,
+        tools: &[],
+        command: &["cargo", "test", "--package", "xtask", "--lib", "--", WITH_AN_ENGINE],
     },
     Suite {
         name: "rollouts",
         budget: minutes(8),
         needs: Needs::Cluster,
+        counted: true,
         tools: CLUSTER,
         command: &["cargo", "test", "--package", "xtask", "--test", "settle", "--test", "pods"],
     },
@@ -150,6 +186,7 @@ pub const SUITES: &[Suite] = &[
         name: "system",
         budget: minutes(15),
         needs: Needs::Cluster,
+        counted: true,
         tools: &[Tool::Kubectl, Tool::Helm, Tool::Strace, Tool::Chromium, Tool::Node],
         command: &["cargo", "test", "--package", "xtask", "--test", "system", "--", "--test-threads=1"],
     },
@@ -157,6 +194,7 @@ pub const SUITES: &[Suite] = &[
         name: "cluster gone",
         budget: minutes(5),
         needs: Needs::Cluster,
+        counted: true,
         tools: CLUSTER,
         command: &[
             "cargo",
@@ -175,6 +213,7 @@ pub const SUITES: &[Suite] = &[
         name: "helms",
         budget: minutes(4),
         needs: Needs::Cluster,
+        counted: true,
         tools: &[Tool::Kubectl, Tool::Helm, Tool::OldHelm],
         command: &["cargo", "test", "--package", "xtask", "--test", "helm"],
     },
@@ -182,6 +221,7 @@ pub const SUITES: &[Suite] = &[
         name: "minikube",
         budget: minutes(15),
         needs: Needs::Time,
+        counted: true,
         tools: CLUSTER,
         command: &["cargo", "test", "--package", "xtask", "--test", "minikube", "--", "--ignored", "--test-threads=1"],
     },
@@ -193,7 +233,8 @@ mod tests {
 
     #[test]
     fn what_is_fast_needs_neither_an_engine_nor_a_cluster() {
-        let with_a_cluster = [Tool::Kubectl, Tool::Helm, Tool::OldHelm, Tool::Compose];
+        // helm renders charts without any.
+        let with_a_cluster = [Tool::Kubectl, Tool::Compose];
         for suite in SUITES.iter().filter(|suite| suite.needs == Needs::Nothing) {
             assert!(!suite.tools.iter().any(|tool| with_a_cluster.contains(tool)), "{}", suite.name);
         }
