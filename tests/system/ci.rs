@@ -174,23 +174,49 @@ fn runs_killed_at_any_moments_leave_whole_reports_and_one_sweep_finds_them_all()
     let whole = u64::try_from(begun.elapsed().as_millis()).expect("it did not take that long");
     let mut random = Random::seeded();
     let rounds = if std::env::var_os("XTASK_SOAK").is_some() { 40 } else { 4 };
+    let mut read = 0;
     for round in 0..rounds {
+        let before = left(&project);
         let folder = project.path(".xtask/ci");
         let _ = fs::remove_dir_all(&folder);
         let mut running = Running::start(&project, &["ci"]);
         running.until_moment(Instant::now() + Duration::from_millis(random.below(whole)));
         println!("round {round}: killed when the last it had told was {}", running.last());
+        let told = running.events().next().is_some();
         running.killed();
-        // The one may have been written for the first time, and the other not yet.
-        if let Ok(json) = fs::read_to_string(folder.join("ci.json")) {
-            serde_json::from_str::<Value>(&json).unwrap_or_else(|error| panic!("{error}:\n{json}"));
-        }
-        if let Ok(junit) = fs::read_to_string(folder.join("junit.xml")) {
-            Report::deserialize_from_str(&junit).unwrap_or_else(|error| panic!("{error}:\n{junit}"));
+        // Both are there before anything is told. Killed earlier, it may have come to neither, or to the first alone.
+        if told {
+            reports(&project);
+            read += 1;
+        } else {
+            assert_eq!(left(&project), before, "it had not come to deploying anything");
         }
     }
+    assert!(read > 0, "no round came so far that there was a report to read");
     project.run(&["ci", "--sweep"]).expect_success();
     expect_nothing_left(&project);
+}
+
+#[test]
+fn whatever_is_shown_of_a_command_a_run_is_never_silent_for_long() {
+    let project = small();
+    // It prints all the time, for seconds, and ends before anything is deployed.
+    let chatty = "for i in $(seq 40); do echo $i; sleep 0.1; done; exit 1";
+    project.edit("xtask.toml", r#"["cat", "app/page.html"]"#, &format!(r#"["sh", "-c", "{chatty}"]"#));
+    let sign = |event: &Value| event["event"] == "note" && event["text"].to_string().contains("running: sh -c");
+    for flags in [&[][..], &["--quiet"][..]] {
+        let mut running = Running::start(&project, &[&["ci", "--heartbeat", "1s"], flags].concat());
+        running.until("it says what runs", sign);
+        running.until("it says so again", sign);
+        running.ended().expect_code(1);
+    }
+    let ran = project.run_human(&["ci", "--quiet", "--heartbeat", "1s"]).expect_code(1);
+    let lines = || ran.stderr.lines().filter(|line| line.contains("Running"));
+    assert!(lines().count() > 1 && lines().all(|line| line.contains("sh -c")), "{}", ran.stderr);
+    assert!(!ran.stderr.lines().any(|line| line == "7"), "it was to be quiet: {}", ran.stderr);
+    // Without: its own lines are signs enough.
+    let ran = project.run_human(&["ci", "--heartbeat", "1s"]).expect_code(1);
+    assert!(ran.stderr.lines().any(|line| line == "7"), "{}", ran.stderr);
 }
 
 #[test]

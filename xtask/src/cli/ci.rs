@@ -23,10 +23,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::problem::Problem;
-use super::session::{Project, Record, Session};
+use super::session::{Project, Record, Session, may_change_machine, verbosity};
 use super::{Format, Global};
 use crate::dayzero::tools;
-use crate::report::heartbeat::Pulse;
+use crate::report::heartbeat::{Pulse, SILENCE};
 use crate::report::pipeline::{Book, Fate, Scribe, State};
 use crate::report::style::{BAD, DOING, FAINT, GOOD, WARNING, verb};
 use crate::report::{Reporter, failure, github, words};
@@ -36,6 +36,9 @@ use run_name::RunName;
 
 /// Longer ones could outlive the age at which other machines take a run for dead.
 const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// More often nobody wants a sign of life.
+const SHORTEST: Duration = Duration::from_secs(1);
 
 /// The suites of the reports.
 const COMMANDS: &str = "commands";
@@ -51,9 +54,18 @@ pub struct Request {
     /// How long everything but the teardown may take, such as 30m [default: the graph file's, or 45m]
     #[arg(long, value_name = "TIME", value_parser = engine::config::duration)]
     pub deadline: Option<Duration>,
+    /// How long it may be silent before it tells what runs [default: 20s]
+    #[arg(long, value_name = "TIME", value_parser = silence)]
+    pub heartbeat: Option<Duration>,
     /// Only remove what runs that were killed have left
     #[arg(long)]
     pub sweep: bool,
+}
+
+/// A silence that can be kept.
+fn silence(text: &str) -> Result<Duration, String> {
+    let silence = engine::config::duration(text)?;
+    if silence < SHORTEST { Err(format!("at least {}", words::duration(SHORTEST))) } else { Ok(silence) }
 }
 
 /// Runs the pipeline.
@@ -65,8 +77,12 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     let locks = Locks::of_this_user()?;
     let (format, quiet) = (global.format, global.quiet);
     let log = Log { format, quiet, github: std::env::var_os("GITHUB_ACTIONS").is_some() };
+    let pulse = Pulse::new(request.heartbeat.unwrap_or(SILENCE), verbosity(global));
+    // Ends with everything that is in it when this returns.
+    let mut beside = JoinSet::new();
+    beside.spawn(pulse.clone().beat(move |sign| log.sign(&sign)));
     if request.sweep {
-        let failures = sweep_up(global, &project, &locks, &Pulse::default(), log).await?;
+        let failures = sweep_up(global, &project, &locks, &pulse, log).await?;
         failures.iter().for_each(|failure| log.failure(&project, failure));
         return Ok(ExitCode::from(engine::run::worst(&failures).map_or(0, |failure| failure.class.exit_code())));
     }
@@ -81,10 +97,6 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     let _claim = name.claim(&locks)?;
     let folder = request.reports.clone().unwrap_or_else(|| project.file.root.join(".xtask/ci"));
     let book = Book::open(&folder, &name.to_string(), &project.file.project)?;
-    let pulse = Pulse::default();
-    // Ends with everything that is in it when this returns.
-    let mut beside = JoinSet::new();
-    beside.spawn(pulse.clone().beat(move |sign| log.sign(&sign)));
     let pipeline = Pipeline { global, project, locks, name, book, pulse, log, overdue: Arc::default() };
     pipeline.run(deadline, &mut beside).await
 }
@@ -150,6 +162,7 @@ impl Pipeline<'_> {
         let isolation = self.name.to_string();
         let mut session = Session::begin_as(self.global, "ci", Record::Run, Some(&isolation), listeners)?;
         session.cx.interactive = false;
+        session.cx.may_change_machine = may_change_machine(false);
         let cancel = session.cx.cancel.clone();
         beside.spawn(at_deadline(deadline, self.overdue.clone(), cancel.clone()));
         let plan = session.plan(&[], false);
@@ -200,8 +213,9 @@ impl Pipeline<'_> {
         let command = command.redact(Arc::new(move |line| redactor.redact(line)));
         let finished = command
             .run(&session.cx.cancel, |_, line| {
-                self.pulse.told();
-                self.log.line(line);
+                if self.log.line(line) {
+                    self.pulse.told();
+                }
             })
             .await;
         self.pulse.end(&name);
@@ -287,19 +301,21 @@ impl Log {
         }
     }
 
-    /// A line of what a command prints.
-    fn line(self, line: &str) {
-        if !self.quiet {
+    /// A line of what a command prints; says whether it is shown.
+    fn line(self, line: &str) -> bool {
+        let shown = !self.quiet && self.format == Format::Human;
+        if shown {
             self.human(line);
         }
+        shown
     }
 
     /// A stage begins.
     fn open(self, stage: &str) {
-        match self.github {
-            true => self.line(&github::group(stage)),
-            false => self.line(&format!("{}{stage}", verb(DOING, "Stage"))),
-        }
+        self.line(&match self.github {
+            true => github::group(stage),
+            false => format!("{}{stage}", verb(DOING, "Stage")),
+        });
     }
 
     /// It has ended.

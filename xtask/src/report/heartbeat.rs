@@ -6,15 +6,18 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use engine::event::Event;
+use engine::event::{Event, Level};
 
+use super::terminal::Verbosity;
 use super::{Reporter, words};
 use crate::world::pause;
 
-/// How long it may be silent; a line comes at most this late.
+/// How long it may be silent unless something else is said; a line comes at most this late.
 pub const SILENCE: Duration = Duration::from_secs(20);
 
 struct State {
+    silence: Duration,
+    verbosity: Verbosity,
     told: Instant,
     running: BTreeMap<String, (Instant, String)>,
 }
@@ -23,7 +26,7 @@ impl State {
     /// The sign that is due at `now`, or how long to wait until there could be one.
     fn due(&mut self, now: Instant) -> Result<String, Duration> {
         let silent = now.saturating_duration_since(self.told);
-        if let Some(rest) = SILENCE.checked_sub(silent).filter(|rest| !rest.is_zero()) {
+        if let Some(rest) = self.silence.checked_sub(silent).filter(|rest| !rest.is_zero()) {
             return Err(rest);
         }
         self.told = now;
@@ -40,14 +43,13 @@ impl State {
 #[derive(Clone)]
 pub struct Pulse(Arc<Mutex<State>>);
 
-impl Default for Pulse {
-    fn default() -> Self {
-        Self(Arc::new(Mutex::new(State { told: Instant::now(), running: BTreeMap::new() })))
-    }
-}
-
 impl Pulse {
-    /// Something was told.
+    /// A pulse that bears `silence`, beside a log that tells as much as `verbosity` says.
+    pub fn new(silence: Duration, verbosity: Verbosity) -> Self {
+        Self(Arc::new(Mutex::new(State { silence, verbosity, told: Instant::now(), running: BTreeMap::new() })))
+    }
+
+    /// Something was told: whoever reads the log has seen a line.
     pub fn told(&self) {
         self.state().told = Instant::now();
     }
@@ -87,10 +89,7 @@ impl Reporter for Pulse {
                 if let Some((_, doing)) = state.running.get_mut(&step.to_string()) {
                     doing.clone_from(text);
                 }
-                return;
             }
-            // They are shown only to those who ask for everything.
-            Event::Output { .. } | Event::Stale { .. } | Event::Fresh { .. } => return,
             Event::Started { step } => {
                 state.running.insert(step.to_string(), (Instant::now(), String::new()));
             }
@@ -99,7 +98,19 @@ impl Reporter for Pulse {
             }
             _ => {}
         }
-        state.told = Instant::now();
+        if is_line(event, state.verbosity) {
+            state.told = Instant::now();
+        }
+    }
+}
+
+/// Whether every log of that verbosity has a line for `event`. What is doubtful counts as silence: a sign too many
+/// harms nobody.
+fn is_line(event: &Event, verbosity: Verbosity) -> bool {
+    match event {
+        Event::Failed { .. } | Event::Note { level: Level::Warning, .. } => true,
+        Event::Done { .. } | Event::Waiting { .. } | Event::Note { .. } => verbosity > Verbosity::Quiet,
+        _ => false,
     }
 }
 
@@ -108,17 +119,40 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::{Duration, Instant};
 
-    use super::{SILENCE, State};
+    use engine::event::{Event, Level};
+    use engine::step::StepId;
+
+    use super::{SILENCE, State, is_line};
+    use crate::report::terminal::Verbosity;
 
     #[test]
     fn silence_is_broken_in_time_and_not_before() {
         let begun = Instant::now();
         let running = BTreeMap::from([("image:app".to_owned(), (begun, "RUN make".to_owned()))]);
-        let mut state = State { told: begun, running };
+        let mut state = State { silence: SILENCE, verbosity: Verbosity::Normal, told: begun, running };
         assert_eq!(state.due(begun), Err(SILENCE));
         assert_eq!(state.due(begun + Duration::from_secs(19)), Err(Duration::from_secs(1)));
         assert_eq!(state.due(begun + SILENCE), Ok("image:app for 20.0s: RUN make".to_owned()));
         assert_eq!(state.due(begun + SILENCE), Err(SILENCE), "and then it is quiet again");
         assert!(SILENCE < Duration::from_secs(30), "the longest that some services bear");
+    }
+
+    #[test]
+    fn only_what_is_shown_breaks_the_silence() {
+        let step = StepId::cluster;
+        let note = |level| Event::Note { step: None, level, text: "a word".to_owned() };
+        let rows = [
+            (Event::Waiting { step: step(), holder: "another".to_owned() }, true, false),
+            (note(Level::Info), true, false),
+            (note(Level::Warning), true, true),
+            // Its line is that of its reason, and there may be none.
+            (Event::Started { step: step() }, false, false),
+            (Event::Progress { step: step(), text: "RUN make".to_owned() }, false, false),
+            (Event::Fresh { step: step() }, false, false),
+        ];
+        for (event, normal, quiet) in rows {
+            assert_eq!(is_line(&event, Verbosity::Normal), normal, "{event:?}");
+            assert_eq!(is_line(&event, Verbosity::Quiet), quiet, "{event:?}");
+        }
     }
 }
