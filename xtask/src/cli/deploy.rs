@@ -9,7 +9,7 @@ use engine::failure::Class;
 use engine::step::{Kind, StepId};
 
 use super::problem::Problem;
-use super::session::{Record, Session};
+use super::session::{Record, Session, may_change_machine};
 use super::{Format, Global};
 use super::{confirm, forecast, rollback};
 use crate::collect;
@@ -46,7 +46,7 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     if request.dry_run {
         return dry_run(global, &session, &selected, request.force).await;
     }
-    session.cx.may_change_machine = request.yes;
+    session.cx.may_change_machine = may_change_machine(request.yes);
     let plan = session.plan(&selected, request.force);
     tools::prepare(&session.cx, &session.project.file, &plan).await?;
     if plan.iter().any(|planned| planned.step == StepId::cluster()) {

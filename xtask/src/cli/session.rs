@@ -217,6 +217,11 @@ impl Session {
     }
 }
 
+/// Whether leave to change this machine was given beforehand: by a flag, or by the pipeline that this runs in.
+pub fn may_change_machine(yes: bool) -> bool {
+    yes || std::env::var_os("CI").is_some()
+}
+
 /// How much the flags ask for.
 pub const fn verbosity(global: &Global) -> Verbosity {
     match (global.quiet, global.verbose) {

@@ -11,7 +11,8 @@ use engine::event::Level;
 use engine::failure::Failure;
 use engine::step::StepId;
 
-use super::{consent, packages};
+use super::consent::{self, By};
+use super::packages;
 use crate::context::Context;
 use crate::world::daemon::Daemon;
 
@@ -34,16 +35,17 @@ pub async fn ensure(cx: &Context, step: &StepId) -> Result<(), Failure> {
     if !installed && !packages::may_install()? {
         return Err(silent);
     }
-    let limited = runtime::is_needed();
-    let missing = wanted(installed, limited && packages::find("jq").is_none());
-    consent::obtain(cx, &purpose(installed), &commands(&missing)).await?;
-    if !missing.is_empty() {
-        packages::install(cx, step, &missing).await?;
+    let change = runtime::Change::plan()?;
+    let missing = wanted(installed, change.in_use && packages::find("jq").is_none());
+    let commands = commands(&missing, &change);
+    let told: Vec<String> = commands.into_iter().chain(to_use_it()).collect();
+    let leave = consent::obtain(cx, &purpose(installed), &told, By::Root).await?;
+    // Before the packages: where they start docker by themselves, it starts with these settings.
+    for path in change.make()? {
+        cx.note(step, Level::Info, format!("wrote {}", path.display()));
     }
-    if limited {
-        for path in runtime::install()? {
-            cx.note(step, Level::Info, format!("wrote {}", path.display()));
-        }
+    if !missing.is_empty() {
+        packages::install(cx, step, &missing, leave).await?;
     }
     start::start(cx, step, &host).await
 }
@@ -80,21 +82,25 @@ fn purpose(installed: bool) -> String {
     format!("{what} on this machine")
 }
 
-/// What a person would type.
-fn commands(missing: &[&str]) -> Vec<String> {
-    let mut commands = Vec::new();
+/// What a person would type, in the order in which it is done here.
+fn commands(missing: &[&str], change: &runtime::Change) -> Vec<String> {
+    let mut commands = change.commands(&runtime::source());
     if !missing.is_empty() {
         commands.push(packages::command(missing));
     }
     commands.push(if start::has_systemd() {
         "sudo systemctl enable --now docker".to_owned()
     } else {
-        format!("sudo setsid --fork dockerd >{} 2>&1", start::LOG)
+        // The log is opened by root's shell: nobody else may write there.
+        format!("sudo sh -c 'setsid --fork dockerd >{} 2>&1'", start::LOG)
     });
-    if !rustix::process::geteuid().is_root() {
-        commands.push("sudo usermod -aG docker $USER, then log in anew".to_owned());
-    }
     commands
+}
+
+/// What a user who is not root needs to use docker afterwards.
+fn to_use_it() -> Option<String> {
+    let root = rustix::process::geteuid().is_root();
+    (!root).then(|| "sudo usermod -aG docker $USER, then log in anew".to_owned())
 }
 
 /// Debian's own docker, where it is not there, and what the wrapper around its runtime is written in.
@@ -114,6 +120,7 @@ fn wanted(installed: bool, jq: bool) -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use super::runtime::Change;
     use super::{commands, is_podman};
 
     #[test]
@@ -130,9 +137,17 @@ mod tests {
 
     #[test]
     fn without_leave_the_commands_are_told() {
-        let told = commands(&["docker.io", "iptables"]);
+        let told = commands(&["docker.io", "iptables"], &Change::default());
         assert_eq!(told[0], "sudo apt-get update && sudo apt-get install --no-install-recommends docker.io iptables");
         assert!(told[1].starts_with("sudo "), "{told:?}");
-        assert_eq!(commands(&[])[0], told[1]);
+        assert_eq!(commands(&[], &Change::default())[0], told[1]);
+    }
+
+    #[test]
+    fn no_command_that_is_told_has_the_users_own_shell_open_roots_files() {
+        for command in commands(&["docker.io"], &Change::default()) {
+            let outside: String = command.split('\'').step_by(2).collect();
+            assert!(!outside.contains('>'), "{command}");
+        }
     }
 }

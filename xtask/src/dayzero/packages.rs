@@ -8,10 +8,10 @@ use engine::event::Level;
 use engine::failure::{Class, Failure};
 use engine::step::StepId;
 
-use super::consent;
+use super::consent::{self, By, Leave};
 use crate::context::Context;
 use crate::world::machine::Machine;
-use crate::world::process::{self, Command};
+use crate::world::process;
 
 /// A program, and the package that has it.
 pub(super) type Need = (&'static str, &'static str);
@@ -37,22 +37,23 @@ pub(super) async fn ensure(cx: &Context, step: &StepId, needs: &[Need]) -> Resul
             .help(format!("install it; on Debian and Ubuntu it is in the package {package}")));
     }
     let packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
-    consent::obtain(cx, &format!("install {} on this machine", packages.join(", ")), &[command(&packages)]).await?;
-    install(cx, step, &packages).await
+    let what = format!("install {} on this machine", packages.join(", "));
+    let leave = consent::obtain(cx, &what, &[command(&packages)], By::Sudo).await?;
+    install(cx, step, &packages, leave).await
 }
 
 /// Installs packages; leave has been given.
 ///
 /// # Errors
 /// When apt-get fails, with its last lines.
-pub(super) async fn install(cx: &Context, step: &StepId, packages: &[&str]) -> Result<(), Failure> {
+pub(super) async fn install(cx: &Context, step: &StepId, packages: &[&str], leave: Leave) -> Result<(), Failure> {
     cx.progress(step, format!("installing {}", packages.join(", ")));
-    apt(cx, step, &["update", "--quiet"]).await?;
+    apt(cx, step, leave, &["update", "--quiet"]).await?;
     // The archives are as large as half of what is in them, and are not needed again.
     let mut words =
         vec!["install", "--yes", "--quiet", "--no-install-recommends", "-o", "APT::Keep-Downloaded-Packages=false"];
     words.extend(packages);
-    apt(cx, step, &words).await?;
+    apt(cx, step, leave, &words).await?;
     cx.note(step, Level::Info, format!("installed {}", packages.join(", ")));
     Ok(())
 }
@@ -86,12 +87,14 @@ pub(super) fn find(program: &str) -> Option<PathBuf> {
     process::resolve(OsStr::new(program), None).or_else(|| usual.into_iter().find(|path| path.is_file()))
 }
 
-async fn apt(cx: &Context, step: &StepId, words: &[&str]) -> Result<(), Failure> {
-    let command = Command::new("apt-get")
+async fn apt(cx: &Context, step: &StepId, leave: Leave, words: &[&str]) -> Result<(), Failure> {
+    // By `env`, which sudo leaves alone: variables that it is called with it takes away.
+    let command = leave
+        .command("env")
+        .args(["DEBIAN_FRONTEND=noninteractive", "apt-get"])
         // Something else may be installing just now, as many machines do by themselves after they have started.
         .args(["-o", "DPkg::Lock::Timeout=300"])
-        .args(words.iter().copied())
-        .env("DEBIAN_FRONTEND", "noninteractive");
+        .args(words.iter().copied());
     let finished = command.run(&cx.cancel, |_, line| cx.progress(step, line)).await?;
     finished
         .success(Class::Environment)
