@@ -7,12 +7,17 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from fastapi.testclient import TestClient
 from sqlalchemy import Connection
 
 from app.database import connect
+from app.main import create_app
 from app.migrate import migrate
 from app.settings import Settings
-from tests.conftest import Server
+from tests.conftest import Server, serving_app
+from tests.person import Person
+from tests.sign_in import SignIn
+from tests.waiting import until
 
 # As Better Auth makes them, with its JWT plugin.
 SIGN_IN = """
@@ -82,6 +87,12 @@ def test_many_replicas_at_once_migrate_once(settings: Settings, server: Server) 
     assert len(heads()) == 1
 
 
+async def run_migrations(settings: Settings) -> None:
+    engine = connect(settings.database)
+    await migrate(engine)
+    await engine.dispose()
+
+
 @pytest.fixture
 def beside_the_sign_in(settings: Settings, server: Server) -> Settings:
     """A database in which Better Auth has made its tables already."""
@@ -110,3 +121,47 @@ def test_up_and_down_leave_the_sign_ins_tables_alone(
     alembic(beside_the_sign_in, upgrade)
     assert server.sql(COLUMNS, database) == full
     assert server.sql("SELECT count(*) FROM session", database) == [(1,)]
+
+
+# What a migration of a later version may do, so that this version still serves its database.
+LATER = (
+    "ALTER TABLE task ADD COLUMN notes text",
+    "ALTER TABLE message ADD COLUMN stars integer NOT NULL DEFAULT 0",
+    "CREATE TABLE label (id bigint PRIMARY KEY)",
+    "UPDATE alembic_version SET version_num = '9999'",
+)
+
+
+def test_a_database_that_a_newer_version_has_migrated_is_served(
+    settings: Settings, server: Server, sign_in: SignIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after a rollback of the application, which takes no migration back."""
+    asyncio.run(run_migrations(settings))
+    for statement in LATER:
+        server.sql(statement, settings.postgres_db)
+    caplog.set_level("INFO")
+    with serving_app(settings) as client:
+        ada = Person(client, {"Authorization": f"Bearer {sign_in.token('ada')}"})
+        ada.post("/api/chat", json={"message": "add milk"})
+        assert [task["title"] for task in ada.get("/api/tasks").json()] == ["milk"]
+        [conversation] = ada.get("/api/conversations").json()
+        answer = ada.get(f"/api/conversations/{conversation['id']}/messages")
+        assert [message["role"] for message in answer.json()] == ["user", "assistant"]
+    [said] = [one for one in caplog.records if one.msg == "the database is newer than this version"]
+    assert vars(said)["revision"] == "9999"
+    version = server.sql("SELECT version_num FROM alembic_version", settings.postgres_db)
+    assert version == [("9999",)]
+
+
+def test_an_unknown_database_without_what_is_needed_is_a_failure(
+    settings: Settings, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    asyncio.run(run_migrations(settings))
+    for statement in (*LATER, "ALTER TABLE task DROP COLUMN due", "DROP TABLE message"):
+        server.sql(statement, settings.postgres_db)
+    failures: list[None] = []
+    with TestClient(create_app(settings, on_failure=lambda: failures.append(None))) as client:
+        until(lambda: failures, bool)
+        assert client.get("/api/health").status_code == 503
+    assert "revision 9999 is not known and lacks message.conversation_id, " in caplog.text
+    assert ", task.due\n" in caplog.text

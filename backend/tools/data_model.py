@@ -18,6 +18,18 @@ the first replica that gets to it. The sign-in's (`user`, `session`, `account`, 
 `user_id` is the `id` of Better Auth's `user`, as the sign-in's tokens say it (`sub`), or
 MCP_DEFAULT_USER_ID. It is no foreign key: the sets know nothing of each other, and either can be
 moved to a database of its own. Every query of the backend names a `user_id`.
+
+## How it changes
+
+Migrations only add, so that the version before still works on what they leave: it goes on serving
+while an update rolls out, and it is what a rollback brings back.
+
+- A new column may be null or has a default in the database; a new table is nobody else's to fill.
+- What is no longer used is taken away one version later than its last use, in a migration of its
+  own. A rename is an addition, a copy, and that.
+- A replica that finds a revision of a newer version leaves the database as it is, logs `the
+  database is newer than this version`, and serves. When a column that it needs is not there, it
+  ends and names the column: then that version is too old for this database.
 """
 
 
