@@ -78,7 +78,7 @@ class TaskAgent:
         self, user: str, messages: list[Message], today: date
     ) -> AsyncGenerator[Delta | ToolUse]:
         """Answer the last of the messages, acting as the user. Raises what the model raises."""
-        with acting_as(user):
+        with acting_as(user, asked=messages[-1].id):
             async with Client(self._server, mode="legacy") as client:
                 agent = Agent(
                     name="todo",

@@ -1,8 +1,10 @@
 """Answers that are being made: each in a task of its own, saved however it ends.
 
 A client that goes away does not end its answer: what the tools did is then told by the
-conversation, not lost with a connection. A stop of the process ends it, with what was said so far
-saved. This module knows the database and nothing of HTTP, of models, or of their SDKs.
+conversation, not lost with a connection. The person can stop it, through whichever replica: that
+is said in the database, where this process looks. A stop of the process ends it, too. Either way
+what was said so far is saved. This module knows the database and nothing of HTTP, of models, or of
+their SDKs.
 """
 
 import asyncio
@@ -18,16 +20,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app import conversation_store
 from app.conversation import Message, Role
 from app.conversation_store import NoSuchConversationError
-from app.database import open_session
+from app.database import DatabaseUnavailableError, open_session
 
 log = logging.getLogger(__name__)
 
 # How much of the conversation the assistant is told.
 REMEMBERED_MESSAGES = 30
 ANSWER_SECONDS = 120
+# How often is looked whether the answer is still wanted. Its tools look each time.
+LOOK_SECONDS = 0.5
 
 FAILED = "The assistant could not answer. Please try again."
 INTERRUPTED = "The answer was interrupted. Please try again."
+STOPPED = "You stopped this answer. What was done until then stays done."
 DELETED = "The conversation was deleted."
 
 
@@ -66,10 +71,21 @@ Event = Delta | ToolUse | Answered | Failed
 Think = Callable[[str, list[Message]], AsyncGenerator[Delta | ToolUse]]
 
 
+@dataclass(frozen=True)
+class Question:
+    """Whose message is answered, and under which number the answer is saved, if one was taken."""
+
+    user: str
+    conversation_id: int
+    message_id: int
+    answer_id: int | None = None
+
+
 @dataclass
 class _Draft:
     said: str = ""
     tools: list[ToolUse] = field(default_factory=list)
+    unwanted: bool = False
 
     def take(self, event: Delta | ToolUse) -> None:
         if isinstance(event, Delta):
@@ -85,15 +101,10 @@ class Answers:
         self._engine = engine
         self._under_way: set[asyncio.Task[None]] = set()
 
-    def begin(
-        self, user: str, conversation_id: int, think: Think, message_id: int | None = None
-    ) -> AsyncIterator[Event]:
-        """Answer the conversation's last message, and tell how it goes: pieces and tools, then
-        one Answered or Failed. The answer is saved under the number, if one was taken for it."""
+    def begin(self, question: Question, think: Think) -> AsyncIterator[Event]:
+        """Answer it, and tell how that goes: pieces and tools, then one Answered or Failed."""
         events: asyncio.Queue[Event] = asyncio.Queue()
-        making = asyncio.create_task(
-            self._make(events, user, conversation_id, think, message_id), name="answer"
-        )
+        making = asyncio.create_task(self._make(events, question, think), name="answer")
         self._under_way.add(making)
         making.add_done_callback(self._under_way.discard)
         return _told(events)
@@ -104,23 +115,23 @@ class Answers:
             making.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
-    async def _make(
-        self,
-        events: asyncio.Queue[Event],
-        user: str,
-        conversation_id: int,
-        think: Think,
-        message_id: int | None,
-    ) -> None:
+    async def _make(self, events: asyncio.Queue[Event], question: Question, think: Think) -> None:
         draft = _Draft()
         failure = None
+        making = asyncio.current_task()
+        watching = asyncio.create_task(self._watch(question, draft, making), name="watch")
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 async with open_session(self._engine) as database:
+                    # What was asked after it has an answer of its own.
                     messages = await conversation_store.last_messages(
-                        database, user, conversation_id, REMEMBERED_MESSAGES
+                        database,
+                        question.user,
+                        question.conversation_id,
+                        REMEMBERED_MESSAGES,
+                        until=question.message_id,
                     )
-                async with aclosing(think(user, messages)) as thoughts:
+                async with aclosing(think(question.user, messages)) as thoughts:
                     async for event in thoughts:
                         draft.take(event)
                         events.put_nowait(event)
@@ -128,20 +139,37 @@ class Answers:
                 log.warning("the model said nothing")
                 failure = FAILED
         except asyncio.CancelledError:
-            failure = INTERRUPTED
+            failure = STOPPED if draft.unwanted else INTERRUPTED
         except Exception as error:
-            _log(error)
+            _log("an answer failed", error)
             failure = FAILED
-        events.put_nowait(await self._save(user, conversation_id, draft, failure, message_id))
+        finally:
+            # Nothing was awaited since: from here on only a stop of the process cancels.
+            watching.cancel()
+        events.put_nowait(await self._save(question, draft, failure))
 
-    async def _save(
-        self,
-        user: str,
-        conversation_id: int,
-        draft: _Draft,
-        failure: str | None,
-        message_id: int | None,
-    ) -> Event:
+    async def _watch(
+        self, question: Question, draft: _Draft, making: asyncio.Task[None] | None
+    ) -> None:
+        """Cancel the making once the answer is not wanted any more."""
+        wanted = True
+        while wanted:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                async with open_session(self._engine) as database:
+                    wanted = await conversation_store.is_wanted(
+                        database, question.user, question.message_id
+                    )
+            except DatabaseUnavailableError:
+                continue
+            except Exception as error:
+                _log("it cannot be known whether an answer is wanted", error)
+                return
+        draft.unwanted = True
+        if making is not None:
+            making.cancel()
+
+    async def _save(self, question: Question, draft: _Draft, failure: str | None) -> Event:
         """What was said is kept as it was seen, the failure included."""
         said = "\n\n".join(part for part in (draft.said.strip(), failure) if part)
         tools = [asdict(tool) for tool in draft.tools]
@@ -149,17 +177,17 @@ class Answers:
             async with open_session(self._engine) as database:
                 message = await conversation_store.add_message(
                     database,
-                    user,
-                    conversation_id,
+                    question.user,
+                    question.conversation_id,
                     Role.ASSISTANT,
                     _storable(said),
                     _storable(tools),
-                    message_id,
+                    question.answer_id,
                 )
         except NoSuchConversationError:
             return Failed(DELETED)
         except Exception as error:
-            _log(error)
+            _log("an answer failed", error)
             return Failed(FAILED)
         return Answered(message) if failure is None else Failed(failure)
 
@@ -183,7 +211,7 @@ def _storable(value: Any) -> Any:
     return value
 
 
-def _log(error: Exception) -> None:
-    """Where it failed and with what kind of error. Its message may repeat what the person wrote."""
+def _log(what: str, error: Exception) -> None:
+    """What failed, where, and with what kind of error. Its message may repeat what was written."""
     where = "".join(traceback.format_tb(error.__traceback__))
-    log.error("an answer failed", extra={"error": type(error).__name__, "where": where})
+    log.error(what, extra={"error": type(error).__name__, "where": where})

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app import conversation_store
-from app.answer import Answered, Answers, Delta, Event, Failed, Think, ToolUse
+from app.answer import Answered, Answers, Delta, Event, Failed, Question, Think, ToolUse
 from app.assistant import Assistant
 from app.auth import User
 from app.conversation import Conversation, Message, MessageText, Role, title_of
@@ -83,8 +83,9 @@ async def get_assistant(request: Request, _user: User) -> AssistantOut:
     responses=STREAM | MISSING | WITH_BODY,
 )
 async def chat(request: Request, user: User, database: BriefSession, body: ChatIn) -> EventStream:
-    """Say something, and be answered by a stream of events: `conversation` first, then `delta`
-    (a piece of the answer) and `tool` (what was done), and `done` or `error` at the end."""
+    """Say something, and be answered by a stream of events: `conversation` first, which names the
+    message as well, then `delta` (a piece of the answer) and `tool` (what was done), and `done` or
+    `error` at the end. Who leaves the stream does not stop the answer."""
     with missing_is_404():
         if body.conversation_id is None:
             title = title_of(body.message)
@@ -92,11 +93,14 @@ async def chat(request: Request, user: User, database: BriefSession, body: ChatI
         else:
             conversation = await conversation_store.get(database, user, body.conversation_id)
         number = conversation.id or 0
-        await conversation_store.add_message(database, user, number, Role.USER, body.message)
+        asked = await conversation_store.add_message(
+            database, user, number, Role.USER, body.message
+        )
     answers: Answers = request.app.state.answers
     think = thinking(request.app.state.assistant, today_in(body.timezone))
-    events = answers.begin(user, number, think)
-    return EventStream(_stream(conversation, events))
+    question = Question(user, number, asked.id or 0)
+    events = answers.begin(question, think)
+    return EventStream(_stream(conversation, question, events))
 
 
 def today_in(timezone: str) -> date:
@@ -120,8 +124,11 @@ def thinking(assistant: Assistant, today: date) -> Think:
     return think
 
 
-async def _stream(conversation: Conversation, events: AsyncIterator[Event]) -> AsyncIterator[str]:
-    yield _event("conversation", {"id": conversation.id, "title": conversation.title})
+async def _stream(
+    conversation: Conversation, question: Question, events: AsyncIterator[Event]
+) -> AsyncIterator[str]:
+    about = {"id": conversation.id, "title": conversation.title, "message_id": question.message_id}
+    yield _event("conversation", about)
     async for event in events:
         match event:
             case Delta(text):

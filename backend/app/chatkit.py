@@ -41,7 +41,7 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import conversation_store
-from app.answer import Answered, Answers, Delta, Failed, Think
+from app.answer import Answered, Answers, Delta, Failed, Question, Think
 from app.chatkit_store import Context, ConversationStore, as_item
 from app.conversation import MessageText, title_of
 from app.database import open_session
@@ -113,6 +113,12 @@ class Chat(ChatKitServer[Context]):
                     raise HTTPException(
                         status.HTTP_400_BAD_REQUEST, "Only a person's message can be tried again"
                     )
+                thread, number = int(params.thread_id), int(item.id)
+                async with open_session(self._engine) as database:
+                    await conversation_store.set_stopped(
+                        database, context.user, thread, number, False
+                    )
+                return replace(context, message_id=number)
             case ThreadsUpdateReq():
                 request.params.title = title_of(_checked(request.params.title))
         return context
@@ -139,7 +145,8 @@ class Chat(ChatKitServer[Context]):
         )
         nothing = AssistantMessageContent(text="")
         yield updated(AssistantMessageContentPartAdded(content_index=0, content=nothing))
-        events = self._answers.begin(context.user, int(thread.id), context.think, number)
+        question = Question(context.user, int(thread.id), context.message_id, number)
+        events = self._answers.begin(question, context.think)
         async for event in events:
             match event:
                 case Delta(text):
@@ -152,7 +159,7 @@ class Chat(ChatKitServer[Context]):
                     raise CustomStreamError(reason, allow_retry=True)
 
     def get_stream_options(self, thread: ThreadMetadata, context: Context) -> StreamOptions:
-        """An answer goes on without its reader, so there is nothing that a button could stop."""
+        """ChatKit stops by leaving, which a closed page does as well: an answer goes on then."""
         return StreamOptions(allow_cancel=False)
 
     async def handle_stream_cancelled(

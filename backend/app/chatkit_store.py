@@ -35,7 +35,7 @@ LARGEST_PAGE = 100
 @dataclass(frozen=True)
 class Context:
     """What one request is about. ChatKit asks for ids where nothing can be awaited, so those that
-    the request may need were taken before."""
+    the request may need were taken before. The message is the person's, new or tried again."""
 
     user: str
     think: Think

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import StringConstraints
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Index,
     Text,
     UniqueConstraint,
+    false,
     func,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -82,6 +84,10 @@ class Message(SQLModel, table=True):
     text: str = Field(sa_type=Text)
     # What the assistant did: a list of {"name", "arguments", "result"}.
     tools: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
+    # Of a person's message: that its answer is not wanted any more.
+    stopped: bool = Field(
+        default=False, sa_column=Column(Boolean, server_default=false(), nullable=False)
+    )
     created_at: datetime | None = Field(
         default=None,
         sa_column=Column(DateTime(timezone=True), server_default=func.now(), nullable=False),

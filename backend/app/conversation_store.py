@@ -141,11 +141,51 @@ async def messages(
 
 
 async def last_messages(
-    database: AsyncSession, user: str, conversation_id: int, limit: int = MOST
+    database: AsyncSession,
+    user: str,
+    conversation_id: int,
+    limit: int = MOST,
+    *,
+    until: int | None = None,
 ) -> list[Message]:
-    """The newest messages of the conversation, oldest first."""
-    newest = await messages(database, user, conversation_id, limit, newest_first=True)
+    """The newest messages of the conversation, oldest first; up to `until`, if it is given."""
+    behind = None if until is None else until + 1
+    newest = await messages(database, user, conversation_id, limit, after=behind, newest_first=True)
     return newest[::-1]
+
+
+async def set_stopped(
+    database: AsyncSession, user: str, conversation_id: int, message_id: int, stopped: bool
+) -> None:
+    """Say whether the answer to the message is not wanted any more. Waits for what the answer is
+    just changing; once this has returned, it changes nothing. Raises NoSuchMessageError."""
+    in_range = 0 < conversation_id < 2**63 and 0 < message_id < 2**63
+    changed: CursorResult[Any] | None = None
+    if in_range:
+        changed = await database.exec(
+            update(Message)
+            .where(
+                col(Message.user_id) == user,
+                col(Message.conversation_id) == conversation_id,
+                col(Message.id) == message_id,
+                col(Message.role) == Role.USER,
+            )
+            .values(stopped=stopped)
+        )
+        await database.commit()
+    if changed is None or not changed.rowcount:
+        raise NoSuchMessageError(message_id)
+
+
+async def is_wanted(
+    database: AsyncSession, user: str, message_id: int, *, hold: bool = False
+) -> bool:
+    """Whether the message is still there and its answer was not stopped. With `hold` that stays so
+    until the end of the transaction, on whichever replica it is stopped."""
+    query = select(Message.stopped).where(Message.user_id == user, Message.id == message_id)
+    if hold:
+        query = query.with_for_update(read=True)
+    return (await database.exec(query)).one_or_none() is False
 
 
 async def get_message(

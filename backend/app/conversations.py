@@ -8,7 +8,7 @@ from fastapi import APIRouter, HTTPException, Response, status
 from app import conversation_store
 from app.auth import User
 from app.conversation import ConversationOut, MessageOut
-from app.conversation_store import NoSuchConversationError
+from app.conversation_store import NoSuchConversationError, NoSuchMessageError
 from app.database import Session
 from app.problem import SIGNED_IN, Problem, Responses
 
@@ -32,6 +32,21 @@ async def list_messages(user: User, database: Session, conversation_id: int) -> 
     return [MessageOut.model_validate(message.model_dump()) for message in found]
 
 
+@router.post(
+    "/{conversation_id}/messages/{message_id}/stop",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=MISSING,
+)
+async def stop_answer(
+    user: User, database: Session, conversation_id: int, message_id: int
+) -> Response:
+    """Stop the answer to a message of the person. Once this has answered, the assistant changes
+    nothing more for it; what it had done stays done."""
+    with missing_is_404():
+        await conversation_store.set_stopped(database, user, conversation_id, message_id, True)
+    return Response(status_code=status.HTTP_204_NO_CONTENT)
+
+
 @router.delete("/{conversation_id}", status_code=status.HTTP_204_NO_CONTENT, responses=MISSING)
 async def delete_conversation(user: User, database: Session, conversation_id: int) -> Response:
     with missing_is_404():
@@ -45,3 +60,5 @@ def missing_is_404() -> Iterator[None]:
         yield
     except NoSuchConversationError:
         raise HTTPException(status.HTTP_404_NOT_FOUND, "No such conversation") from None
+    except NoSuchMessageError:
+        raise HTTPException(status.HTTP_404_NOT_FOUND, "No such message") from None

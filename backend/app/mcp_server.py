@@ -1,14 +1,16 @@
 """The tools over a user's tasks, as an MCP server: for the assistant and for any MCP client.
 
 No tool takes a user. Who it acts for is said by whoever authenticated the request, through
-`acting_as`; without that a tool refuses. This module knows nothing of credentials, and importing it
-costs about a second: `app.assistant` does it beside the start.
+`acting_as`; without that a tool refuses. One that acts for an answer refuses when that answer was
+stopped. This module knows nothing of credentials, and importing it costs about a second:
+`app.assistant` does it beside the start.
 """
 
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Annotated
 
 from mcp.server.mcpserver import MCPServer
@@ -20,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.types import Receive, Scope, Send
 
-from app import VERSION, task_store
+from app import VERSION, conversation_store, task_store
 from app.database import DatabaseUnavailableError, open_session
 from app.task import Day, Priority, Task, TaskChange, TaskIn, TaskOut, Title
 from app.task_store import NoSuchTaskError, Order, Search, Sort, Wanted
@@ -32,7 +34,16 @@ MOST_LISTED = 100
 # In bytes; a task is far smaller.
 LARGEST_REQUEST = 256 * 1024
 
-_acting: ContextVar[str] = ContextVar("acting_user")
+
+@dataclass(frozen=True)
+class _Acting:
+    """For whom, and to answer which message, if it is for an answer."""
+
+    user: str
+    asked: int | None
+
+
+_acting: ContextVar[_Acting] = ContextVar("acting")
 
 TaskId = Annotated[int, Field(description="The task's id, as list_tasks gives it.")]
 Due = Annotated[Day, Field(description="The day it is due, as YYYY-MM-DD.")]
@@ -69,9 +80,10 @@ class Endpoint:
 
 
 @contextmanager
-def acting_as(user: str) -> Iterator[None]:
-    """Tools that are called within act for this user."""
-    token = _acting.set(user)
+def acting_as(user: str, asked: int | None = None) -> Iterator[None]:
+    """Tools that are called within act for this user; and as long as the answer to the message
+    `asked` is wanted, if one is given."""
+    token = _acting.set(_Acting(user, asked))
     try:
         yield
     finally:
@@ -83,12 +95,17 @@ def build(engine: AsyncEngine) -> MCPServer:
 
     @asynccontextmanager
     async def own_tasks() -> AsyncIterator[tuple[AsyncSession, str]]:
-        user = _acting.get(None)
-        if user is None:
+        acting = _acting.get(None)
+        if acting is None:
             raise ToolError("Nobody is signed in.")
         try:
             async with open_session(engine) as database:
-                yield database, user
+                # In the transaction of what follows: a stop is before it or after it.
+                if acting.asked is not None and not await conversation_store.is_wanted(
+                    database, acting.user, acting.asked, hold=True
+                ):
+                    raise ToolError("The person has stopped this answer.")
+                yield database, acting.user
         except NoSuchTaskError as error:
             raise ToolError(f"There is no task with the id {error}.") from None
         except DatabaseUnavailableError as error:

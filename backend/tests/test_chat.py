@@ -81,6 +81,25 @@ def test_an_answer_comes_in_pieces(ada: Person) -> None:
     assert messages(ada, told[0][1]["id"])[1]["text"] == said(told)
 
 
+def also_say(server: Server, person: Person, conversation_id: int, message: str) -> None:
+    """A message that another request has kept already and not answered yet."""
+    [(user,)] = server.sql(
+        f"SELECT user_id FROM conversation WHERE id = {conversation_id}",  # noqa: S608
+        database_of(person),
+    )
+    server.sql(
+        "INSERT INTO message (id, conversation_id, user_id, role, text, tools) VALUES"  # noqa: S608
+        f" ({10**15 + conversation_id}, {conversation_id}, '{user}', 'user', '{message}', '[]')",
+        database_of(person),
+    )
+
+
+def test_two_messages_at_once_are_each_answered(ada: Person, server: Server) -> None:
+    number = say(ada, "help")[0][1]["id"]
+    also_say(server, ada, number, "add bread")
+    assert said(say(ada, "add milk", number)) == "Added “milk”."
+
+
 @pytest.mark.parametrize("timezone", ["Pacific/Kiritimati", "Pacific/Pago_Pago", "UTC", None])
 def test_tomorrow_is_the_persons(ada: Person, timezone: str | None) -> None:
     def today() -> str:

@@ -9,11 +9,12 @@ import pytest
 from app.answer import FAILED
 from app.conversation import LONGEST_MESSAGE
 from app.settings import Settings
-from tests.conftest import serving_app
+from tests.conftest import Server, serving_app
 from tests.person import Person
 from tests.provider import Say, providing
 from tests.sign_in import SignIn
 from tests.sse import events, said
+from tests.test_chat import also_say
 
 type Event = dict[str, Any]
 
@@ -98,6 +99,12 @@ def test_both_ways_to_chat_are_one_conversation(ada: Person) -> None:
     messages = ada.get(f"/api/conversations/{thread_id}/messages").json()
     assert [message["text"] for message in messages] == texts(ada, thread_id, order="asc")
     assert messages[-1]["tools"][0]["name"] == "complete_task"
+
+
+def test_two_messages_at_once_are_each_answered(ada: Person, server: Server) -> None:
+    thread_id = thread_of(begin(ada, "help"))
+    also_say(server, ada, int(thread_id), "add bread")
+    assert deltas(go_on(ada, thread_id, "add milk")) == "Added “milk”."
 
 
 def test_threads_and_items_come_in_pages(ada: Person) -> None:

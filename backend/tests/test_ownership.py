@@ -121,6 +121,14 @@ def _(owner: Person, other: Person) -> None:
     assert (answer.status_code, "mine" in answer.text) == (404, False)
 
 
+@row("POST", "/api/conversations/{conversation_id}/messages/{message_id}/stop")
+def _(owner: Person, other: Person) -> None:
+    at = f"/api/conversations/{a_conversation(owner)['id']}/messages"
+    asked = owner.get(at).json()[0]["id"]
+    assert other.post(f"{at}/{asked}/stop").status_code == 404
+    assert owner.post(f"{at}/{asked}/stop").status_code == 204
+
+
 @row("DELETE", "/api/conversations/{conversation_id}")
 def _(owner: Person, other: Person) -> None:
     conversation = a_conversation(owner)
