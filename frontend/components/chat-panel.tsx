@@ -29,8 +29,8 @@ export function ChatPanel({ first, assistant }: Props) {
 
   async function ask(text: string) {
     setAnnounced("The assistant is answering.");
-    await talk.ask(text);
-    setAnnounced("The answer is complete.");
+    // What went wrong announces itself.
+    setAnnounced((await talk.ask(text)) ? "The answer is complete." : "");
   }
 
   function chosen() {
@@ -71,7 +71,14 @@ export function ChatPanel({ first, assistant }: Props) {
             {announced}
           </p>
         </div>
-        <Composer ref={field} answering={talk.answering} ask={(text) => void ask(text)} stop={talk.stop} />
+        <Composer
+          ref={field}
+          answering={talk.answering}
+          stopping={talk.stopping}
+          opening={talk.opening}
+          ask={(text) => void ask(text)}
+          stop={talk.stop}
+        />
         <div ref={end} />
       </section>
     </div>

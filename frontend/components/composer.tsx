@@ -2,15 +2,23 @@
 
 import { useState, type FormEvent, type KeyboardEvent, type Ref } from "react";
 
-type Props = { answering: boolean; ask: (text: string) => void; stop: () => void; ref: Ref<HTMLTextAreaElement> };
+type Props = {
+  answering: boolean;
+  stopping: boolean;
+  /** Another conversation is being opened: what is said now would not be said in it. */
+  opening: boolean;
+  ask: (text: string) => void;
+  stop: () => void;
+  ref: Ref<HTMLTextAreaElement>;
+};
 
 const LENGTH = 4000;
 
-export function Composer({ answering, ask, stop, ref }: Props) {
+export function Composer({ answering, stopping, opening, ask, stop, ref }: Props) {
   const [text, setText] = useState("");
 
   function send() {
-    if (answering || !text.trim()) return;
+    if (answering || opening || !text.trim()) return;
     ask(text.trim());
     setText("");
   }
@@ -47,8 +55,8 @@ export function Composer({ answering, ask, stop, ref }: Props) {
         Enter sends, Shift and Enter begin a new line.
       </span>
       {answering ? (
-        <button type="button" className="button-main" onClick={stop}>
-          Stop
+        <button type="button" className="button-main" aria-disabled={stopping} onClick={stop}>
+          {stopping ? "Stopping…" : "Stop"}
         </button>
       ) : (
         <button className="button-main">Send</button>

@@ -6,6 +6,7 @@ import { AddTask } from "@/components/add-task";
 import { NoticeBar } from "@/components/notice-bar";
 import { TaskFilter } from "@/components/task-filter";
 import { TaskRow } from "@/components/task-row";
+import { useKeptFocus } from "@/lib/client/kept-focus";
 import { useTasks } from "@/lib/client/tasks";
 import { useToday } from "@/lib/client/today";
 import type { Loaded } from "@/lib/loaded";
@@ -21,36 +22,26 @@ export function TaskBoard({ initial, initialQuery }: Props) {
   const field = useRef<HTMLInputElement>(null);
   const list = useRef<HTMLUListElement>(null);
   const visible = matching(board.tasks, query);
-  const open = board.tasks.filter((task) => !task.completed).length;
+  const keeping = useKeptFocus(list, field);
 
   // The address says what is shown, so that a reload and a link show it as well.
   useEffect(() => {
     window.history.replaceState(null, "", `/tasks${searchOf(query)}`);
   }, [query]);
 
-  /** Leaves the focus on the task that takes the place of the one that goes. */
-  function remove(task: Task, index: number) {
-    void board.remove(task);
-    const neighbour = visible[index + 1] ?? visible[index - 1];
-    requestAnimationFrame(() => {
-      const next = neighbour && list.current?.querySelector<HTMLElement>(`[data-task="${neighbour.id}"] [data-delete]`);
-      (next ?? field.current)?.focus();
-    });
-  }
-
   return (
     <div className="flex flex-col gap-5 py-6 sm:py-8">
       <div className="flex items-baseline justify-between gap-4">
         <h1 className="text-2xl font-semibold sm:text-3xl">Tasks</h1>
-        {board.failure === null ? <p className="text-soft">{open === 0 ? "Nothing open" : `${open} open`}</p> : null}
+        {board.failure === null ? <p className="text-soft">{board.allOpen ? openText(board.tasks) : shownText(visible.length)}</p> : null}
       </div>
       <AddTask ref={field} add={board.add} />
       <TaskFilter query={query} change={setQuery} loading={board.loading} />
-      <NoticeBar notice={board.notice} dismiss={board.dismiss} />
+      <NoticeBar notice={board.notice} dismiss={board.dismiss} done={() => field.current?.focus()} />
       {board.failure === null ? (
         visible.length > 0 ? (
-          <ul ref={list} aria-label="Tasks" aria-busy={board.loading} className="card divide-y divide-line">
-            {visible.map((task, index) => (
+          <ul ref={list} {...keeping} aria-label="Tasks" aria-busy={board.loading} className="card divide-y divide-line">
+            {visible.map((task) => (
               <TaskRow
                 key={task.id}
                 task={task}
@@ -59,7 +50,7 @@ export function TaskBoard({ initial, initialQuery }: Props) {
                 editing={editing === task.id}
                 edit={(on) => setEditing(on ? task.id : null)}
                 change={(change, done) => board.change(task, change, done)}
-                remove={() => remove(task, index)}
+                remove={() => void board.remove(task)}
               />
             ))}
           </ul>
@@ -80,6 +71,16 @@ export function TaskBoard({ initial, initialQuery }: Props) {
       ) : null}
     </div>
   );
+}
+
+function openText(tasks: readonly Task[]): string {
+  const open = tasks.filter((task) => !task.completed).length;
+  return open === 0 ? "Nothing open" : `${open} open`;
+}
+
+/** Where others may be open that are not here. */
+function shownText(number: number): string {
+  return number === 1 ? "1 task shown" : `${number} tasks shown`;
 }
 
 function Nothing({ narrowed, loading }: { narrowed: boolean; loading: boolean }) {

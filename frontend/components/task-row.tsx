@@ -32,7 +32,7 @@ export function TaskRow({ task, today, busy, editing, edit, change, remove }: Pr
 
   if (editing) {
     return (
-      <li className="p-4" data-task={task.id}>
+      <li className="p-4">
         <EditTask
           task={task}
           cancel={leave}
@@ -45,10 +45,11 @@ export function TaskRow({ task, today, busy, editing, edit, change, remove }: Pr
     );
   }
   return (
-    <li className={`flex items-start gap-3 px-4 py-2.5 ${coming ? "opacity-70" : ""}`} data-task={task.id} aria-busy={busy}>
+    <li className={`flex items-start gap-3 px-4 py-2.5 ${coming ? "opacity-70" : ""}`} aria-busy={busy}>
       <label className="flex min-w-0 flex-1 cursor-pointer items-start gap-3 py-1">
         <input
           type="checkbox"
+          data-control="done"
           className="mt-0.5 size-5 shrink-0 cursor-pointer accent-accent"
           checked={task.completed}
           disabled={coming}
@@ -69,6 +70,7 @@ export function TaskRow({ task, today, busy, editing, edit, change, remove }: Pr
       </label>
       <div className="flex shrink-0">
         <button
+          data-control="edit"
           ref={editButton}
           className="button-quiet px-2 text-sm sm:px-3"
           aria-label={`Edit “${task.title}”`}
@@ -78,7 +80,7 @@ export function TaskRow({ task, today, busy, editing, edit, change, remove }: Pr
           Edit
         </button>
         <button
-          data-delete
+          data-control="delete"
           className="button-quiet px-2 text-sm sm:px-3"
           aria-label={`Delete “${task.title}”`}
           disabled={coming}

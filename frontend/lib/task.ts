@@ -2,7 +2,7 @@
 
 export const PRIORITIES = ["low", "medium", "high"] as const;
 export const TITLE_LENGTH = 200;
-/** As many as the backend gives at once. */
+/** As many as a page shows; the backend would give more. */
 export const LIMIT = 200;
 
 export type Priority = (typeof PRIORITIES)[number];
@@ -61,6 +61,11 @@ export function routeOf(query: Query): string {
   if (query.show !== "all") parameters.set("completed", String(query.show === "done"));
   if (query.priority !== "any") parameters.set("priority", query.priority);
   return `/api/tasks?${parameters}`;
+}
+
+/** Whether every open task is among what the query asks for. */
+export function asksForAllOpen(query: Query): boolean {
+  return query.q.trim() === "" && query.show !== "done" && query.priority === "any";
 }
 
 /** The same question, answered from what is known here, so that a page need not wait. */

@@ -90,14 +90,85 @@ test.each([
   end(await origin.next());
   expect(await screen.findByText(reason)).toBeVisible();
   expect(screen.getByRole("button", { name: "Send" })).toBeEnabled();
+  (await origin.next()).answer(200, TALK);
+  await waitFor(() => expect(screen.queryByText("The assistant is answering.")).toBeNull());
+  expect(screen.queryByText("The answer is complete.")).toBeNull();
 });
 
-test("an answer can be stopped", async () => {
+const STOP = "/api/conversations/9/messages/4/stop";
+const STOPPED = "You stopped this answer.";
+
+test.each(["before", "after"])("an answer is stopped where it is made, also %s its message has a number", async (moment) => {
+  show();
+  await user.type(screen.getByLabelText("Message"), "delete all{Enter}");
+  const asked = await origin.next();
+  const answer = new Answer();
+  asked.stream(answer.response);
+  if (moment === "before") await user.click(screen.getByRole("button", { name: "Stop" }));
+  answer.say("conversation", { id: 9, title: "delete all", message_id: 4 });
+  if (moment === "after") {
+    answer.say("delta", { text: "I am" });
+    await screen.findByText("I am");
+    await user.click(screen.getByRole("button", { name: "Stop" }));
+  }
+  // It is not over before the server says so.
+  expect(screen.getByRole("button", { name: "Stopping…" })).toBeVisible();
+  const stop = await origin.next();
+  expect(stop).toMatchObject({ method: "POST", path: STOP });
+  stop.answer(204);
+  answer.say("error", { message: STOPPED });
+  answer.end();
+  expect(await screen.findByText(STOPPED)).toBeVisible();
+  expect(await screen.findByRole("button", { name: "Send" })).toBeEnabled();
+  expect(screen.queryByText("The answer is complete.")).toBeNull();
+});
+
+test("a stop that does not reach the server says so, and the answer goes on", async () => {
   show();
   await user.type(screen.getByLabelText("Message"), "add milk{Enter}");
-  await origin.next();
+  const asked = await origin.next();
+  const answer = new Answer();
+  asked.stream(answer.response);
+  answer.say("conversation", { id: 9, title: "add milk", message_id: 4 });
+  await waitFor(() => expect(window.location.pathname).toBe("/chat/9"));
   await user.click(screen.getByRole("button", { name: "Stop" }));
-  expect(await screen.findByText("You stopped the answer.")).toBeVisible();
+  (await origin.next()).answer(504, { detail: "The backend does not answer." });
+  expect(await screen.findByText("The answer could not be stopped. The backend does not answer.")).toBeVisible();
+  expect(screen.getByRole("button", { name: "Stop" })).toBeEnabled();
+  answer.say("delta", { text: "Added." });
+  answer.say("done", { message_id: 5 });
+  answer.end();
+  expect(await screen.findByText("Added.")).toBeVisible();
+  (await origin.next()).answer(200, []);
+  expect(await screen.findByText("The answer is complete.")).toBeInTheDocument();
+});
+
+test("of conversations that are opened one after the other the last one shows", async () => {
+  const others = [...TALK, { id: 8, title: "Garden", updated_at: "2030-01-01T00:00:00Z" }];
+  show({ conversations: { ok: true, value: others } });
+  await user.click(screen.getAllByRole("button", { name: "Shopping" })[0] as HTMLElement);
+  const slow = await origin.next();
+  await user.click(screen.getAllByRole("button", { name: "Garden" })[0] as HTMLElement);
+  (await origin.next()).answer(200, [{ id: 5, role: "user", text: "plant trees", tools: [] }]);
+  expect(await screen.findByText("plant trees")).toBeVisible();
+  slow.answer(200, OLD);
+  await user.type(screen.getByLabelText("Message"), "go on{Enter}");
+  expect((await origin.next()).body).toMatchObject({ conversation_id: 8 });
+  expect(screen.queryByText("what is left?")).toBeNull();
+});
+
+test("a new conversation stays one when an earlier one comes late", async () => {
+  show();
+  await user.click(screen.getAllByRole("button", { name: "Shopping" })[0] as HTMLElement);
+  const slow = await origin.next();
+  // What is said meanwhile would be said in the wrong one.
+  await user.type(screen.getByLabelText("Message"), "hello{Enter}");
+  expect(screen.getByLabelText("Message")).toHaveValue("hello");
+  await user.click(screen.getByRole("button", { name: "New conversation" }));
+  slow.answer(200, OLD);
+  await user.type(screen.getByLabelText("Message"), "{Enter}");
+  expect((await origin.next()).body).toMatchObject({ conversation_id: null, message: "hello" });
+  expect(screen.queryByText("what is left?")).toBeNull();
 });
 
 test("an earlier conversation is opened and a new one begun", async () => {

@@ -19,8 +19,8 @@ beforeEach(() => {
   window.history.replaceState(null, "", "/tasks");
 });
 
-function show(initial: Loaded<Task[]> = { ok: true, value: [MILK, BREAD] }) {
-  render(<TaskBoard initial={initial} initialQuery={queryOf({})} />);
+function show(initial: Loaded<Task[]> = { ok: true, value: [MILK, BREAD] }, asked: Parameters<typeof queryOf>[0] = {}) {
+  render(<TaskBoard initial={initial} initialQuery={queryOf(asked)} />);
 }
 
 function titles(): string[] {
@@ -113,6 +113,74 @@ test("a deleted task comes back when the server refuses", async () => {
   (await origin.next()).answer(500, {});
   expect(await screen.findByText("“Bread” was not deleted. The application answered with 500.")).toBeVisible();
   expect(titles().join()).toMatch(/Bread/);
+});
+
+test("a deleted task that was done comes back, and says so when it is open now", async () => {
+  show({ ok: true, value: [{ ...BREAD, completed: true }] });
+  await user.click(screen.getByRole("button", { name: "Delete “Bread”" }));
+  (await origin.next()).answer(204);
+  await user.click(await screen.findByRole("button", { name: "Undo" }));
+  (await origin.next()).answer(201, { ...BREAD, id: 4 });
+  const done = await origin.next();
+  expect(done).toMatchObject({ method: "PATCH", path: "/api/tasks/4", body: { completed: true } });
+  done.answer(503, { detail: "The database is away" });
+  expect(await screen.findByText("“Bread” is back, but open. The database is away.")).toBeVisible();
+  expect(screen.getByRole("checkbox", { name: /Bread/ })).not.toBeChecked();
+});
+
+test("an answer that is cut off jams nothing: the list is read anew, and the task can be changed", async () => {
+  show();
+  await user.click(screen.getByRole("checkbox", { name: /Milk/ }));
+  (await origin.next()).stream(new Response('{"id": 1, "ti'));
+  expect(await screen.findByText(/The connection broke in the middle of the answer\./)).toBeVisible();
+  const again = await origin.next();
+  expect(again).toMatchObject({ method: "GET", path: "/api/tasks?limit=200&sort=created&order=desc" });
+  again.answer(200, [{ ...MILK, completed: true }, BREAD]);
+  await waitFor(() => expect(screen.getByRole("checkbox", { name: /Milk/ })).toBeChecked());
+  await user.click(screen.getByRole("checkbox", { name: /Milk/ }));
+  const next = await origin.next();
+  expect(next.body).toEqual({ completed: false });
+  next.answer(200, MILK);
+  expect(await screen.findByText("“Milk” is open again.")).toBeVisible();
+});
+
+test("a list that is cut off says so", async () => {
+  show({ ok: false, status: 504, reason: "The backend does not answer." });
+  await user.click(screen.getByRole("button", { name: "Try again" }));
+  (await origin.next()).stream(new Response('[{"id": 1, "ti'));
+  expect(await screen.findByText("The connection broke.")).toBeVisible();
+  expect(screen.getByRole("button", { name: "Try again" })).toBeEnabled();
+});
+
+const DONE = { ...BREAD, completed: true };
+test.each<[string, Task[], Record<string, string>, string]>([
+  ["all", [MILK, DONE], {}, "1 open"],
+  ["all, in another order", [DONE], { sort: "title" }, "Nothing open"],
+  ["the open ones", [MILK], { show: "open" }, "1 open"],
+  ["the done ones", [DONE], { show: "done" }, "1 task shown"],
+  ["what a search finds", [DONE], { q: "bread" }, "1 task shown"],
+  ["one priority", [], { priority: "high" }, "0 tasks shown"],
+  ["as many as a page shows", Array.from({ length: 200 }, (_, id) => ({ ...DONE, id: id + 1 })), {}, "200 tasks shown"],
+])("of %s the page counts what it knows", (_, tasks, asked, text) => {
+  show({ ok: true, value: tasks }, asked);
+  expect(screen.getByText(text)).toBeVisible();
+});
+
+test("the focus stays in the list when a task goes under it", async () => {
+  show({ ok: true, value: [MILK, BREAD] }, { show: "open" });
+  await user.click(screen.getByRole("checkbox", { name: /Bread/ }));
+  await waitFor(() => expect(screen.getByRole("checkbox", { name: /Milk/ })).toHaveFocus());
+  await user.keyboard(" ");
+  await waitFor(() => expect(screen.getByLabelText("New task")).toHaveFocus());
+});
+
+test.each(["Undo", "Dismiss"])("%s goes and leaves the focus at a new task", async (name) => {
+  show();
+  await user.click(screen.getByRole("button", { name: "Delete “Bread”" }));
+  (await origin.next()).answer(204);
+  await user.click(await screen.findByRole("button", { name }));
+  expect(screen.queryByRole("button", { name })).toBeNull();
+  expect(screen.getByLabelText("New task")).toHaveFocus();
 });
 
 test("a search narrows at once, asks the server, and is in the address", async () => {

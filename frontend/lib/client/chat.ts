@@ -16,7 +16,11 @@ export type Talk = Chat & {
   /** Why something beside the answer did not work. */
   failure: string | null;
   opening: boolean;
-  ask: (text: string) => Promise<void>;
+  /** A stop is asked for and not there yet. */
+  stopping: boolean;
+  /** Whether there was a whole answer. */
+  ask: (text: string) => Promise<boolean>;
+  /** Ends the answer where it is made. Leaving the page does not: what is asked for is then still done. */
   stop: () => void;
   open: (id: number) => Promise<void>;
   begin: () => void;
@@ -29,6 +33,14 @@ export type FirstChat = {
   conversations: Loaded<Conversation[]>;
 };
 
+/** An answer that is coming. */
+type Running = {
+  stream: AbortController;
+  /** Where its message is, once that is known. */
+  message: string | null;
+  stopping: boolean;
+};
+
 export function useChat(first: FirstChat): Talk {
   const [chat, dispatch] = useReducer(reduceChat, {
     conversation: first.messages.ok ? first.conversation : null,
@@ -38,9 +50,12 @@ export function useChat(first: FirstChat): Talk {
   const [conversations, setConversations] = useState(first.conversations.ok ? first.conversations.value : []);
   const [failure, setFailure] = useState(reasonOf(first));
   const [opening, setOpening] = useState(false);
-  const running = useRef<AbortController | null>(null);
+  const [stopping, setStopping] = useState(false);
+  const running = useRef<Running | null>(null);
+  // Counts what was opened or begun: only the last of them is shown.
+  const turn = useRef(0);
 
-  useEffect(() => () => running.current?.abort(), []);
+  useEffect(() => () => running.current?.stream.abort(), []);
 
   // The address names the conversation, so that a reload and a link show it.
   useEffect(() => {
@@ -53,55 +68,94 @@ export function useChat(first: FirstChat): Talk {
     if (answer.ok) setConversations(answer.value);
   }, []);
 
-  async function ask(text: string): Promise<void> {
-    const stop = new AbortController();
-    running.current = stop;
+  async function ask(text: string): Promise<boolean> {
+    const own: Running = { stream: new AbortController(), message: null, stopping: false };
+    running.current = own;
     setFailure(null);
     dispatch({ kind: "asked", text });
+    let complete = false;
     try {
       // What "tomorrow" means depends on where the person is.
       const timezone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-      await stream({ conversation_id: chat.conversation, message: text, timezone }, stop, (event) =>
-        dispatch({ kind: "received", event }),
-      );
+      await stream({ conversation_id: chat.conversation, message: text, timezone }, own.stream, (event) => {
+        dispatch({ kind: "received", event });
+        complete ||= event.name === "done";
+        if (event.name !== "conversation") return;
+        const { id, message_id } = JSON.parse(event.data) as { id: number; message_id: number };
+        own.message = `/api/conversations/${id}/messages/${message_id}`;
+        if (own.stopping) void end(own);
+      });
       dispatch({ kind: "ended" });
     } catch (error) {
       // Another conversation was opened meanwhile: nobody waits for this one.
-      if (running.current !== stop) return;
+      if (running.current !== own) return false;
       dispatch({ kind: "failed", reason: error instanceof Refused ? error.message : "The connection broke." });
     }
     running.current = null;
+    setStopping(false);
     await refresh();
+    return complete;
   }
 
-  function leave(): void {
-    running.current?.abort();
+  function stop(): void {
+    const own = running.current;
+    if (!own || own.stopping) return;
+    own.stopping = true;
+    setStopping(true);
+    // Before it is known where the message is, the server is just taking it: then once it has.
+    if (own.message) void end(own);
+  }
+
+  /** The stream then tells the end, with what was done until then. */
+  async function end(own: Running): Promise<void> {
+    const answer = await request<null>("POST", `${own.message}/stop`);
+    if (answer.ok || running.current !== own) return;
+    own.stopping = false;
+    setStopping(false);
+    setFailure(`The answer could not be stopped. ${answer.reason}`);
+  }
+
+  /** Whether an answer was left, which goes on being made. */
+  function leave(): boolean {
+    const left = running.current;
+    left?.stream.abort();
     running.current = null;
+    setStopping(false);
     setFailure(null);
+    return left !== null;
   }
 
   async function open(id: number): Promise<void> {
-    leave();
+    const own = ++turn.current;
+    const left = leave();
     setOpening(true);
     const answer = await request<Message[]>("GET", `/api/conversations/${id}/messages`);
+    if (turn.current !== own) return;
     setOpening(false);
-    if (answer.ok) dispatch({ kind: "opened", conversation: id, messages: answer.value });
-    else setFailure(`The conversation cannot be opened. ${answer.reason}`);
+    if (answer.ok) {
+      dispatch({ kind: "opened", conversation: id, messages: answer.value });
+    } else {
+      if (left) dispatch({ kind: "failed", reason: "This answer goes on without you. Open the conversation again to see it." });
+      setFailure(`The conversation cannot be opened. ${answer.reason}`);
+    }
   }
 
   function begin(): void {
+    turn.current += 1;
     leave();
+    setOpening(false);
     dispatch({ kind: "opened", conversation: null, messages: [] });
   }
 
   async function drop(id: number): Promise<boolean> {
     const before = conversations;
+    const own = turn.current;
     setConversations(before.filter((one) => one.id !== id));
     const answer = await request<null>("DELETE", `/api/conversations/${id}`);
     if (!answer.ok) {
       setConversations(before);
       setFailure(`The conversation was not deleted. ${answer.reason}`);
-    } else if (chat.conversation === id) begin();
+    } else if (chat.conversation === id && turn.current === own) begin();
     return answer.ok;
   }
 
@@ -110,8 +164,9 @@ export function useChat(first: FirstChat): Talk {
     conversations,
     failure,
     opening,
+    stopping,
     ask,
-    stop: () => running.current?.abort(new Refused("You stopped the answer.")),
+    stop,
     open,
     begin,
     drop,

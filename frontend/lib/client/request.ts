@@ -18,7 +18,13 @@ export async function request<T>(method: string, path: string, body?: unknown, s
   if (!response) return { ok: false, status: 0, reason: "The application cannot be reached. Are you offline?" };
   if (response.status === 401) toSignIn();
   if (!response.ok) return { ok: false, status: response.status, reason: await explain(response) };
-  return { ok: true, value: response.status === 204 ? (null as T) : ((await response.json()) as T) };
+  if (response.status === 204) return { ok: true, value: null as T };
+  try {
+    return { ok: true, value: (await response.json()) as T };
+  } catch {
+    // The head came and the rest did not.
+    return { ok: false, status: response.status, reason: signal?.aborted ? "" : "The connection broke." };
+  }
 }
 
 export function toSignIn(): void {

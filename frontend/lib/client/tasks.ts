@@ -7,11 +7,12 @@ import { useCallback, useEffect, useReducer, useRef, useState } from "react";
 
 import { request } from "@/lib/client/request";
 import type { Loaded } from "@/lib/loaded";
-import { LIMIT, routeOf, type Change, type NewTask, type Query, type Task } from "@/lib/task";
+import { asksForAllOpen, LIMIT, routeOf, type Change, type NewTask, type Query, type Task } from "@/lib/task";
 import { busy, reduce, shown, type Operation } from "@/lib/task-list";
 
 /** How long typing may pause before the server is asked. */
 const PAUSE_MS = 250;
+const LOST = "The connection broke in the middle of the answer. The list shows what came of it.";
 
 export type Notice = { text: string; failed: boolean; undo?: () => void };
 
@@ -22,6 +23,8 @@ export type Tasks = {
   failure: string | null;
   /** Whether there are more than can be shown. */
   cut: boolean;
+  /** Whether every open task is among them. */
+  allOpen: boolean;
   notice: Notice | null;
   busy: (id: number) => boolean;
   dismiss: () => void;
@@ -39,6 +42,7 @@ export function useTasks(initial: Loaded<Task[]>, query: Query): Tasks {
   const [failure, setFailure] = useState(initial.ok ? null : initial.reason);
   const [loading, setLoading] = useState(false);
   const [cut, setCut] = useState(initial.ok && initial.value.length === LIMIT);
+  const [asksForAll, setAsksForAll] = useState(asksForAllOpen(query));
   const [notice, setNotice] = useState<Notice | null>(null);
   const keys = useRef(0);
   const lines = useRef(new Map<number, Promise<unknown>>());
@@ -46,6 +50,7 @@ export function useTasks(initial: Loaded<Task[]>, query: Query): Tasks {
   const changes = useRef(0);
 
   const route = routeOf(query);
+  const all = asksForAllOpen(query);
   const load = useCallback(async (signal: AbortSignal) => {
     setLoading(true);
     for (let before = -1; before !== changes.current && !signal.aborted; ) {
@@ -57,12 +62,14 @@ export function useTasks(initial: Loaded<Task[]>, query: Query): Tasks {
       if (answer.ok) {
         dispatch({ kind: "loaded", tasks: answer.value });
         setCut(answer.value.length === LIMIT);
+        setAsksForAll(all);
       }
     }
     if (!signal.aborted) setLoading(false);
-  }, [route]);
+  }, [route, all]);
 
   const [attempt, setAttempt] = useState(0);
+  const reload = () => setAttempt((count) => count + 1);
   const asked = useRef(`${route} 0`);
   useEffect(() => {
     const question = `${route} ${attempt}`;
@@ -90,7 +97,10 @@ export function useTasks(initial: Loaded<Task[]>, query: Query): Tasks {
       dispatch({ kind: "confirmed", key, task: result.value });
     } else {
       dispatch({ kind: "refused", key });
-      setNotice({ text: `${refused} ${result.reason}`, failed: true });
+      // Of an answer that was cut off only the server knows what it did.
+      const unknown = result.status >= 200 && result.status < 300;
+      if (unknown) reload();
+      setNotice({ text: unknown ? LOST : `${refused} ${result.reason}`, failed: true });
     }
     return result.ok;
   }
@@ -121,13 +131,21 @@ export function useTasks(initial: Loaded<Task[]>, query: Query): Tasks {
 
   /** A task like the one that was deleted, with its state. */
   async function restore({ title, due, priority, completed }: Task): Promise<void> {
+    let open: string | null = null;
     const send = async () => {
       const added = await request<Task>("POST", "/api/tasks", { title, due, priority });
-      return added.ok && completed ? request<Task>("PATCH", `/api/tasks/${added.value.id}`, { completed }) : added;
+      if (!added.ok || !completed) return added;
+      const done = await request<Task>("PATCH", `/api/tasks/${added.value.id}`, { completed });
+      if (done.ok) return done;
+      // It is there all the same, and not as it was.
+      open = done.reason;
+      return added;
     };
     const draft: Draft = { kind: "add", task: { title, due, priority }, at: new Date().toISOString() };
     const ok = await carryOut(0, draft, send, `“${title}” was not brought back.`);
-    if (ok) setNotice({ text: `“${title}” is back.`, failed: false });
+    if (!ok) return;
+    if (open === null) setNotice({ text: `“${title}” is back.`, failed: false });
+    else setNotice({ text: `“${title}” is back, but open. ${open}`, failed: true });
   }
 
   return {
@@ -135,10 +153,11 @@ export function useTasks(initial: Loaded<Task[]>, query: Query): Tasks {
     loading,
     failure,
     cut,
+    allOpen: asksForAll && !cut,
     notice,
     busy: (id) => busy(list, id),
     dismiss: () => setNotice(null),
-    reload: () => setAttempt((count) => count + 1),
+    reload,
     add,
     change,
     remove,

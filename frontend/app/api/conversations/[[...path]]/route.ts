@@ -1,1 +1,1 @@
-export { forward as GET, forward as DELETE } from "@/lib/server/backend";
+export { forward as GET, forward as POST, forward as DELETE } from "@/lib/server/backend";
