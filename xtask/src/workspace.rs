@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use engine::failure::Failure;
 use engine::receipt::Receipts;
@@ -38,6 +39,11 @@ impl Workspace {
         let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
         names.sort_unstable();
         names
+    }
+
+    /// When this checkout began to know of the isolated deployment `name`, or learnt of it last.
+    pub fn isolation_changed(&self, name: &str) -> Option<SystemTime> {
+        fs::metadata(self.state().join(ISOLATED).join(name)).and_then(|about| about.modified()).ok()
     }
 
     /// Forgets what is known of the isolated deployment `name`, once there is nothing left of it.

@@ -93,7 +93,7 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
             .help(format!("{} is the longest", words::duration(LONGEST)))
             .into());
     }
-    let name = RunName::new()?;
+    let name = RunName::new(&locks)?;
     let _claim = name.claim(&locks)?;
     let folder = request.reports.clone().unwrap_or_else(|| project.file.root.join(".xtask/ci"));
     let book = Book::open(&folder, &name.to_string(), &project.file.project)?;

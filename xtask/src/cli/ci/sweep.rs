@@ -1,7 +1,7 @@
 //! What runs that were killed have left: found in the cluster and in this checkout, and removed.
 //!
 //! A run is over when nobody on its machine holds its name. Of runs on other machines nothing is known, so theirs count
-//! as over only after a day.
+//! as over only after a day; so do those from before this machine was started.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -34,9 +34,13 @@ pub const ALL: Scope = Scope { data: true, cluster: false };
 /// When names cannot be claimed.
 pub async fn leftovers(project: &Project, locks: &Locks) -> Result<BTreeMap<RunName, Held>, Failure> {
     let workspace = Workspace::at(project.file.root.clone());
-    let known = workspace.isolations();
-    let mut names: BTreeSet<RunName> = known.iter().filter_map(|name| RunName::parse(name)).collect();
-    names.extend(in_cluster(project).await.unwrap_or_default());
+    let now = jiff::Timestamp::now().as_millisecond();
+    let mut names = BTreeSet::new();
+    for (name, at_ms) in in_checkout(&workspace).into_iter().chain(in_cluster(project).await.unwrap_or_default()) {
+        if name.is_under(locks)? || is_old(at_ms, now) {
+            names.insert(name);
+        }
+    }
     let mut over = BTreeMap::new();
     for name in names {
         // A run that asks holds its own name, so it is none of them.
@@ -47,27 +51,30 @@ pub async fn leftovers(project: &Project, locks: &Locks) -> Result<BTreeMap<RunN
     Ok(over)
 }
 
-async fn in_cluster(project: &Project) -> Result<Vec<RunName>, Failure> {
+/// Runs that have left something here, and when they were here last. A checkout may be shared by machines, too.
+fn in_checkout(workspace: &Workspace) -> Vec<(RunName, i64)> {
+    let known = workspace.isolations();
+    let last = |name: &str| {
+        let changed = workspace.isolation_changed(name);
+        changed.and_then(|time| jiff::Timestamp::try_from(time).ok()).map_or(0, |time| time.as_millisecond())
+    };
+    known.iter().filter_map(|name| Some((RunName::parse(name)?, last(name)))).collect()
+}
+
+/// Runs that have left namespaces in the cluster, and when those were made.
+async fn in_cluster(project: &Project) -> Result<Vec<(RunName, i64)>, Failure> {
     let Some(cluster) = &project.file.cluster else { return Ok(Vec::new()) };
     let client = World::of_context(cluster.kube_context()).kube().await?;
-    let now = jiff::Timestamp::now().as_millisecond();
-    let mut names = Vec::new();
-    for made in namespaces::made(&client).await? {
-        if let Some(name) = run_of(&made, &project.file.project)
-            && (name.is_of_this_machine()? || is_old(&made, now))
-        {
-            names.push(name);
-        }
-    }
-    Ok(names)
+    let made = namespaces::made(&client).await?;
+    Ok(made.iter().filter_map(|made| Some((run_of(made, &project.file.project)?, made.at_ms))).collect())
 }
 
 fn run_of(made: &Made, project: &str) -> Option<RunName> {
     RunName::parse(made.project.strip_prefix(project)?.strip_prefix('-')?)
 }
 
-fn is_old(made: &Made, now_ms: i64) -> bool {
-    u128::try_from(now_ms.saturating_sub(made.at_ms)).is_ok_and(|age| age > STRANGERS_AGE.as_millis())
+fn is_old(at_ms: i64, now_ms: i64) -> bool {
+    u128::try_from(now_ms.saturating_sub(at_ms)).is_ok_and(|age| age > STRANGERS_AGE.as_millis())
 }
 
 /// Removes all that the run `name` has left, telling `listeners` too.
@@ -142,10 +149,9 @@ mod tests {
 
     #[test]
     fn strangers_are_left_alone_for_a_day() {
-        let made = Made { namespace: "n".to_owned(), project: "p".to_owned(), at_ms: 1_000 };
         let day = i64::try_from(STRANGERS_AGE.as_millis()).unwrap();
-        assert!(!is_old(&made, 0), "a clock that is behind");
-        assert!(!is_old(&made, 1_000 + day));
-        assert!(is_old(&made, 1_001 + day));
+        assert!(!is_old(1_000, 0), "a clock that is behind");
+        assert!(!is_old(1_000, 1_000 + day));
+        assert!(is_old(1_000, 1_001 + day));
     }
 }
