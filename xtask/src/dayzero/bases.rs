@@ -43,7 +43,7 @@ pub async fn provide(cx: &Context, step: &StepId, daemon: &Daemon, wanted: &[Wan
     let inventory = cx.world.inventory(daemon).await?;
     let mut changed = false;
     for image in wanted.iter().filter(|image| inventory.by_name(image.name).is_none()) {
-        let reached = reach::reaches(&[registry(image.name).as_str()], &cx.cancel).await?;
+        let reached = reach::reaches(cx, &[registry(image.name).as_str()]).await?;
         if (reached || has_mirrors(daemon).await) && pull(cx, step, daemon, image.name).await? {
             changed = true;
         } else if !reached && let Some(known) = CATALOGUE.iter().find(|known| **known == familiar(image.name)) {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use engine::failure::Failure;
-use engine::lock::{Held, Locks};
+use engine::lock::{Held, Lock, Locks};
 use engine::receipt::write_atomically;
 use engine::step::StepId;
 
@@ -52,6 +52,14 @@ impl Home {
         Ok(Self { root, _held: held })
     }
 
+    /// The folder at `root` for a moment, as it is; `None` while a run has it.
+    ///
+    /// # Errors
+    /// When the lock cannot be made.
+    pub(super) fn alone(root: &Path) -> Result<Option<Held>, Failure> {
+        lock(root)?.try_acquire(&format!("day zero, process {}", std::process::id()))
+    }
+
     /// Drops compilers' caches: they are ten times the size of what they are for, and not needed once that is there.
     ///
     /// # Errors
@@ -71,8 +79,12 @@ fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("dayzero")
 }
 
+fn lock(root: &Path) -> Result<Lock, Failure> {
+    Ok(Locks::of_this_user()?.named(&format!("day zero in {}", root.display())))
+}
+
 async fn hold(cx: &Context, root: &Path) -> Result<Held, Failure> {
-    let lock = Locks::of_this_user()?.named(&format!("day zero in {}", root.display()));
+    let lock = lock(root)?;
     let holder = format!("day zero of {}, process {}", cx.workspace.root().display(), std::process::id());
     // Two steps of one run meet here for a moment; only a wait for another run's work is worth telling.
     for _ in 0..QUIET_LOOKS {

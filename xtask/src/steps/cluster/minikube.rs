@@ -134,6 +134,7 @@ struct Hands<'a> {
 /// Makes the cluster what is declared.
 pub(super) async fn perform(cx: &Context, step: &StepId, profile: &str, wanted: &Wanted) -> Result<Found, Failure> {
     host_engine::ensure(cx, step).await?;
+    node_image::take_back_forgotten().await?;
     let mut hands = Hands::new(cx, step, profile, wanted).await?;
     hands.clear_half_made().await?;
     let mut done: Vec<&'static str> = Vec::new();
