@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app import origin
 from app.dsn import Address, compose, parse
 
 
@@ -35,7 +36,8 @@ class Settings(BaseSettings):
 
     # Where the sign-in publishes its keys: its address inside the cluster.
     better_auth_url: str | None = None
-    # Who the sign-in's tokens say they are from; by default the first of the origins.
+    # Who the sign-in's tokens say they are from, letter by letter; by default the first of the
+    # origins, which is what our own sign-in says.
     auth_issuer: str | None = None
 
     # Not used to verify anything, the public keys are enough; known so that it is never logged.
@@ -58,12 +60,13 @@ class Settings(BaseSettings):
 
     @field_validator("cors_origins")
     @classmethod
-    def _origins_have_no_path(cls, value: str) -> str:
-        for origin in _split(value):
-            scheme, _, rest = origin.partition("://")
-            if scheme not in {"http", "https"} or not rest or "/" in rest:
-                raise ValueError("wants origins like http://localhost:30080, separated by commas")
-        return value
+    def _origins_are_some(cls, value: str) -> str:
+        try:
+            return ",".join(origin.normal(text) for text in _split(value))
+        except ValueError:
+            raise ValueError(
+                "wants origins like http://localhost:30080, separated by commas"
+            ) from None
 
     @field_validator("better_auth_url", "openai_base_url")
     @classmethod

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from app.settings import Settings
+
 GOOD = {
     "POSTGRES_PASSWORD": "hunter2",
     "BETTER_AUTH_URL": "http://todo-frontend",
@@ -50,6 +52,13 @@ GOOD = {
             GOOD | {"CORS_ORIGINS": "localhost:30080"},
             "CORS_ORIGINS wants origins like http://localhost:30080, separated by commas",
         ),
+        *(
+            (
+                GOOD | {"OPENAI_BASE_URL": wrong},
+                "OPENAI_BASE_URL wants an address like http://todo-frontend",
+            )
+            for wrong in ("hunter2.example/v1", "file:///hunter2", "https://", "https://h/v1?key=k")
+        ),
     ],
 )
 def test_one_clear_line(environment: dict[str, str], line: str) -> None:
@@ -61,3 +70,46 @@ def test_one_clear_line(environment: dict[str, str], line: str) -> None:
         check=False,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", f"error: {line}\n")
+
+
+# What browsers make of it, and `new URL(…).origin` of the sign-in, which issues the tokens.
+ORIGINS = {
+    "http://localhost:30080": "http://localhost:30080",
+    "https://todo.example:443": "https://todo.example",
+    "http://todo.example:80": "http://todo.example",
+    "http://todo.example:443": "http://todo.example:443",
+    "HTTP://Todo.Local": "http://todo.local",
+    "http://192.168.49.2:030080": "http://192.168.49.2:30080",
+    "http://[0:0:0:0:0:0:0:1]:3000": "http://[::1]:3000",
+    "http://todo.example.": "http://todo.example.",
+}
+
+
+@pytest.mark.parametrize(("written", "normal"), ORIGINS.items())
+def test_an_origin_counts_however_it_is_written(written: str, normal: str) -> None:
+    settings = Settings(
+        postgres_password="p", better_auth_url="http://f", cors_origins=f"{written}, http://b:80"
+    )
+    assert (settings.issuer, settings.origins) == (normal, [normal, "http://b"])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "http://",
+        "http://h/",
+        "http://h/path",
+        "http://u@h",
+        "http://h?q",
+        "http://h:port",
+        "http://h:65536",
+        "http://[x]",
+        # Browsers read 127.0.0.1 and xn--bcher-kva.example there.
+        "http://127.1",
+        "http://0x7f.1",
+        "http://bücher.example",
+    ],
+)
+def test_what_is_no_origin_is_refused(wrong: str) -> None:
+    with pytest.raises(ValueError, match="wants origins like"):
+        Settings(postgres_password="p", better_auth_url="http://f", cors_origins=wrong)
