@@ -22,5 +22,5 @@ export function proxy(request: NextRequest): NextResponse {
 }
 
 export const config = {
-  matcher: [{ source: "/((?!api/|chatkit|_next/static|icon.svg).*)" }],
+  matcher: [{ source: "/((?!api/|chatkit$|_next/static/|icon\\.svg$).*)" }],
 };

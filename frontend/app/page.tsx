@@ -1,7 +1,10 @@
 import { redirect } from "next/navigation";
 
-import { currentSession } from "@/lib/server/page";
+import { UnavailablePage } from "@/components/unavailable-page";
+import { whoAsks } from "@/lib/server/page";
 
 export default async function Page() {
-  redirect((await currentSession()) ? "/tasks" : "/sign-in");
+  const asking = await whoAsks();
+  if (asking === "unknown") return <UnavailablePage />;
+  redirect(asking === "nobody" ? "/sign-in" : "/tasks");
 }

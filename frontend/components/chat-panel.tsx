@@ -3,6 +3,7 @@
 import { useEffect, useRef, useState } from "react";
 
 import { Alert } from "@/components/alert";
+import { ChatHeading } from "@/components/chat-heading";
 import { ChatMessage } from "@/components/chat-message";
 import { Composer } from "@/components/composer";
 import { ConversationList } from "@/components/conversation-list";
@@ -50,12 +51,7 @@ export function ChatPanel({ first, assistant }: Props) {
         drop={(id) => void talk.drop(id).then(chosen)}
       />
       <section aria-labelledby="chat-title" className="flex min-w-0 flex-col gap-4">
-        <div className="flex flex-wrap items-baseline justify-between gap-x-4">
-          <h1 id="chat-title" className="text-2xl font-semibold">
-            Chat
-          </h1>
-          <p className="text-sm text-soft">{whoAnswers(assistant)}</p>
-        </div>
+        <ChatHeading id="chat-title" assistant={assistant} />
         <div className="flex flex-1 flex-col gap-4" aria-busy={talk.answering || talk.opening}>
           {talk.messages.length === 0 && !talk.opening ? (
             <Welcome ask={(text) => void ask(text)} />
@@ -83,13 +79,6 @@ export function ChatPanel({ first, assistant }: Props) {
       </section>
     </div>
   );
-}
-
-function whoAnswers(assistant: Loaded<Assistant>): string {
-  if (!assistant.ok) return "Who answers is not known right now.";
-  return assistant.value.kind === "openai"
-    ? `${assistant.value.model} by OpenAI's interface answers.`
-    : "The built-in assistant answers: it knows plain sentences about tasks.";
 }
 
 function Welcome({ ask }: { ask: (text: string) => void }) {

@@ -136,6 +136,29 @@ test("a token that is refused is made anew once", async () => {
   expect(seen.map(({ body }) => body)).toEqual(["{}", "{}"]);
 });
 
+test.each([
+  ["refused", 401, 502],
+  ["not there", 0, 502],
+])("what people search for is in no log when the backend is %s", async (_, status, expected) => {
+  const { config } = services();
+  const there = config.backend;
+  if (status === 0) config.backend = new URL("http://127.0.0.1:1");
+  answer = (_, response) => response.writeHead(status).end();
+  const response = await forward(request("GET", "/api/tasks?q=surgery"));
+  config.backend = there;
+  expect(response.status).toBe(expected);
+  const logged = vi.mocked(console.error).mock.calls.flat().join();
+  expect(logged).toContain('"path":"/api/tasks"');
+  expect(logged).not.toContain("surgery");
+});
+
+test("each route passes on what the backend has there", async () => {
+  const tasks = await import("@/app/api/tasks/[[...path]]/route");
+  const conversations = await import("@/app/api/conversations/[[...path]]/route");
+  expect(Object.keys(tasks).sort()).toEqual(["DELETE", "GET", "PATCH", "POST"]);
+  expect(Object.keys(conversations).sort()).toEqual(["DELETE", "GET", "POST"]);
+});
+
 describe("is answered here", () => {
   test("without a session", async () => {
     const response = await forward(request("GET", "/api/tasks", { cookie: "better-auth.session_token=forged.signature" }));

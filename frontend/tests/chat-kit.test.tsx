@@ -1,4 +1,5 @@
-import { act, fireEvent, render, screen } from "@testing-library/react";
+import type { ChatKitOptions, CustomApiConfig } from "@openai/chatkit-react";
+import { act, fireEvent, render, screen, waitFor } from "@testing-library/react";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import { CHATKIT_SCRIPT } from "@/lib/csp";
@@ -14,11 +15,22 @@ beforeEach(async () => {
 afterEach(() => vi.useRealTimers());
 
 function show(): HTMLScriptElement {
-  render(<ChatKitOr domainKey="domain_pk_1">our own chat</ChatKitOr>);
+  render(
+    <ChatKitOr domainKey="domain_pk_1" conversation={7} assistant={{ ok: true, value: { kind: "openai", model: "gpt-x" } }}>
+      our own chat
+    </ChatKitOr>,
+  );
   expect(screen.getByText("Loading the chat…")).toBeVisible();
+  expectHeading();
   const script = document.head.querySelector("script");
   expect(script?.src).toBe(CHATKIT_SCRIPT);
   return script as HTMLScriptElement;
+}
+
+/** The page says what it is and who answers, while it loads and when ChatKit is there. */
+function expectHeading(): void {
+  expect(screen.getByRole("heading", { level: 1, name: "Chat" })).toBeVisible();
+  expect(screen.getByText("gpt-x by OpenAI's interface answers.")).toBeVisible();
 }
 
 test("a script that cannot be had leaves the application's own chat", async () => {
@@ -34,14 +46,37 @@ test("so does one that does not come in time", () => {
 });
 
 test("ChatKit talks to the application's own origin, with the key that it was given", async () => {
-  const setOptions = vi.fn();
+  const setOptions = vi.fn<(options: ChatKitOptions) => void>();
   customElements.define("openai-chatkit", class extends HTMLElement {
     setOptions = setOptions;
   });
   fireEvent.load(show());
-  await screen.findByRole("region", { name: "Chat" });
+  await waitFor(() => expect(screen.queryByText("Loading the chat…")).toBeNull());
+  expectHeading();
   expect(setOptions).toHaveBeenCalledWith(
     expect.objectContaining({ api: expect.objectContaining({ url: `${window.location.origin}/chatkit`, domainKey: "domain_pk_1" }) }),
   );
   expect(screen.queryByText("our own chat")).toBeNull();
+
+  // It opens what the address names, and the address goes along.
+  const [options] = setOptions.mock.lastCall as [ChatKitOptions];
+  expect(options.initialThread).toBe("7");
+  const element = document.querySelector("openai-chatkit");
+  const change = (threadId: string | null) =>
+    element?.dispatchEvent(new CustomEvent("chatkit.thread.change", { detail: { threadId } }));
+  change("9");
+  expect(window.location.pathname).toBe("/chat/9");
+  change(null);
+  expect(window.location.pathname).toBe("/chat");
+
+  // Each request says where the person is.
+  const sent = vi.fn<typeof fetch>(() => Promise.resolve(new Response()));
+  vi.stubGlobal("fetch", sent);
+  const body = { type: "threads.create", params: {}, metadata: { mine: 1 } };
+  await (options.api as CustomApiConfig).fetch?.("/chatkit", { method: "POST", body: JSON.stringify(body) });
+  vi.unstubAllGlobals();
+  const timezone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const [path, init] = sent.mock.lastCall as Parameters<typeof fetch>;
+  expect([path, init?.method]).toEqual(["/chatkit", "POST"]);
+  expect(JSON.parse(init?.body as string)).toEqual({ ...body, metadata: { mine: 1, timezone } });
 });

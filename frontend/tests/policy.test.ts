@@ -1,10 +1,11 @@
+import { unstable_doesMiddlewareMatch } from "next/experimental/testing/server";
 import { NextRequest } from "next/server";
 import { expect, test, vi } from "vitest";
 
 import { policy } from "@/lib/csp";
 import { returnPath } from "@/lib/return-path";
 import { sameOrigin } from "@/lib/server/same-origin";
-import { proxy } from "@/proxy";
+import { config as pages, proxy } from "@/proxy";
 
 const OPENAI = /openai\.com/;
 
@@ -42,6 +43,21 @@ test("each page has a nonce of its own, and the key is read when it is asked for
   vi.stubEnv("NEXT_PUBLIC_OPENAI_DOMAIN_KEY", "domain_pk_1");
   expect(page()).toMatch(OPENAI);
   vi.unstubAllEnvs();
+});
+
+test.each([
+  ["/tasks", true],
+  ["/chat/7", true],
+  ["/chatkitx", true],
+  ["/chatkit/more", true],
+  ["/icon_svg", true],
+  ["/icon.svg.html", true],
+  ["/chatkit", false],
+  ["/icon.svg", false],
+  ["/api/tasks", false],
+  ["/_next/static/chunks/main.js", false],
+])("%s has a policy of a page: %s", (path, expected) => {
+  expect(unstable_doesMiddlewareMatch({ config: pages, url: path })).toBe(expected);
 });
 
 test.each([

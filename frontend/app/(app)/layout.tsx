@@ -4,11 +4,14 @@ import type { ReactNode } from "react";
 import { Mark } from "@/components/mark";
 import { Navigation } from "@/components/navigation";
 import { SignOut } from "@/components/sign-out";
+import { UnavailablePage } from "@/components/unavailable-page";
 import { requireSession } from "@/lib/server/page";
 
 /** The frame of the pages for people who are signed in. */
 export default async function Layout({ children }: { children: ReactNode }) {
-  const { user } = await requireSession("/tasks");
+  const session = await requireSession("/tasks");
+  if (!session) return <UnavailablePage />;
+  const { user } = session;
   return (
     <div className="flex min-h-dvh flex-col">
       <a

@@ -41,6 +41,8 @@ type Question = { method: string; headers: Headers; body?: ArrayBuffer; signal?:
 
 /** Asks the backend for this user; a token that it does not accept is made anew once. */
 export async function ask(session: Session, path: string, question: Question): Promise<Response> {
+  // What follows the path is what people search for: nothing for a log.
+  const logged = path.replace(/\?.*$/s, "");
   try {
     let response = await send(session, path, question);
     if (response.status === 401) {
@@ -50,7 +52,7 @@ export async function ask(session: Session, path: string, question: Question): P
     }
     if (response.status === 401) {
       await response.body?.cancel();
-      log("error", "the backend does not accept this frontend's tokens", { path });
+      log("error", "the backend does not accept this frontend's tokens", { path: logged });
       return refusal(502, "The backend does not accept this sign-in.");
     }
     const headers = picked(response.headers, ["content-type", "x-request-id", "retry-after"]);
@@ -60,7 +62,7 @@ export async function ask(session: Session, path: string, question: Question): P
   } catch (error) {
     if (question.signal?.aborted) return refusal(499, "The request was given up.");
     // The reason names addresses inside the cluster, which are for the log and not for the page.
-    log("error", "the backend cannot be asked", { path, reason: reasonOf(error) });
+    log("error", "the backend cannot be asked", { path: logged, reason: reasonOf(error) });
     const late = error instanceof DOMException && error.name === "TimeoutError";
     return late ? refusal(504, "The backend does not answer.") : refusal(502, "The backend cannot be reached.");
   }

@@ -3,6 +3,7 @@ import { notFound } from "next/navigation";
 
 import { ChatKitOr } from "@/components/chat-kit";
 import { ChatPanel } from "@/components/chat-panel";
+import { Unavailable } from "@/components/unavailable";
 import type { Assistant, Conversation, Message } from "@/lib/chat";
 import type { Loaded } from "@/lib/loaded";
 import { load, requireSession } from "@/lib/server/page";
@@ -18,6 +19,7 @@ export default async function Page({ params }: PageProps<"/chat/[[...id]]">) {
   if (id.length > 1 || (conversation !== null && !Number.isSafeInteger(conversation))) notFound();
 
   const session = await requireSession(conversation === null ? "/chat" : `/chat/${conversation}`);
+  if (!session) return <Unavailable />;
   const [assistant, conversations, messages] = await Promise.all([
     load<Assistant>(session, "/api/assistant"),
     load<Conversation[]>(session, "/api/conversations"),
@@ -29,5 +31,10 @@ export default async function Page({ params }: PageProps<"/chat/[[...id]]">) {
 
   const panel = <ChatPanel first={{ conversation, messages, conversations }} assistant={assistant} />;
   const { chatkitKey } = services().config;
-  return chatkitKey ? <ChatKitOr domainKey={chatkitKey}>{panel}</ChatKitOr> : panel;
+  if (!chatkitKey) return panel;
+  return (
+    <ChatKitOr domainKey={chatkitKey} conversation={conversation} assistant={assistant}>
+      {panel}
+    </ChatKitOr>
+  );
 }
