@@ -43,9 +43,11 @@ pub struct Request {
     pub labels: BTreeMap<String, String>,
     /// Names to give to the image: `repository:tag`.
     pub tags: Vec<String>,
-    /// Runs every instruction again. Needed when only a secret changed: BuildKit's keys leave secrets out. It empties
-    /// the caches of `RUN --mount=type=cache` too.
-    pub no_cache: bool,
+    /// A word of lower-case letters, digits and hyphens, at most 63, that goes into BuildKit's keys of every `RUN`: under
+    /// another one all of them run again, and under one that was there before what it made is found. BuildKit leaves
+    /// secrets out of its keys, so one that stands for their values belongs here. Commands can see it, as the name of a
+    /// host; the image cannot.
+    pub salt: Option<String>,
     /// Asks the registries whether they have newer base images.
     pub pull: bool,
 }
@@ -62,7 +64,7 @@ impl Request {
             secrets: BTreeMap::new(),
             labels: BTreeMap::new(),
             tags: Vec::new(),
-            no_cache: false,
+            salt: None,
             pull: false,
         }
     }
@@ -81,7 +83,9 @@ impl Request {
         query.extend(self.target.clone().map(|target| ("target", target)));
         query.extend(self.platform.clone().map(|platform| ("platform", platform)));
         query.extend(self.tags.iter().cloned().map(|tag| ("t", tag)));
-        query.extend(self.no_cache.then(|| ("nocache", "1".to_owned())));
+        // Hosts that a command can resolve are in its key by their names. To forbid the cache instead would empty those of
+        // `RUN --mount=type=cache` as well, and would not keep another build from finding the layers.
+        query.extend(self.salt.as_ref().map(|salt| ("extrahosts", format!("{salt}:127.0.0.1"))));
         query.extend(self.pull.then(|| ("pull", "1".to_owned())));
         let pairs: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
         format!("/build?{}", pairs.join("&"))

@@ -18,7 +18,7 @@ use engine::manifest::{Manifest, Source};
 use engine::receipt::{Output, Receipt};
 use engine::run::{Job, Pool};
 use engine::step::{Kind, StepId};
-use engine::verdict::{Difference, Observation, Reason};
+use engine::verdict::{Difference, Observation};
 use serde::{Deserialize, Serialize};
 
 use super::cluster;
@@ -261,14 +261,6 @@ impl Step for ImageStep {
             return Err(Failure::step(format!("the inputs of {} changed as its build began", self.id))
                 .help("run the same command again when they hold still"));
         }
-        // BuildKit leaves secrets out of its own keys: its layers may have been made with any of a secret's values, so
-        // they are good only as long as a receipt says that the last ones were made with this.
-        let unsure = |reason: &Reason| match reason {
-            Reason::NeverRun | Reason::ReceiptDamaged(_) | Reason::Interrupted => true,
-            Reason::Input(change) => change.source == Source::Secret,
-            Reason::Forced | Reason::World(_) => false,
-        };
-        let no_cache = !self.definition.build_secrets.is_empty() && job.verdict.reasons().iter().any(unsure);
         let daemon = self.daemon(cx).await?;
         let assembled: Vec<String> = ingredients
             .bases
@@ -288,7 +280,7 @@ impl Step for ImageStep {
             args: ingredients.args,
             secrets: ingredients.secrets.values(),
             repository: self.definition.repository.clone(),
-            no_cache,
+            salt: ingredients.secrets.salt(),
             pull: false,
             redact: Arc::new(move |text: &str| redactor.redact(text)),
         };

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use engine::config::SecretSource;
-use engine::digest::Digest;
+use engine::digest::{Digest, Hasher};
 use engine::failure::Failure;
 use engine::manifest::{Manifest, Source};
 use secrecy::SecretString;
@@ -23,6 +23,15 @@ impl BuildSecrets {
         for (id, (_, digest)) in &self.0 {
             manifest.digest(Source::Secret, format!("build-secrets.{id}"), *digest);
         }
+    }
+
+    /// A word that stands for all names and values; `None` if there are none.
+    pub fn salt(&self) -> Option<String> {
+        let mut hasher = Hasher::new("build-secrets/1");
+        for (id, (_, digest)) in &self.0 {
+            hasher.text(id).digest(digest);
+        }
+        (!self.0.is_empty()).then(|| format!("build-secrets-{}", hasher.finish().short()))
     }
 
     /// The values, for the build.

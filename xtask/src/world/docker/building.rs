@@ -38,8 +38,8 @@ pub struct Build {
     pub secrets: BTreeMap<String, SecretString>,
     /// What the image is to be called, without tag.
     pub repository: String,
-    /// Runs everything anew: because a build secret changed, which BuildKit cannot know.
-    pub no_cache: bool,
+    /// A word that stands for the secrets' values in BuildKit's keys, which leave secrets themselves out.
+    pub salt: Option<String>,
     /// Asks registries for newer base images.
     pub pull: bool,
     /// Takes secrets out of what goes into an error.
@@ -81,7 +81,7 @@ pub async fn build(daemon: &Daemon, build: Build, on_event: impl FnMut(Event)) -
             (LABEL_PROJECT.to_owned(), build.project.clone()),
             (LABEL_STEP.to_owned(), build.step.clone()),
         ]),
-        no_cache: build.no_cache,
+        salt: build.salt.clone(),
         pull: build.pull,
         ..Request::new(context, build.dockerfile.clone())
     };

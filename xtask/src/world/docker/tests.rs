@@ -37,7 +37,7 @@ fn one_file(project: &str, content: &str, dockerfile: &str) -> (TempDir, Build) 
         args: BTreeMap::new(),
         secrets: BTreeMap::new(),
         repository: format!("{project}/one"),
-        no_cache: false,
+        salt: None,
         pull: false,
         redact: Arc::new(|line| line.replace("hush", "***")),
     };
