@@ -71,6 +71,7 @@ fn a_changed_one_rebuilds_and_is_kept_in_no_layer() {
     for secret in [FIRST, SECOND] {
         assert!(!history.contains(secret), "the image's history has it");
         assert!(!about.contains(secret), "the image's settings have it");
+        assert!(!daemon.saved(&newer).contains(secret), "a layer has it");
         assert_eq!(files_with(&project.path(".xtask"), secret), Vec::<String>::new());
     }
     project.run(&["teardown"]).expect_success();

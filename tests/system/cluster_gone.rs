@@ -95,6 +95,15 @@ impl Profile {
     }
 }
 
+impl Profile {
+    /// What docker does to the node's container.
+    #[track_caller]
+    fn docker(verb: &str) {
+        let status = Command::new("docker").args([verb, PROFILE]).status().expect("docker is there");
+        assert!(status.success(), "docker {verb}");
+    }
+}
+
 impl Drop for Profile {
     fn drop(&mut self) {
         let _ = Command::new("minikube").args(["delete", "--profile", PROFILE]).status();
@@ -159,13 +168,19 @@ fn a_deploy_brings_it_back_with_all_that_was_in_it() {
     assert_eq!(current_context(), current);
     project.run(&OURS).expect_all_fresh();
 
-    // Another cluster under the same name, made by somebody else: nothing that receipts say is true of it.
+    // A node that hangs.
+    Profile::docker("pause");
+    let ran = project.run(&["deploy"]).expect_success();
+    assert!(ran.steps("stale").contains(&"cluster"), "{:?}", ran.reasons());
+    assert_eq!(deployed(&project), ("1".to_owned(), secret.clone()));
+
+    // Another cluster under the same name, made from another checkout: nothing that receipts say is true of it.
     Profile::minikube("delete");
     let current = current_context();
-    project.run(&["deploy", "cluster"]).expect_success().expect_reason("cluster", "there is no minikube profile");
-    let ran = project.run(&["deploy"]).expect_success().expect_reason("image:app", "cluster");
-    let filled = ["check:dns", "image:app", "release:app", "secrets:app"];
-    ran.expect_reason("release:app", "cluster").expect_done(&filled);
+    let other = Project::of_files("cluster-gone-other", PROFILE, FILES);
+    other.run(&["deploy", "cluster"]).expect_success().expect_done(&["cluster"]);
+    let ran = project.run(&["deploy"]).expect_success().expect_reason("cluster", "was made anew");
+    ran.expect_reason("image:app", "cluster").expect_reason("release:app", "cluster").expect_done(&everything);
     assert_eq!(deployed(&project), ("1".to_owned(), secret));
     assert_eq!(current_context(), current);
     project.run(&OURS).expect_all_fresh();

@@ -26,6 +26,12 @@ impl Daemon {
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
+    /// All that an image consists of, its layers uncompressed, as one text.
+    #[track_caller]
+    pub fn saved(&self, image: &str) -> String {
+        self.docker(&["image", "save", image])
+    }
+
     /// The reference of the image that a component's Deployment wants, and the image's ID.
     #[track_caller]
     pub fn image(&self, project: &Project, component: &str) -> (String, String) {

@@ -40,13 +40,41 @@ impl Whole {
 }
 
 #[test]
-fn a_deploy_killed_at_any_moment_is_made_good_by_the_next() {
+fn twenty_deploys_killed_at_any_moment_are_each_made_good_by_the_next() {
+    let mut random = Random::seeded();
+    let project = Project::fixture("small", "luck-test");
+    project.write("secrets.yaml", "TOKEN: first\n");
+    project.run(&["deploy"]).expect_success();
+    let change = |word: &str| {
+        project.write("app/page.html", &format!("page {word}\n"));
+        project.write("values.yaml", &format!("greeting: hello {word}\n"));
+        project.write("secrets.yaml", &format!("TOKEN: token-{word}\n"));
+    };
+    change("before");
+    let whole = Whole::deploy(&project);
+    for round in 1..=20 {
+        let word = format!("{round}-{}", random.below(1_000_000));
+        change(&word);
+        kill(&project, &mut random, round, &whole);
+
+        project.run(&["deploy"]).expect_success();
+        project.cluster.until_none_is_leaving();
+        let ask = "import os; print(open('/page.html').read(), os.environ['GREETING'], os.environ['TOKEN'], sep='; ')";
+        let said = project.cluster.kubectl(&["exec", "deployment/small", "--", "python3", "-c", ask]);
+        assert_eq!(said.trim(), format!("page {word}\n; hello {word}; token-{word}"));
+        project.run(&["deploy"]).expect_all_fresh();
+    }
+    project.run(&["teardown", "--data"]).expect_success();
+}
+
+#[test]
+fn a_deploy_of_the_application_killed_at_any_moment_is_made_good_by_the_next() {
     let mut random = Random::seeded();
     let project = Project::deployed();
     let daemon = Daemon::of(&project);
     Marker::new("before").write_into(&project);
     let whole = Whole::deploy(&project);
-    for round in 1..=rounds(4, 20) {
+    for round in 1..=rounds(2, 20) {
         let marker = Marker::new(&format!("{round}-{}", random.below(1_000_000)));
         marker.write_into(&project);
         kill(&project, &mut random, round, &whole);
@@ -69,7 +97,7 @@ fn a_first_deploy_killed_at_any_moment_is_made_good_by_the_next() {
     let project = Project::deployed();
     project.run(&["teardown", "--data"]).expect_success();
     let whole = Whole::deploy(&project);
-    for round in 1..=rounds(2, 6) {
+    for round in 1..=rounds(1, 6) {
         let marker = Marker::new(&format!("first-{round}"));
         marker.write_into(&project);
         project.run(&["teardown", "--data"]).expect_success();

@@ -49,6 +49,7 @@ mod other_cluster;
 mod person;
 mod ports;
 mod project;
+mod pull;
 mod ran;
 mod rehearsal;
 mod rollback;

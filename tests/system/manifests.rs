@@ -100,6 +100,18 @@ fn they_are_applied_put_right_and_pruned() {
     assert!(image.as_str().is_some_and(|image| image.starts_with("proof-manifests/app:")), "{image}");
     project.run(&["deploy"]).expect_all_fresh();
 
+    // What a check has found counts for so long, and then it asks again, alone.
+    project.edit("xtask.toml", "text      = \"good\"\n", "text      = \"good\"\nfresh-for = \"1s\"\n");
+    let stale = || outlooks(&project).contains(&("check:page".to_owned(), "stale".to_owned()));
+    while !stale() {}
+    project
+        .run(&["deploy"])
+        .expect_success()
+        .expect_reason("check:page", "which counts for 1s")
+        .expect_done(&["check:page"]);
+    project.edit("xtask.toml", "fresh-for = \"1s\"\n", "");
+    project.run(&["deploy"]).expect_all_fresh();
+
     // Changed by hand, and something of somebody else beside it.
     project.cluster.kubectl(&["patch", "configmap", "one", "--patch", r#"{"data":{"value":"by hand"}}"#]);
     project.cluster.kubectl(&["create", "configmap", "theirs", "--from-literal=value=theirs"]);

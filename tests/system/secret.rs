@@ -1,7 +1,7 @@
 //! A changed secret rolls the pods that read it, and its bytes are found nowhere.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -31,7 +31,9 @@ fn a_changed_secret_rolls_only_its_readers_and_is_found_nowhere() {
     let daemon = Daemon::of(&project);
     let image = |component: &str| {
         let (_, id) = daemon.image(&project, component);
-        daemon.docker(&["image", "history", "--no-trunc", &id]) + &daemon.docker(&["image", "inspect", &id])
+        let about =
+            daemon.docker(&["image", "history", "--no-trunc", &id]) + &daemon.docker(&["image", "inspect", &id]);
+        about + &daemon.saved(&id)
     };
     let said = project.run_human(&["logs", "--since", "10m"]).expect_success();
     let places = [
@@ -43,12 +45,16 @@ fn a_changed_secret_rolls_only_its_readers_and_is_found_nowhere() {
         ("the backend's image", image("backend")),
         ("the frontend's image", image("frontend")),
     ];
+    // What the checkouts of one person share lies here.
+    let shared = PathBuf::from(format!("/tmp/xtask-{}", rustix::process::getuid().as_raw()));
+    assert!(shared.is_dir(), "{}", shared.display());
     let forms = [secret.clone(), STANDARD.encode(secret), STANDARD.encode(secret).trim_end_matches('=').to_owned()];
     for form in &forms {
         for (place, text) in &places {
             assert!(!text.contains(form.as_str()), "{place} has it, as {form}");
         }
         assert_eq!(files_with(&project.path(".xtask"), form), Vec::<String>::new());
+        assert_eq!(files_with(&shared, form), Vec::<String>::new());
     }
     let records = project.cluster.get(&["secrets", "--selector", "owner=helm"]);
     for record in records["items"].as_array().unwrap() {

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::redact::Redactor;
 use crate::workspace::Workspace;
 use crate::world::World;
+use crate::world::process::Redact;
 
 /// See the module. Cheap to clone; all clones belong to the same run.
 #[derive(Clone)]
@@ -41,6 +42,8 @@ pub struct Context {
     pub run: u64,
     /// Questions may be asked: there is a person at a terminal.
     pub interactive: bool,
+    /// Base images are asked for at their registries, though they are there.
+    pub pull: bool,
     /// This machine may be changed without asking: the person has said so beforehand.
     pub may_change_machine: bool,
     events: UnboundedSender<Event>,
@@ -68,6 +71,7 @@ impl Context {
             cancel: CancellationToken::new(),
             run,
             interactive: false,
+            pull: false,
             may_change_machine: false,
             events,
             outputs: Arc::default(),
@@ -104,6 +108,12 @@ impl Context {
     /// Tells a line of output, redacted.
     pub fn line(&self, step: &StepId, line: &str) {
         self.tell(Event::Output { step: step.clone(), line: self.redactor.redact(line) });
+    }
+
+    /// What masks secrets in a line, for whoever writes lines.
+    pub fn redact(&self) -> Redact {
+        let redactor = Arc::clone(&self.redactor);
+        Arc::new(move |line| redactor.redact(line))
     }
 
     /// Where the whole log of a step goes; its folder is there when this returns.

@@ -48,8 +48,6 @@ pub struct Request {
     /// secrets out of its keys, so one that stands for their values belongs here. Commands can see it, as the name of a
     /// host; the image cannot.
     pub salt: Option<String>,
-    /// Asks the registries whether they have newer base images.
-    pub pull: bool,
 }
 
 impl Request {
@@ -65,7 +63,6 @@ impl Request {
             labels: BTreeMap::new(),
             tags: Vec::new(),
             salt: None,
-            pull: false,
         }
     }
 
@@ -86,7 +83,6 @@ impl Request {
         // Hosts that a command can resolve are in its key by their names. To forbid the cache instead would empty those of
         // `RUN --mount=type=cache` as well, and would not keep another build from finding the layers.
         query.extend(self.salt.as_ref().map(|salt| ("extrahosts", format!("{salt}:127.0.0.1"))));
-        query.extend(self.pull.then(|| ("pull", "1".to_owned())));
         let pairs: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
         format!("/build?{}", pairs.join("&"))
     }

@@ -208,9 +208,8 @@ impl Pipeline<'_> {
         self.log.open(&name);
         self.book.begin(COMMANDS, &name);
         self.pulse.begin(&name);
-        let redactor = session.cx.redactor.clone();
         let command = process::Command::new(program.as_str()).args(args).cwd(session.cx.workspace.root());
-        let command = command.redact(Arc::new(move |line| redactor.redact(line)));
+        let command = command.redact(session.cx.redact());
         let finished = command
             .run(&session.cx.cancel, |_, line| {
                 if self.log.line(line) {

@@ -30,6 +30,9 @@ pub struct Request {
     /// Run the steps even when they are fresh
     #[arg(long)]
     pub force: bool,
+    /// Ask registries for newer base images than the daemon has, and build anew what is based on them
+    #[arg(long, conflicts_with = "dry_run")]
+    pub pull: bool,
     /// Do not ask before this machine is changed: docker installed or started
     #[arg(long)]
     pub yes: bool,
@@ -47,13 +50,14 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
         return dry_run(global, &session, &selected, request.force).await;
     }
     session.cx.may_change_machine = may_change_machine(request.yes);
+    session.cx.pull = request.pull;
     let plan = session.plan(&selected, request.force);
     tools::prepare(&session.cx, &session.project.file, &plan).await?;
     if plan.iter().any(|planned| planned.step == StepId::cluster()) {
         confirm::first_deploy(&mut session).await?;
     }
     let summary = run::execute(&session.cx, &session.steps, plan, &session.locks).await;
-    rollback::remember_passed(&session, &summary).await?;
+    rollback::remember_passed(&session, &summary).await;
     let (tally, headline) = (summary.tally(), headline(&session));
     let interrupted = session.cx.cancel.is_cancelled();
     if tally.ran > 0 && tally.ran + tally.fresh == summary.states.len() {

@@ -11,7 +11,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use engine::config::{Daemon, GraphFile, Release};
-use engine::event::{Event, Tally};
+use engine::event::{Event, Level, Tally};
 use engine::failure::{Class, Failure};
 use engine::receipt::write_atomically;
 use engine::run::State;
@@ -179,11 +179,9 @@ fn passed(workspace: &Workspace, release: &StepId) -> Passed {
     serde_json::from_slice(&bytes).unwrap_or_default()
 }
 
-/// Remembers the revisions that this run has left with all their checks passed.
-///
-/// # Errors
-/// When that cannot be written.
-pub async fn remember_passed(session: &Session, summary: &Summary) -> Result<(), Failure> {
+/// Remembers the revisions that this run has left with all their checks passed. Where that cannot be written, a warning
+/// says so: the run itself is what it is.
+pub async fn remember_passed(session: &Session, summary: &Summary) {
     let ended_well = |step: &StepId| {
         summary.states.iter().any(|(other, state)| other == step && matches!(state, State::Done | State::Fresh))
     };
@@ -193,22 +191,28 @@ pub async fn remember_passed(session: &Session, summary: &Summary) -> Result<(),
         if !ended_well(&release) || !behind.all(ended_well) {
             continue;
         }
-        let facts: Facts = session.cx.facts(&release)?;
-        let mut known = passed(&session.cx.workspace, &release);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        if known.contains_key(&facts.record) {
-            continue;
-        }
         let step = ReleaseStep::new(name, definition.clone(), BTreeMap::new());
-        // Where helm's records cannot be listed, the oldest give way.
-        let kept = step.history(&session.cx).await.ok();
-        let kept = kept.map(|history| history.into_iter().map(|head| head.uid).collect());
-        remember(&mut known, facts.record, now, kept.as_ref());
-        let json = serde_json::to_vec(&known)
-            .map_err(|error| Failure::new(Class::Step, "could not remember which revisions passed").because(error))?;
-        write_atomically(&path(&session.cx.workspace, &release), &json)?;
+        if let Err(failure) = remember_revision(&session.cx, &release, &step).await {
+            let failure = format!("a later rollback will not know that this revision passed its checks: {failure}");
+            session.cx.note(&release, Level::Warning, failure);
+        }
     }
-    Ok(())
+}
+
+async fn remember_revision(cx: &Context, release: &StepId, step: &ReleaseStep) -> Result<(), Failure> {
+    let facts: Facts = cx.facts(release)?;
+    let mut known = passed(&cx.workspace, release);
+    if known.contains_key(&facts.record) {
+        return Ok(());
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    // Where helm's records cannot be listed, the oldest give way.
+    let kept = step.history(cx).await.ok();
+    let kept = kept.map(|history| history.into_iter().map(|head| head.uid).collect());
+    remember(&mut known, facts.record, now, kept.as_ref());
+    let json = serde_json::to_vec(&known)
+        .map_err(|error| Failure::new(Class::Step, "could not remember which revisions passed").because(error))?;
+    write_atomically(&path(&cx.workspace, release), &json)
 }
 
 /// Adds `record`, which passed at `now`. Records that helm does not keep any more are forgotten, those of an earlier

@@ -16,7 +16,7 @@ use super::home::Home;
 use super::{packages, reach};
 use crate::context::Context;
 use crate::world::daemon::Daemon;
-use crate::world::docker::{Image, Inventory, familiar};
+use crate::world::docker::{Image, Inventory, LABEL_PROJECT, familiar};
 use crate::world::process::Command;
 
 /// The label of an image that was assembled, with what it was assembled from.
@@ -44,7 +44,7 @@ pub async fn provide(cx: &Context, step: &StepId, daemon: &Daemon, wanted: &[Wan
     let mut changed = false;
     for image in wanted.iter().filter(|image| inventory.by_name(image.name).is_none()) {
         let reached = reach::reaches(cx, &[registry(image.name).as_str()]).await?;
-        if (reached || has_mirrors(daemon).await) && pull(cx, step, daemon, image.name).await? {
+        if (reached || has_mirrors(daemon).await) && pull(cx, step, daemon, image.name).await?.is_ok() {
             changed = true;
         } else if !reached && let Some(known) = CATALOGUE.iter().find(|known| **known == familiar(image.name)) {
             assemble(cx, step, daemon, known).await?;
@@ -57,6 +57,26 @@ pub async fn provide(cx: &Context, step: &StepId, daemon: &Daemon, wanted: &[Wan
         cx.world.forget_observations().await;
     }
     Ok(changed)
+}
+
+/// Gets `image` into `daemon` as its registry has it now, whatever is there by its name; an image of a project's own,
+/// which no registry has, stays as it is.
+///
+/// # Errors
+/// When the registry does not give it.
+pub async fn renew(cx: &Context, step: &StepId, daemon: &Daemon, image: &Wanted<'_>) -> Result<(), Failure> {
+    let inventory = cx.world.inventory(daemon).await?;
+    if inventory.by_name(image.name).is_some_and(|image| image.labels.contains_key(LABEL_PROJECT)) {
+        return Ok(());
+    }
+    let pulled = pull(cx, step, daemon, image.name).await?;
+    cx.world.forget_observations().await;
+    pulled.map_err(|failure| {
+        let Wanted { name, place } = image;
+        let message = format!("{place}: the registry of {name} did not give it");
+        let because = Failure::environment(message).because(failure.message);
+        failure.causes.into_iter().fold(because, Failure::because).help("leave out --pull to build on what is there")
+    })
 }
 
 /// The images that could be assembled and are not in `inventory`.
@@ -86,12 +106,13 @@ async fn has_mirrors(daemon: &Daemon) -> bool {
     mirrors.is_some_and(|mirrors| !mirrors.is_empty())
 }
 
-/// Pulls with docker's own client, which knows the user's logins. `false` when the registry does not give the image.
-async fn pull(cx: &Context, step: &StepId, daemon: &Daemon, name: &str) -> Result<bool, Failure> {
+/// Pulls with docker's own client, which knows the user's logins. The inner error says why the registry does not give the
+/// image.
+async fn pull(cx: &Context, step: &StepId, daemon: &Daemon, name: &str) -> Result<Result<(), Failure>, Failure> {
     cx.progress(step, format!("pulling {name}"));
     let command = daemon.points(Command::new("docker").args(["pull", name]), Some(cx.world.context()));
     let finished = command.run(&cx.cancel, |_, line| cx.progress(step, line)).await?;
-    Ok(finished.success(Class::Environment).is_ok())
+    Ok(finished.success(Class::Environment).map(drop))
 }
 
 async fn assemble(cx: &Context, step: &StepId, daemon: &Daemon, name: &'static str) -> Result<(), Failure> {

@@ -6,8 +6,7 @@
 mod made;
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,6 +26,8 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize as _;
 
 use crate::context::Context;
+use crate::steps::cluster;
+use crate::steps::log::Log;
 use crate::steps::variables::{SecretValues, Variables};
 use crate::steps::{Belonging, Made, Scope, Step};
 use crate::world::daemon::Daemon;
@@ -149,11 +150,8 @@ impl CommandStep {
     async fn command(&self, cx: &Context, variables: &Variables) -> Result<Command, Failure> {
         let words = self.words(variables)?;
         let program = self.program(cx, words.first().map_or("", String::as_str))?;
-        let redactor = cx.redactor.clone();
-        let mut command = Command::new(program)
-            .args(words.into_iter().skip(1))
-            .cwd(self.folder(cx))
-            .redact(Arc::new(move |line| redactor.redact(line)));
+        let mut command =
+            Command::new(program).args(words.into_iter().skip(1)).cwd(self.folder(cx)).redact(cx.redact());
         if self.definition.images().next().is_some() {
             let profile = (self.definition.daemon == Where::Cluster).then(|| cx.world.context());
             command = self.daemon(cx).await?.points(command, profile);
@@ -165,17 +163,15 @@ impl CommandStep {
     }
 
     async fn run(&self, cx: &Context, command: Command) -> Result<(), Failure> {
-        let path = cx.log_path(&self.id)?;
-        let mut log = File::create(&path).map_err(|error| Failure::io("write the log", &path, &error))?;
+        let mut log = Log::create(cx, &self.id)?;
         let heard = |_: process::Stream, line: &str| {
-            // A log that cannot be written (a full disk) must not end what it tells of.
-            drop(writeln!(log, "{line}"));
+            log.line(line);
             cx.line(&self.id, line);
             cx.progress(&self.id, line);
         };
         let finished = command.run(&cx.cancel, heard).await?;
         let finished = finished.success(Class::Step);
-        finished.map(drop).map_err(|failure| failure.help(format!("the whole log is in {}", path.display())))
+        finished.map(drop).map_err(|failure| failure.help(format!("the whole log is in {}", log.shown())))
     }
 }
 
@@ -197,8 +193,16 @@ impl Step for CommandStep {
     }
 
     fn lock_name(&self, cx: &Context) -> Result<String, Failure> {
-        // What it makes lies in the checkout, so another checkout's is another command.
-        Ok(format!("{} in {}", self.id, cx.workspace.root().display()))
+        let images: Vec<&str> = self.definition.images().collect();
+        if images.is_empty() {
+            // What it makes lies in the checkout, so another checkout's is another command.
+            return Ok(format!("{} in {}", self.id, cx.workspace.root().display()));
+        }
+        let daemon = match self.definition.daemon {
+            Where::Cluster => cx.facts::<cluster::Facts>(&StepId::cluster())?.uid,
+            Where::Host => "host".to_owned(),
+        };
+        Ok(format!("image {} of {daemon}", images.join(" and ")))
     }
 
     async fn gather(&self, cx: &Context) -> Result<Manifest, Failure> {

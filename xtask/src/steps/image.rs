@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -49,6 +50,8 @@ pub struct ImageStep {
     definition: config::Image,
     secrets: Arc<dyn SecretValues>,
     dev: Option<config::Dev>,
+    /// Its bases have been asked for at their registries in this run.
+    pulled: AtomicBool,
 }
 
 /// All that goes into a build.
@@ -78,7 +81,7 @@ const CONTAINERS_GO: Duration = Duration::from_secs(60);
 impl ImageStep {
     /// The image `name` of the graph file.
     pub fn new(name: &str, definition: config::Image, secrets: Arc<dyn SecretValues>) -> Self {
-        Self { id: StepId::new(Kind::Image, name), definition, secrets, dev: None }
+        Self { id: StepId::new(Kind::Image, name), definition, secrets, dev: None, pulled: AtomicBool::default() }
     }
 
     /// The image as `dev` runs it: another stage, without the folders that are synced.
@@ -156,12 +159,12 @@ impl ImageStep {
         if cx.facts::<cluster::Facts>(&StepId::cluster())?.profile.is_none() {
             return Ok(false);
         }
-        let dockerfile = self.definition.dockerfile.display();
-        let wanted = ingredients
-            .bases
-            .iter()
-            .map(|base| Wanted { name: &base.name, place: format!("{dockerfile}:{}", base.line) });
-        bases::provide(cx, &self.id, &self.daemon(cx).await?, &wanted.collect::<Vec<_>>()).await
+        let wanted: Vec<_> = ingredients.bases.iter().map(|base| self.wanted(base)).collect();
+        bases::provide(cx, &self.id, &self.daemon(cx).await?, &wanted).await
+    }
+
+    fn wanted<'a>(&self, base: &'a Base) -> Wanted<'a> {
+        Wanted { name: &base.name, place: format!("{}:{}", self.definition.dockerfile.display(), base.line) }
     }
 
     async fn files(&self, cx: &Context) -> Result<FileSet, Failure> {
@@ -225,7 +228,15 @@ impl Step for ImageStep {
     }
 
     async fn gather(&self, cx: &Context) -> Result<Manifest, Failure> {
-        Ok(self.manifest(cx, &self.ingredients(cx).await?))
+        let mut ingredients = self.ingredients(cx).await?;
+        if cx.pull && !self.pulled.swap(true, Ordering::Relaxed) {
+            let daemon = self.daemon(cx).await?;
+            for base in &ingredients.bases {
+                bases::renew(cx, &self.id, &daemon, &self.wanted(base)).await?;
+            }
+            ingredients = self.ingredients(cx).await?;
+        }
+        Ok(self.manifest(cx, &ingredients))
     }
 
     fn understands(&self, receipt: &Receipt) -> bool {
@@ -267,7 +278,6 @@ impl Step for ImageStep {
             .iter()
             .filter_map(|base| Some(format!("{} assembled from {}", base.name, base.assembled_from.as_deref()?)))
             .collect();
-        let redactor = Arc::clone(&cx.redactor);
         let build = docker::Build {
             project: cx.project.clone(),
             step: self.id.to_string(),
@@ -281,8 +291,7 @@ impl Step for ImageStep {
             secrets: ingredients.secrets.values(),
             repository: self.definition.repository.clone(),
             salt: ingredients.secrets.salt(),
-            pull: false,
-            redact: Arc::new(move |text: &str| redactor.redact(text)),
+            redact: cx.redact(),
         };
         let mut log = super::log::Log::create(cx, &self.id)?;
         let building = docker::build(&daemon, build, |event| tell(cx, &self.id, &mut log, &event));

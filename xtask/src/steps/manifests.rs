@@ -20,9 +20,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::context::Context;
-use crate::diagnose::evidence::{Identity as Workload, Kind as WorkloadKind};
 use crate::steps::exclusive::under_lease;
-use crate::steps::{Belonging, Made, Scope, Step};
+use crate::steps::{Belonging, Made, Scope, Step, image};
 use crate::world::kube::apply::{self, Owner};
 use crate::world::kube::drift::{self, Found};
 use crate::world::kube::identity::{self, Address, Identity};
@@ -46,12 +45,6 @@ pub struct Facts {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Observed {
     objects: Vec<(Address, Identity)>,
-}
-
-/// What an image step tells later ones, as far as manifests need it.
-#[derive(Deserialize)]
-struct ImageFacts {
-    reference: String,
 }
 
 /// See the module.
@@ -84,7 +77,7 @@ impl ManifestsStep {
     /// The literal references in the files with what replaces them.
     fn images(&self, cx: &Context) -> Result<Vec<(&str, String)>, Failure> {
         let images = self.definition.images.iter().map(|(literal, image)| {
-            let facts: ImageFacts = cx.facts(&StepId::new(Kind::Image, image.as_str()))?;
+            let facts: image::Facts = cx.facts(&StepId::new(Kind::Image, image.as_str()))?;
             Ok((literal.as_str(), facts.reference))
         });
         images.collect()
@@ -143,11 +136,8 @@ impl ManifestsStep {
         let located = self.located(self.objects(cx)?, client).await?;
         let watch = Watch::begin(
             client.clone(),
-            scope::Scope::of(located.iter().filter_map(|(address, _)| workload(address))),
-            {
-                let redactor = cx.redactor.clone();
-                std::sync::Arc::new(move |text| redactor.redact(text))
-            },
+            scope::Scope::of(located.iter().filter_map(|(address, _)| scope::workload(address))),
+            cx.redact(),
         )
         .await?;
         self.put_back(client, &located, left).await?;
@@ -161,7 +151,7 @@ impl ManifestsStep {
         let expected: Vec<Expected> = applied
             .iter()
             .filter_map(|(address, identity)| {
-                Some(Expected { identity: workload(address)?, generation: identity.generation.unwrap_or(0) })
+                Some(Expected { identity: scope::workload(address)?, generation: identity.generation.unwrap_or(0) })
             })
             .collect();
         tokio::select! {
@@ -215,11 +205,6 @@ impl ManifestsStep {
         let kinds = located.into_iter().map(|(address, _)| address.resource).collect();
         apply::owned(client, &owner, &kinds).await
     }
-}
-
-fn workload(address: &Address) -> Option<Workload> {
-    let kind = WorkloadKind::from_word(&address.resource.kind)?;
-    Some(Workload::new(kind, address.namespace.clone()?, address.name.clone()))
 }
 
 /// Replaces whole image references, wherever an object has an `image`.

@@ -10,9 +10,9 @@ use engine::failure::Failure;
 use engine::manifest::{Manifest, Source};
 use engine::step::{Kind, StepId};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
 
 use crate::context::Context;
+use crate::steps::image;
 use crate::world::git;
 
 /// Where secret values come from.
@@ -33,13 +33,6 @@ enum Value {
 /// The variables of one step.
 #[derive(Default)]
 pub struct Variables(BTreeMap<Reference, Value>);
-
-/// What an image step tells later ones, as far as variables need it.
-#[derive(Deserialize)]
-struct ImageFacts {
-    reference: String,
-    id: String,
-}
 
 impl Variables {
     /// Looks up all that `templates` use.
@@ -107,7 +100,7 @@ fn no_value(reference: &Reference) -> Failure {
 }
 
 fn look_up(cx: &Context, secrets: &dyn SecretValues, reference: &Reference) -> Result<Value, Failure> {
-    let image = |name: &str| cx.facts::<ImageFacts>(&StepId::new(Kind::Image, name));
+    let image = |name: &str| cx.facts::<image::Facts>(&StepId::new(Kind::Image, name));
     Ok(Value::Plain(match reference {
         Reference::Project => cx.project.clone(),
         Reference::GitCommit => git::commit(cx.workspace.root())?,

@@ -40,7 +40,7 @@ pub async fn prepare(global: &Global, root: &Path, yes: bool) -> Result<String, 
         verbose: global.verbose,
         color: global.color,
     };
-    let request = deploy::Request { steps: Vec::new(), dry_run: false, force: false, yes };
+    let request = deploy::Request { steps: Vec::new(), dry_run: false, force: false, pull: false, yes };
     // It has told why.
     if deploy::run(&global, &request).await? != ExitCode::SUCCESS {
         return Err(Failure::environment("the tests have no cluster to run in").into());

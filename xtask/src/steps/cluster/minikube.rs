@@ -4,8 +4,6 @@
 //! an earlier run, a person or a reboot has left.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::Write as _;
 use std::net::SocketAddr;
 
 use engine::event::Level;
@@ -21,6 +19,7 @@ use kube::api::ListParams;
 use super::{Facts, Found, Observed, news};
 use crate::context::Context;
 use crate::dayzero::{host_engine, node as node_image};
+use crate::steps::log::Log;
 use crate::steps::{Belonging, Scope};
 use crate::world::daemon::Daemon;
 use crate::world::machine::Machine;
@@ -126,7 +125,7 @@ struct Hands<'a> {
     host: Daemon,
     minikube: Minikube,
     wanted: Wanted,
-    log: File,
+    log: Log,
     /// When a node was started of which nothing ran before.
     started: Option<Timestamp>,
 }
@@ -178,15 +177,13 @@ impl<'a> Hands<'a> {
         // What this machine needs comes first, so that the project may say otherwise.
         let of_machine = Machine::read()?.minikube.start_args;
         wanted.start_args = of_machine.into_iter().chain(wanted.start_args).collect();
-        let path = cx.log_path(step)?;
-        let log = File::create(&path).map_err(|error| Failure::io("write the log", &path, &error))?;
         Ok(Self {
             cx,
             step,
             host: Daemon::of_host()?,
             minikube: Minikube::new(tool.path, profile),
             wanted,
-            log,
+            log: Log::create(cx, step)?,
             started: None,
         })
     }
@@ -295,8 +292,7 @@ impl<'a> Hands<'a> {
     async fn call(&mut self, verb: Verb) -> Result<(), Failure> {
         let (cx, step, log) = (self.cx, self.step, &mut self.log);
         let mut told = |told: Told<'_>| match told {
-            // A log that cannot be written (a full disk) must not end what it tells of.
-            Told::Line(line) => drop(writeln!(log, "{}", cx.redactor.redact(line))),
+            Told::Line(line) => log.line(line),
             Told::Step(text) => cx.progress(step, text),
             Told::Warning(text) => cx.line(step, text),
         };
@@ -308,11 +304,9 @@ impl<'a> Hands<'a> {
             Verb::Stop => self.minikube.stop(work).await,
             Verb::Delete => self.minikube.delete(work).await,
         };
-        called.map_err(|failure| match cx.log_path(step) {
-            Ok(path) if failure.class != Class::Interrupted => {
-                failure.help(format!("the whole log is in {}", path.display()))
-            }
-            _ => failure,
+        called.map_err(|failure| match failure.class {
+            Class::Interrupted => failure,
+            _ => failure.help(format!("the whole log is in {}", self.log.shown())),
         })
     }
 

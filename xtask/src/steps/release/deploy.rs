@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::context::Context;
 use crate::dayzero::bases::{self, Wanted};
 use crate::dev::overlay::Amendment;
-use crate::diagnose::evidence::{Identity as Workload, Kind};
+use crate::diagnose::evidence::Identity as Workload;
 use crate::steps::cluster;
 use crate::steps::exclusive::under_lease;
 use crate::steps::release::ReleaseStep;
@@ -36,8 +36,7 @@ use crate::world::kube::namespaces;
 use crate::world::kube::put_back::{put_back, resume, rolls_pods};
 use crate::world::kube::rendered::{self, Rendered};
 use crate::world::pause;
-use crate::world::process::Redact;
-use crate::world::settle::scope::Scope;
+use crate::world::settle::scope::{self, Scope};
 use crate::world::settle::{Expected, Settled, Watch};
 
 /// A release that runs as it should.
@@ -72,7 +71,7 @@ impl Plan {
     /// Has helm render the chart without the cluster, as one of the version `kubernetes` where that is known.
     pub async fn rehearse(&self, cx: &Context, step: &ReleaseStep, kubernetes: Option<&str>) -> Result<(), Failure> {
         let upgrade = self.upgrade(step, true, None);
-        self.helm.render(&upgrade, kubernetes, redact(cx), &cx.cancel).await.map(drop)
+        self.helm.render(&upgrade, kubernetes, cx.redact(), &cx.cancel).await.map(drop)
     }
 
     fn upgrade<'a>(
@@ -112,7 +111,7 @@ pub struct Deploy<'a> {
 impl Deploy<'_> {
     /// Only waits: nothing is wrong with the objects, something is with their pods.
     pub async fn settle(&self, left: Observed) -> Result<Deployed, Failure> {
-        let watch = Watch::begin(self.client.clone(), self.scope(&left), self.redact()).await?;
+        let watch = Watch::begin(self.client.clone(), self.scope(&left), self.cx.redact()).await?;
         self.settled(&watch, left).await
     }
 
@@ -129,7 +128,7 @@ impl Deploy<'_> {
         let namespace = place.namespace.as_str();
         let work = async {
             self.clear(&place).await?;
-            let watch = Watch::begin(self.client.clone(), self.release_scope(), self.redact()).await?;
+            let watch = Watch::begin(self.client.clone(), self.release_scope(), self.cx.redact()).await?;
             let record = record::read(&self.client, namespace, head).await?;
             let server_side = record.apply_method.as_deref() == Some("ssa");
             let timeout = self.step.definition.timeout;
@@ -172,7 +171,7 @@ impl Deploy<'_> {
         let hooks = self.hooks(plan).await?;
         let scope = scope.with(hooks.iter().cloned());
         // Before the first write, so that pods which only a put-back has replaced are not told as unchanged.
-        let watch = Watch::begin(self.client.clone(), scope, self.redact()).await?;
+        let watch = Watch::begin(self.client.clone(), scope, self.cx.redact()).await?;
         let mut held = Vec::new();
         let changed = async {
             if let Some(record) = deployed {
@@ -299,7 +298,12 @@ impl Deploy<'_> {
         }
         let text = plan
             .helm
-            .render(&plan.upgrade(self.step, true, None), self.kubernetes().as_deref(), self.redact(), &self.cx.cancel)
+            .render(
+                &plan.upgrade(self.step, true, None),
+                self.kubernetes().as_deref(),
+                self.cx.redact(),
+                &self.cx.cancel,
+            )
             .await?;
         let chart = self.step.definition.chart.display();
         let objects = rendered::objects(&text, &chart.to_string())?;
@@ -317,7 +321,12 @@ impl Deploy<'_> {
         }
         let text = plan
             .helm
-            .render(&plan.upgrade(self.step, true, None), self.kubernetes().as_deref(), self.redact(), &self.cx.cancel)
+            .render(
+                &plan.upgrade(self.step, true, None),
+                self.kubernetes().as_deref(),
+                self.cx.redact(),
+                &self.cx.cancel,
+            )
             .await?;
         let rendered = rendered::objects(&text, &self.step.definition.chart.display().to_string())?;
         Ok(hooks::workloads(&rendered, &plan.place.namespace))
@@ -349,8 +358,10 @@ impl Deploy<'_> {
                 }
                 // Without the post-renderer helm says in which file it is.
                 Err(failure) if complaint::is_about_some_file(&failure) => {
-                    let rendered =
-                        plan.helm.render(&upgrade, self.kubernetes().as_deref(), self.redact(), &self.cx.cancel).await;
+                    let rendered = plan
+                        .helm
+                        .render(&upgrade, self.kubernetes().as_deref(), self.cx.redact(), &self.cx.cancel)
+                        .await;
                     return Err(rendered.err().unwrap_or(failure));
                 }
                 ended => return ended,
@@ -368,7 +379,8 @@ impl Deploy<'_> {
         hooks: &[Workload],
     ) -> Result<(), Failure> {
         let cancel: CancellationToken = self.cx.cancel.child_token();
-        let running = plan.helm.upgrade(upgrade, self.redact(), &cancel, |_, line| self.cx.line(&self.step.id, line));
+        let running =
+            plan.helm.upgrade(upgrade, self.cx.redact(), &cancel, |_, line| self.cx.line(&self.step.id, line));
         tokio::pin!(running);
         let diagnosis = tokio::select! {
             ended = &mut running => match ended {
@@ -437,7 +449,7 @@ impl Deploy<'_> {
             .iter()
             .filter_map(|known| {
                 let generation = known.identity.as_ref()?.generation.unwrap_or(0);
-                Some(Expected { identity: workload(&known.address)?, generation })
+                Some(Expected { identity: scope::workload(&known.address)?, generation })
             })
             .collect();
         let deadline = Instant::now() + self.step.definition.timeout;
@@ -470,24 +482,11 @@ impl Deploy<'_> {
     }
 
     fn scope(&self, left: &Observed) -> Scope {
-        self.release_scope().with(left.objects.iter().filter_map(|known| workload(&known.address)))
-    }
-
-    fn redact(&self) -> Redact {
-        redact(self.cx)
+        self.release_scope().with(left.objects.iter().filter_map(|known| scope::workload(&known.address)))
     }
 
     /// The version of Kubernetes that charts are rendered for.
     fn kubernetes(&self) -> Option<String> {
         self.cx.facts::<cluster::Facts>(&StepId::cluster()).ok()?.kubernetes
     }
-}
-
-fn redact(cx: &Context) -> Redact {
-    let redactor = cx.redactor.clone();
-    std::sync::Arc::new(move |text| redactor.redact(text))
-}
-
-fn workload(address: &Address) -> Option<Workload> {
-    Some(Workload::new(Kind::from_word(&address.resource.kind)?, address.namespace.clone()?, address.name.clone()))
 }

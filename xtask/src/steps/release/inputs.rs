@@ -11,10 +11,10 @@ use engine::manifest::{Manifest, Source};
 use engine::step::{Kind, StepId};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use secrecy::ExposeSecret as _;
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::context::Context;
+use crate::steps::image;
 use crate::steps::secrets::{self, Origin};
 use crate::steps::variables::{SecretValues, Variables};
 use crate::world::helm::values::{self, ImageRef};
@@ -23,12 +23,6 @@ use crate::world::machine_key::MachineKey;
 
 /// The secrets steps of a release, by their names.
 pub type Origins = BTreeMap<String, Origin>;
-
-/// What an image step tells later ones, as far as charts need it.
-#[derive(Deserialize)]
-struct ImageFacts {
-    reference: String,
-}
 
 /// The values of a release.
 pub struct Values {
@@ -86,7 +80,7 @@ fn values_of<'a>(
         );
     }
     for used in definition.images.values() {
-        let facts: ImageFacts = cx.facts(&StepId::new(Kind::Image, used.image.as_str()))?;
+        let facts: image::Facts = cx.facts(&StepId::new(Kind::Image, used.image.as_str()))?;
         let image = ImageRef::parse(&facts.reference)
             .ok_or_else(|| Failure::step(format!("{step}: the image {} has no tag", facts.reference)))?;
         values::set_image(&mut given, &used.paths, &image);

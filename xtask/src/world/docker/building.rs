@@ -40,8 +40,6 @@ pub struct Build {
     pub repository: String,
     /// A word that stands for the secrets' values in BuildKit's keys, which leave secrets themselves out.
     pub salt: Option<String>,
-    /// Asks registries for newer base images.
-    pub pull: bool,
     /// Takes secrets out of what goes into an error.
     pub redact: Redact,
 }
@@ -82,7 +80,6 @@ pub async fn build(daemon: &Daemon, build: Build, on_event: impl FnMut(Event)) -
             (LABEL_STEP.to_owned(), build.step.clone()),
         ]),
         salt: build.salt.clone(),
-        pull: build.pull,
         ..Request::new(context, build.dockerfile.clone())
     };
     let built = buildkit::build(&daemon.endpoint()?, request, on_event).await.map_err(failed)?;

@@ -38,7 +38,6 @@ fn one_file(project: &str, content: &str, dockerfile: &str) -> (TempDir, Build) 
         secrets: BTreeMap::new(),
         repository: format!("{project}/one"),
         salt: None,
-        pull: false,
         redact: Arc::new(|line| line.replace("hush", "***")),
     };
     (folder, build)

@@ -5,12 +5,18 @@ use std::collections::BTreeSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::diagnose::evidence::{Identity, Kind};
+use crate::world::kube::identity::Address;
 
 /// The label by which charts mark what belongs to a release, hooks and pods included.
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
 /// The annotations by which helm marks what it owns; hooks bear none.
 const RELEASE: &str = "meta.helm.sh/release-name";
 const RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";
+
+/// The workload at `address`; `None` if what is there is none.
+pub fn workload(address: &Address) -> Option<Identity> {
+    Some(Identity::new(Kind::from_word(&address.resource.kind)?, address.namespace.clone()?, address.name.clone()))
+}
 
 /// What a watch is about.
 #[derive(Debug, Clone, Default)]
