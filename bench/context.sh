@@ -1,13 +1,11 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Ratio of our builds to the docker client's with BuildKit, for a context of 5,000 files and 200 MB in which nothing,
 # or one file, has changed since the build before. Both in one run, taking turns, on the daemon of this machine.
 #
 #   bench/context.sh [ROUNDS]        DOCKER=/usr/bin/docker names a client that has BuildKit in it (20.10 to 22)
-set -euo pipefail
-rounds=${1:-7}
+. "$(dirname "$0")/measure.sh"
+rounds=${1:-10}
 docker=${DOCKER:-/usr/bin/docker}
-workspace=$(cd "$(dirname "$0")/.." && pwd)
-folder=$(mktemp -d)
 tag=xtask-buildkit-bench
 cleanup() {
   rm -rf "$folder"
@@ -15,8 +13,8 @@ cleanup() {
 }
 trap cleanup EXIT
 
-cargo build --quiet --manifest-path "$workspace/Cargo.toml" -p buildkit --example build
-ours=$(cargo metadata --format-version 1 --no-deps --manifest-path "$workspace/Cargo.toml" | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug/examples/build
+compile --package buildkit --example build
+ours=$target/examples/build
 
 mkdir "$folder/context"
 for d in $(seq 50); do
@@ -26,17 +24,11 @@ for d in $(seq 50); do
 done
 printf 'FROM scratch\nCOPY . /\n' > "$folder/Dockerfile"
 
-now() { date +%s%N; }
-milliseconds() { echo $((($2 - $1) / 1000000)); }
-median() { sort -n | awk '{ a[NR] = $1 } END { print a[int((NR + 1) / 2)] }'; }
 build_ours() { "$ours" "$folder/context" "$folder/Dockerfile" "$tag:ours" "$folder/digests" 2>"$folder/ours.log" >/dev/null; }
 build_theirs() {
   DOCKER_BUILDKIT=1 "$docker" build --progress plain -f "$folder/Dockerfile" -t "$tag:theirs" "$folder/context" >"$folder/theirs.log" 2>&1
   # The old builder would flatter us: it sends everything, always.
   grep -q 'load build context' "$folder/theirs.log" || { echo "$docker did not use BuildKit" >&2; exit 1; }
-}
-timed() { # NAME COMMAND
-  local start; start=$(now); "$2"; milliseconds "$start" "$(now)" >> "$folder/$1"
 }
 edit() { head -c 40960 /dev/urandom > "$folder/context/d7/f007"; }
 
@@ -48,10 +40,11 @@ for _ in $(seq "$rounds"); do
   edit; timed changed-ours build_ours
   edit; timed changed-theirs build_theirs
 done
+load
 status=0
 for what in unchanged:0.8 changed:1.2; do
   name=${what%:*} goal=${what#*:}
-  a=$(median < "$folder/$name-ours") b=$(median < "$folder/$name-theirs")
+  a=$(median "$name-ours") b=$(median "$name-theirs")
   ratio=$(awk "BEGIN { printf \"%.2f\", $a / $b }")
   echo "$name: ours $a ms, docker client $b ms, ratio $ratio (goal $goal)"
   awk "BEGIN { exit !($ratio <= $goal) }" || status=1

@@ -5,14 +5,10 @@
 #
 # Trees of 20,000 and 100,000 files are made in a temporary folder, committed, and looked at once by both before
 # anything is timed. Prints the medians and their ratio; the goals are 0.5 and 0.4, and at most 0.6 for either.
-set -euo pipefail
-cd "$(dirname "$0")/.."
-
+. "$(dirname "$0")/measure.sh"
 runs=${1:-21}
-cargo build --quiet --package engine --example verdict_files
-verdict=$(realpath "${CARGO_TARGET_DIR:-target}")/debug/examples/verdict_files
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
+compile --package engine --example verdict_files
+verdict=$target/examples/verdict_files
 
 # Twenty files in a directory, a hundred directories in a package: about what checkouts look like.
 make_tree() { # ROOT FILES
@@ -32,15 +28,6 @@ make_tree() { # ROOT FILES
     git -C "$root" -c user.name=bench -c user.email=bench@localhost commit --quiet --message tree
 }
 
-microseconds() { # COMMAND...
-    local start=$EPOCHREALTIME end
-    "$@" >"$folder/output" 2>&1
-    end=$EPOCHREALTIME
-    echo $((${end/[.,]/} - ${start/[.,]/}))
-}
-
-median() { sort -n "$1" | sed -n "$(((runs + 1) / 2))p"; }
-
 printf '%10s  %14s  %14s  %s\n' files verdict 'git status' ratio
 for files in 20000 100000; do
     root=$folder/$files cache=$folder/$files.cache
@@ -50,10 +37,11 @@ for files in 20000 100000; do
         git -C "$root" status >"$folder/output"
     done
     for ((run = 0; run < runs; run++)); do
-        microseconds "$verdict" "$root" "$cache" >>"$folder/$files.verdict"
-        microseconds git -C "$root" status >>"$folder/$files.git"
+        timed "$files.verdict" "$verdict" "$root" "$cache"
+        timed "$files.git" git -C "$root" status
     done
-    ours=$(median "$folder/$files.verdict") gits=$(median "$folder/$files.git")
+    ours=$(median "$files.verdict") gits=$(median "$files.git")
     awk -v files="$files" -v ours="$ours" -v gits="$gits" \
-        'BEGIN { printf "%10d  %11.1f ms  %11.1f ms  %.2f\n", files, ours / 1000, gits / 1000, ours / gits }'
+        'BEGIN { printf "%10d  %11.1f ms  %11.1f ms  %.2f\n", files, ours, gits, ours / gits }'
 done
+load

@@ -5,13 +5,9 @@
 #   bench/graph.sh [RUNS]            31 by default
 #
 # Prints the median; the goal is 100 ms.
-set -euo pipefail
+. "$(dirname "$0")/measure.sh"
 runs=${1:-31}
-workspace=$(cd "$(dirname "$0")/.." && pwd)
-xtask=$(realpath "${CARGO_TARGET_DIR:-$workspace/target}")/debug/xtask
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cargo build --quiet --manifest-path "$workspace/Cargo.toml" --package xtask
+compile --package xtask
 
 mkdir -p "$folder/graph/"{in,out}
 cd "$folder/graph"
@@ -30,9 +26,7 @@ done >xtask.toml
 "$xtask" deploy --quiet </dev/null
 "$xtask" deploy --quiet --format json </dev/null | grep -q '"ran":0,"fresh":1000' || { echo "not all fresh" >&2; exit 1; }
 for ((run = 0; run < runs; run++)); do
-    start=$(date +%s%N)
-    "$xtask" deploy --quiet </dev/null
-    echo $((($(date +%s%N) - start) / 10000))
-done >"$folder/times"
-echo "load $(cut -d' ' -f1-3 /proc/loadavg) on $(nproc) cores, $(date +%F)"
-sort -n "$folder/times" | awk '{ a[NR] = $1 } END { printf "1,000 steps, all fresh: %.1f ms\n", a[int((NR + 1) / 2)] / 100 }'
+    timed whole "$xtask" deploy --quiet </dev/null
+done
+load
+echo "1,000 steps, all fresh: $(median whole) ms"

@@ -2,12 +2,9 @@
 #
 # XTASK_TEST_CONTEXT names the minikube profile; everything goes into the namespace that `project` is given, with one
 # replica each and small requests, and `clean_up` takes it away again.
-set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/measure.sh"
 
-workspace=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 context=${XTASK_TEST_CONTEXT:?names the minikube profile to measure on}
-xtask=$(realpath "${CARGO_TARGET_DIR:-$workspace/target}")/debug/xtask
-folder=$(mktemp -d)
 namespace=
 
 clean_up() {
@@ -21,7 +18,7 @@ trap clean_up EXIT
 
 project() { # NAMESPACE
     namespace=$1
-    cargo build --quiet --manifest-path "$workspace/Cargo.toml" --package xtask
+    compile --package xtask
     mkdir "$folder/checkout"
     git -C "$workspace" ls-files -z backend frontend helm |
         (cd "$workspace" && xargs -0 cp --parents --target-directory "$folder/checkout")
@@ -30,18 +27,3 @@ project() { # NAMESPACE
 }
 
 deploy() { (cd "$folder/checkout" && "$xtask" deploy --quiet "$@" </dev/null); }
-
-now() { date +%s%N; }
-
-timed() { # NAME COMMAND...: appends milliseconds, in thousandths, to the file NAME
-    local name=$1 start end
-    shift
-    start=$(now)
-    "$@" >"$folder/output" 2>&1 || { cat "$folder/output" >&2; return 1; }
-    end=$(now)
-    awk "BEGIN { printf \"%.3f\\n\", ($end - $start) / 1000000 }" >>"$folder/$name"
-}
-
-median() { sort -n "$folder/$1" | awk '{ a[NR] = $1 } END { printf "%.1f\n", (a[int((NR + 1) / 2)] + a[int(NR / 2) + 1]) / 2 }'; }
-
-load() { echo "load $(cut -d' ' -f1-3 /proc/loadavg) on $(nproc) cores, $(date +%F)"; }
