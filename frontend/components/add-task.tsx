@@ -1,14 +1,10 @@
 "use client";
 
-import { useState, type FormEvent, type Ref } from "react";
+import { useState, type FormEvent } from "react";
 
 import { PRIORITIES, TITLE_LENGTH, type NewTask, type Priority } from "@/lib/task";
 
-type Props = {
-  add: (task: NewTask) => Promise<boolean>;
-  /** The title's field. */
-  ref: Ref<HTMLInputElement>;
-};
+type Props = { add: (task: NewTask) => Promise<boolean> };
 
 /** On a phone what goes with a title shows once there is one, and leaves the room to the tasks till then. */
 const BEGUN = "max-sm:hidden max-sm:group-focus-within:block max-sm:group-data-begun:block";
@@ -16,7 +12,7 @@ const DETAIL = `min-w-0 flex-col gap-1 text-sm font-medium flex max-sm:hidden ma
 
 const EMPTY: NewTask = { title: "", due: null, priority: "medium" };
 
-export function AddTask({ add, ref }: Props) {
+export function AddTask({ add }: Props) {
   const [task, setTask] = useState(EMPTY);
 
   async function submit(event: FormEvent) {
@@ -37,7 +33,6 @@ export function AddTask({ add, ref }: Props) {
       <label className="col-span-2 flex flex-col gap-1 text-sm font-medium sm:col-span-1">
         New task
         <input
-          ref={ref}
           className="field font-normal"
           value={task.title}
           onChange={(event) => setTask({ ...task, title: event.target.value })}

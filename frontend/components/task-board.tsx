@@ -19,10 +19,11 @@ export function TaskBoard({ initial, initialQuery }: Props) {
   const [editing, setEditing] = useState<number | null>(null);
   const today = useToday();
   const board = useTasks(initial, query);
-  const field = useRef<HTMLInputElement>(null);
+  // Where the focus goes when what had it is gone. A field would unfold under a finger.
+  const heading = useRef<HTMLHeadingElement>(null);
   const list = useRef<HTMLUListElement>(null);
   const visible = matching(board.tasks, query);
-  const keeping = useKeptFocus(list, field);
+  const keeping = useKeptFocus(list, heading);
 
   // The address says what is shown, so that a reload and a link show it as well.
   useEffect(() => {
@@ -32,12 +33,14 @@ export function TaskBoard({ initial, initialQuery }: Props) {
   return (
     <div className="flex flex-col gap-5 py-6 sm:py-8">
       <div className="flex items-baseline justify-between gap-4">
-        <h1 className="text-2xl font-semibold sm:text-3xl">Tasks</h1>
+        <h1 ref={heading} tabIndex={-1} className="text-2xl font-semibold sm:text-3xl">
+          Tasks
+        </h1>
         {board.failure === null ? <p className="text-soft">{board.allOpen ? openText(board.tasks) : shownText(visible.length)}</p> : null}
       </div>
-      <AddTask ref={field} add={board.add} />
+      <AddTask add={board.add} />
       <TaskFilter query={query} change={setQuery} loading={board.loading} />
-      <NoticeBar notice={board.notice} dismiss={board.dismiss} done={() => field.current?.focus()} />
+      <NoticeBar notice={board.notice} dismiss={board.dismiss} done={() => heading.current?.focus({ preventScroll: true })} />
       {board.failure === null ? (
         visible.length > 0 ? (
           <ul ref={list} {...keeping} aria-label="Tasks" aria-busy={board.loading} className="card divide-y divide-line">

@@ -171,16 +171,16 @@ test("the focus stays in the list when a task goes under it", async () => {
   await user.click(screen.getByRole("checkbox", { name: /Bread/ }));
   await waitFor(() => expect(screen.getByRole("checkbox", { name: /Milk/ })).toHaveFocus());
   await user.keyboard(" ");
-  await waitFor(() => expect(screen.getByLabelText("New task")).toHaveFocus());
+  await waitFor(() => expect(screen.getByRole("heading", { name: "Tasks" })).toHaveFocus());
 });
 
-test.each(["Undo", "Dismiss"])("%s goes and leaves the focus at a new task", async (name) => {
+test.each(["Undo", "Dismiss"])("%s goes and leaves the focus at the heading", async (name) => {
   show();
   await user.click(screen.getByRole("button", { name: "Delete “Bread”" }));
   (await origin.next()).answer(204);
   await user.click(await screen.findByRole("button", { name }));
   expect(screen.queryByRole("button", { name })).toBeNull();
-  expect(screen.getByLabelText("New task")).toHaveFocus();
+  expect(screen.getByRole("heading", { name: "Tasks" })).toHaveFocus();
 });
 
 test("a search narrows at once, asks the server, and is in the address", async () => {

@@ -22,7 +22,8 @@ export function useKeptFocus(list: Place, fallback: Place) {
       const rows = list.current?.children ?? [];
       const row = rows[Math.min(lost.index, rows.length - 1)];
       const control = row?.querySelector<HTMLElement>(`[data-control="${lost.control ?? "done"}"]:enabled`);
-      (control ?? fallback.current)?.focus();
+      if (control) control.focus();
+      else fallback.current?.focus({ preventScroll: true });
     });
   });
 

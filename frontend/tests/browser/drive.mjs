@@ -1,34 +1,17 @@
 // Drives a deployed application in a real browser, as two people use it, at a phone's width and at a
 // desk's: BASE_URL=http://localhost:30080 node tests/browser/drive.mjs
 //
-// Every page is checked by axe and photographed into .artefacts beside this file. Ends with 0 when
-// all of it went as it should. CHROMIUM names another browser than /usr/bin/chromium.
+// Every page is checked by axe and photographed, light and dark, into .artefacts beside this file.
+// Ends with 0 when all of it went as it should. CHROMIUM names another browser than /usr/bin/chromium.
 
 import assert from "node:assert/strict";
-import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
-import { join } from "node:path";
+import { mkdirSync, rmSync } from "node:fs";
 
-import { chromium } from "playwright-core";
-
-const BASE = process.env.BASE_URL ?? "http://localhost:30080";
-const SHOTS = join(import.meta.dirname, ".artefacts");
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
-const SIZES = [
-  { name: "phone", viewport: { width: 375, height: 740 }, colorScheme: "dark", hasTouch: true },
-  { name: "desk", viewport: { width: 1280, height: 800 }, colorScheme: "light", hasTouch: false },
-];
-const PASSWORD = "correct horse battery";
+import { BASE, launch, newPage, notes, PASSWORD, SHOTS, signUp, SIZES, somebody } from "./browser.mjs";
 
 rmSync(SHOTS, { recursive: true, force: true });
 mkdirSync(SHOTS);
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  // A sandbox of its own is not to be had for root.
-  args: process.getuid?.() === 0 ? ["--no-sandbox"] : [],
-});
+const browser = await launch();
 try {
   for (const size of SIZES) await drive(size);
 } finally {
@@ -37,8 +20,8 @@ try {
 console.log(`all of it went as it should at ${BASE}; pictures are in ${SHOTS}`);
 
 async function drive(size) {
-  const person = { name: "Ada Lovelace", email: `ada-${randomBytes(6).toString("hex")}@example.com` };
-  const page = await newPage(size);
+  const person = somebody("Ada Lovelace");
+  const page = await newPage(browser, size);
   const { look, step } = notes(size, page);
 
   await step("who is signed out is led to sign in", async () => {
@@ -48,11 +31,7 @@ async function drive(size) {
   });
   await step("sign up", async () => {
     await page.getByRole("link", { name: "Create one" }).click();
-    await page.getByLabel("Name").fill(person.name);
-    await page.getByLabel("E-mail").fill(person.email);
-    await page.getByRole("textbox", { name: "Password" }).fill(PASSWORD);
-    await look("sign-up");
-    await page.getByRole("button", { name: "Create account" }).click();
+    await signUp(page, person, () => look("sign-up"));
     await page.waitForURL("**/tasks");
     await page.getByText("Nothing to do").waitFor();
     await look("tasks-empty");
@@ -145,6 +124,15 @@ async function drive(size) {
     assert.equal(await page.getByRole("main").getByRole("alert").filter({ hasText: /./ }).count(), 0, "no answer failed");
     await look("chat");
   });
+  await step("an answer that fails says so", async () => {
+    const failed = 'event: error\ndata: {"message":"The assistant could not answer. Please try again."}\n\n';
+    await page.route("**/api/chat", (route) => route.fulfill({ contentType: "text/event-stream", body: failed }));
+    await page.getByRole("textbox", { name: "Message" }).fill("what is left?");
+    await page.keyboard.press("Enter");
+    await page.getByText("The assistant could not answer.").waitFor();
+    await look("chat-failed");
+    await page.unroute("**/api/chat");
+  });
   await step("a reload keeps the conversation", async () => {
     await page.waitForURL(/\/chat\/\d+$/);
     await page.reload();
@@ -166,10 +154,7 @@ async function drive(size) {
 
   await step("a second person sees nothing of it", async () => {
     await page.goto(`${BASE}/sign-up`);
-    await page.getByLabel("Name").fill("Grace Hopper");
-    await page.getByLabel("E-mail").fill(`grace-${randomBytes(6).toString("hex")}@example.com`);
-    await page.getByRole("textbox", { name: "Password" }).fill(PASSWORD);
-    await page.getByRole("button", { name: "Create account" }).click();
+    await signUp(page, somebody("Grace Hopper"));
     await page.getByText("Nothing to do").waitFor();
     const statuses = await page.evaluate(
       async ({ conversation, task }) => {
@@ -184,46 +169,6 @@ async function drive(size) {
     await look("not-found");
   });
   await page.context().close();
-}
-
-async function newPage({ viewport, colorScheme, hasTouch }) {
-  const context = await browser.newContext({ viewport, colorScheme, hasTouch, locale: "en-GB" });
-  context.setDefaultTimeout(20_000);
-  const page = await context.newPage();
-  // Scripts that the policy stops, errors of the page's own: neither is ever right.
-  page.on("pageerror", (error) => assert.fail(`the page failed: ${error.message}`));
-  page.on("console", (message) => {
-    if (/Content Security Policy|hydrat/i.test(message.text())) assert.fail(message.text());
-  });
-  return page;
-}
-
-function notes(size, page) {
-  let number = 0;
-  return {
-    /** Runs what a person does, and says where it went wrong. */
-    step: async (title, run) => {
-      try {
-        await run();
-        console.log(`${size.name}: ${title}`);
-      } catch (error) {
-        await page.screenshot({ path: join(SHOTS, `${size.name}-failed.png`) });
-        throw new Error(`${size.name}: ${title}`, { cause: error });
-      }
-    },
-    /** A picture, and what axe has against it. */
-    look: async (title) => {
-      number += 1;
-      await page.evaluate(() => window.scrollTo(0, 0));
-      await page.screenshot({ path: join(SHOTS, `${size.name}-${String(number).padStart(2, "0")}-${title}.png`), fullPage: true });
-      await page.evaluate(AXE);
-      const { violations } = await page.evaluate((rules) => window.axe.run({ runOnly: rules }), RULES);
-      const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
-      assert.deepEqual(found, [], `axe at ${title}`);
-      const width = await page.evaluate(() => document.documentElement.scrollWidth);
-      assert.ok(width <= size.viewport.width, `${title} is ${width} px wide`);
-    },
-  };
 }
 
 async function signIn(page, { email }, password) {

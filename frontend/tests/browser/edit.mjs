@@ -6,17 +6,13 @@
 
 import assert from "node:assert/strict";
 
-import { chromium } from "playwright-core";
+import { BASE, launch } from "./browser.mjs";
 
-const { BASE_URL, TEXT } = process.env;
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  // A sandbox of its own is not to be had for root.
-  args: process.getuid?.() === 0 ? ["--no-sandbox"] : [],
-});
+const { TEXT } = process.env;
+const browser = await launch();
 try {
   const page = await browser.newPage();
-  await page.goto(`${BASE_URL}/sign-in`);
+  await page.goto(`${BASE}/sign-in`);
   await page.getByRole("heading").first().waitFor();
   // A page that is loaded again forgets this.
   await page.evaluate(() => (window.wasOpen = true));
