@@ -154,6 +154,9 @@ impl Drop for Held {
     fn drop(&mut self) {
         // Or else whoever waits for the next holder could be told of this one. It is only what people read.
         let _ = self.file.set_len(0);
+        // To close the file alone would leave the lock with a child that is just being started: it has the file open, too,
+        // until its program begins.
+        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
     }
 }
 
