@@ -116,7 +116,7 @@ async fn pull(cx: &Context, step: &StepId, daemon: &Daemon, name: &str) -> Resul
 }
 
 async fn assemble(cx: &Context, step: &StepId, daemon: &Daemon, name: &'static str) -> Result<(), Failure> {
-    packages::ensure(cx, step, &[packages::MMDEBSTRAP]).await?;
+    packages::ensure(cx, step, &[packages::MMDEBSTRAP, packages::DEBIANS_KEYS]).await?;
     // The copy is brought up to date under the lock; while it is read others may work on other bases.
     let folder = Home::open(cx).await?.root().join("bases");
     for name in with_its_own(&folder, name) {

@@ -25,10 +25,9 @@ const SOCKET: &str = "/var/run/docker.sock";
 /// When it does not, and cannot or may not be brought to.
 pub async fn ensure(cx: &Context, step: &StepId) -> Result<(), Failure> {
     let host = Daemon::of_host()?;
-    let Err(silent) = host.api_version().await else { return Ok(()) };
-    let ours = host == Daemon::Socket(SOCKET.into()) && cfg!(target_os = "linux");
+    let Err(silent) = host.api_version().await else { return client(cx, step).await };
     // One that is there for others says so by the socket's mode; starting another would not help.
-    if !ours || silent.to_string().contains("ermission denied") {
+    if !is_ours(&host) || silent.to_string().contains("ermission denied") {
         return Err(silent);
     }
     let installed = packages::find("dockerd").is_some();
@@ -48,6 +47,36 @@ pub async fn ensure(cx: &Context, step: &StepId) -> Result<(), Failure> {
         packages::install(cx, step, &missing, leave).await?;
     }
     start::start(cx, step, &host).await
+}
+
+/// Sees to it that an engine that answers, wherever it is, has a client here: minikube makes its node by that. Where it
+/// is no package of its own, an engine would come with it; then whoever runs minikube says what is missing.
+async fn client(cx: &Context, step: &StepId) -> Result<(), Failure> {
+    if packages::find("docker").is_none() && packages::client_is_apart() && packages::may_install()? {
+        packages::ensure(cx, step, &[packages::DOCKER_CLIENT]).await?;
+    }
+    Ok(())
+}
+
+/// Whether `host` is the engine that is installed and started here when it does not answer.
+fn is_ours(host: &Daemon) -> bool {
+    *host == Daemon::Socket(SOCKET.into()) && cfg!(target_os = "linux")
+}
+
+/// Whether root gets an engine by a deploy where `host` does not answer.
+pub fn can_be_got(host: &Daemon) -> bool {
+    is_ours(host) && (packages::is_debian_here() || packages::find("dockerd").is_some())
+}
+
+/// Whether a deploy gets docker's client where an engine answers.
+pub fn client_can_be_got() -> bool {
+    cfg!(target_os = "linux") && packages::client_is_apart()
+}
+
+/// What a person would type to have docker's client.
+pub fn client_command() -> String {
+    let package = if packages::client_is_apart() { packages::DOCKER_CLIENT.1 } else { "docker.io" };
+    packages::command(&[package])
 }
 
 /// Sees to it that the host's engine can build what is to be assembled, before anything is compiled for it.
@@ -109,7 +138,7 @@ fn wanted(installed: bool, jq: bool) -> Vec<&'static str> {
     if !installed {
         wanted.extend(["docker.io", "iptables"]);
         if packages::client_is_apart() {
-            wanted.push("docker-cli");
+            wanted.push(packages::DOCKER_CLIENT.1);
         }
     }
     if jq {
@@ -121,7 +150,8 @@ fn wanted(installed: bool, jq: bool) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::runtime::Change;
-    use super::{commands, is_podman};
+    use super::{commands, is_ours, is_podman};
+    use crate::world::daemon::Daemon;
 
     #[test]
     fn podman_says_who_it_is() {
@@ -132,6 +162,17 @@ mod tests {
         ];
         for (text, expected) in rows {
             assert_eq!(is_podman(&serde_json::from_str(text).unwrap()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_the_engine_of_this_machine_is_got() {
+        let rows = [
+            (Daemon::Socket("/var/run/docker.sock".into()), cfg!(target_os = "linux")),
+            (Daemon::Socket("/home/me/.colima/default/docker.sock".into()), false),
+        ];
+        for (host, expected) in rows {
+            assert_eq!(is_ours(&host), expected, "{host}");
         }
     }
 

@@ -93,7 +93,7 @@ impl Needs {
         let compiled = recipes.iter().any(|recipe| compiles(recipe, there));
         let mut packages = Vec::new();
         if any(&TREES) {
-            packages.push(packages::MMDEBSTRAP);
+            packages.extend([packages::MMDEBSTRAP, packages::DEBIANS_KEYS]);
         }
         if any(&WHEELS) || compiled && !there.go || any(&NPM) && !there.npm {
             packages.extend(packages::PIP);
@@ -172,13 +172,13 @@ mod tests {
     use std::path::Path;
 
     use super::{Needs, SPACE_FOR_ALL, SPACE_FOR_TOOLS, There, fits};
-    use crate::dayzero::packages::{MMDEBSTRAP, Need, PIP};
+    use crate::dayzero::packages::{DEBIANS_KEYS, MMDEBSTRAP, Need, PIP};
 
     const ALL: There = There { helm: true, minikube: true, go: true, npm: true, layer: true };
     const NOTHING: There = There { helm: false, minikube: false, go: false, npm: false, layer: false };
 
-    const TREE: [Need; 1] = [MMDEBSTRAP];
-    const TREE_AND_PIP: [Need; 3] = [MMDEBSTRAP, PIP[0], PIP[1]];
+    const TREE: [Need; 2] = [MMDEBSTRAP, DEBIANS_KEYS];
+    const TREE_AND_PIP: [Need; 4] = [MMDEBSTRAP, DEBIANS_KEYS, PIP[0], PIP[1]];
 
     #[test]
     fn what_a_recipe_falls_back_on_is_there_before_it_begins() {

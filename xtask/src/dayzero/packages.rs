@@ -13,11 +13,17 @@ use crate::context::Context;
 use crate::world::machine::Machine;
 use crate::world::process;
 
-/// A program, and the package that has it.
+/// A program, or a file by its whole path, and the package that has it.
 pub(super) type Need = (&'static str, &'static str);
 
 /// What puts a tree of Debian packages together.
 pub(super) const MMDEBSTRAP: Need = ("mmdebstrap", "mmdebstrap");
+
+/// By what Debian's archive is believed where the system is none of Debian's.
+pub(super) const DEBIANS_KEYS: Need = ("/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring");
+
+/// docker's client, where it is a package of its own.
+pub(super) const DOCKER_CLIENT: Need = ("docker", "docker-cli");
 
 /// What gets Go where its project's releases are not reached.
 pub(super) const PIP: [Need; 2] = [("python3", "python3"), ("pip3", "python3-pip")];
@@ -27,13 +33,13 @@ pub(super) const PIP: [Need; 2] = [("python3", "python3"), ("pip3", "python3-pip
 /// # Errors
 /// When they are not and cannot or may not be installed, with the commands that a person would type.
 pub(super) async fn ensure(cx: &Context, step: &StepId, needs: &[Need]) -> Result<(), Failure> {
-    let missing: Vec<&Need> = needs.iter().filter(|(program, _)| find(program).is_none()).collect();
+    let missing: Vec<&Need> = needs.iter().filter(|(name, _)| !is_there(name)).collect();
     if missing.is_empty() {
         return Ok(());
     }
     if !may_install()? {
         let (program, package) = missing[0];
-        return Err(Failure::environment(format!("no {program} found on PATH"))
+        return Err(Failure::environment(format!("there is no {program}"))
             .help(format!("install it; on Debian and Ubuntu it is in the package {package}")));
     }
     let packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
@@ -87,6 +93,10 @@ pub(super) fn find(program: &str) -> Option<PathBuf> {
     process::resolve(OsStr::new(program), None).or_else(|| usual.into_iter().find(|path| path.is_file()))
 }
 
+fn is_there(name: &str) -> bool {
+    if name.starts_with('/') { Path::new(name).is_file() } else { find(name).is_some() }
+}
+
 async fn apt(cx: &Context, step: &StepId, leave: Leave, words: &[&str]) -> Result<(), Failure> {
     // By `env`, which sudo leaves alone: variables that it is called with it takes away.
     let command = leave
@@ -124,7 +134,15 @@ fn is_after_12(release: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_after_12, is_debian};
+    use super::{is_after_12, is_debian, is_there};
+
+    #[test]
+    fn files_are_looked_for_where_they_lie_and_programs_on_path() {
+        for (name, expected) in [("/etc/passwd", true), ("/etc/gone", false), ("sh", true), ("no-such-program", false)]
+        {
+            assert_eq!(is_there(name), expected, "{name}");
+        }
+    }
 
     #[test]
     fn debian_and_what_comes_from_it_is_known_by_its_release_file() {

@@ -3,14 +3,17 @@
 use engine::failure::Failure;
 use tokio::time::timeout;
 
-use super::{Finding, PATIENCE, Wanted, read};
+use super::{Finding, PATIENCE, Wanted};
+use crate::dayzero::host_engine;
 use crate::world::daemon::Daemon;
 
 pub(super) async fn look(wanted: &Wanted<'_>) -> Finding {
-    let gets_one = wanted.installs && wanted.root && is_debian(&read("/etc/os-release"));
     match Daemon::of_host() {
         Ok(host) => match timeout(PATIENCE, ask(&host)).await {
-            Ok(answer) => judge(&host.to_string(), answer, wanted.minikube().is_some(), gets_one),
+            Ok(answer) => {
+                let gets_one = wanted.installs && wanted.root && host_engine::can_be_got(&host);
+                judge(&host.to_string(), answer, wanted.minikube().is_some(), gets_one)
+            }
             Err(late) => {
                 let failure = Failure::environment("it does not answer").because(late);
                 judge(&host.to_string(), Err(failure), wanted.minikube().is_some(), false)
@@ -39,16 +42,11 @@ fn judge(source: &str, answer: Result<String, Failure>, needed: bool, gets_one: 
     }
 }
 
-fn is_debian(release: &str) -> bool {
-    let named = release.lines().filter_map(|line| line.strip_prefix("ID=").or_else(|| line.strip_prefix("ID_LIKE=")));
-    named.flat_map(|names| names.trim_matches('"').split(' ')).any(|name| name == "debian" || name == "ubuntu")
-}
-
 #[cfg(test)]
 mod tests {
     use engine::failure::Failure;
 
-    use super::{is_debian, judge};
+    use super::judge;
     use crate::doctor::Standing;
 
     #[test]
@@ -63,18 +61,5 @@ mod tests {
         check(Err(silent()), false, false, Standing::Note);
         let finding = judge("a socket", Err(silent().help("newgrp docker")), true, false);
         assert_eq!(finding.mend.as_deref(), Some("newgrp docker"), "the failure knows better than any guess");
-    }
-
-    #[test]
-    fn debian_and_what_is_made_of_it_are_known() {
-        for (release, expected) in [
-            ("PRETTY_NAME=\"Debian GNU/Linux 12\"\nID=debian\n", true),
-            ("ID=ubuntu\nID_LIKE=debian\n", true),
-            ("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n", true),
-            ("ID=\"fedora\"\n", false),
-            ("", false),
-        ] {
-            assert_eq!(is_debian(release), expected, "{release}");
-        }
     }
 }

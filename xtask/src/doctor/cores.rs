@@ -16,11 +16,18 @@ fn judge(there: Option<usize>, wanted: Option<u32>) -> Finding {
     let Some(there) = there else { return Finding::unread("cores", SOURCE) };
     match wanted {
         Some(wanted) if there < wanted as usize => {
-            Finding::short("cores", format!("{there}, and the cluster's node wants {wanted}"), SOURCE)
-                .mend("give this machine more processors, or the cluster fewer: `cpus` in the table [cluster]")
+            Finding::short("cores", format!("{there}, and the cluster's node wants {wanted}"), SOURCE).mend(mend(there))
         }
         _ => Finding::good("cores", there.to_string(), SOURCE),
     }
+}
+
+/// The graph file can ask for less, down to what minikube takes.
+fn mend(there: usize) -> String {
+    if there < LEAST as usize {
+        return format!("give this machine {LEAST} processors: minikube makes no node with fewer");
+    }
+    format!("sed --in-place 's/^cpus *=.*/cpus = {there}/' xtask.toml")
 }
 
 #[cfg(test)]

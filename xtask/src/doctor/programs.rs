@@ -6,6 +6,7 @@ use engine::failure::Failure;
 use tokio_util::sync::CancellationToken;
 
 use super::{Finding, Wanted};
+use crate::dayzero::host_engine;
 use crate::world::process;
 use crate::world::tool::{Kind, Tool, Tools};
 
@@ -23,10 +24,13 @@ pub(super) async fn look(wanted: &Wanted<'_>, cancel: &CancellationToken) -> Vec
             findings.push(judge(kind.name(), found, needed(kind), wanted.installs));
         }
     }
-    for name in ["kubectl", "docker"] {
-        findings
-            .push(for_people(name, process::resolve(OsStr::new(name), None).map(|path| path.display().to_string())));
-    }
+    let path = |name: &str| process::resolve(OsStr::new(name), None).map(|path| path.display().to_string());
+    let gets_client = wanted.installs && wanted.root && host_engine::client_can_be_got();
+    findings.push(docker(path("docker"), wanted.minikube().is_some(), gets_client, host_engine::client_command()));
+    findings.push(helps("curl", path("curl"), "no release is downloaded: what is missing is compiled", "curl"));
+    let compiler = ["cc", "gcc", "clang"].into_iter().find_map(path);
+    findings.push(helps("C compiler", compiler, "neither this tool nor minikube can be compiled", "gcc libc6-dev"));
+    findings.push(for_people("kubectl", path("kubectl")));
     findings
 }
 
@@ -44,6 +48,25 @@ fn judge(name: &str, found: Result<Tool, Failure>, needed: bool, installs: bool)
     }
 }
 
+/// docker's client, by which minikube makes its node, and our own pulls of images are made.
+fn docker(path: Option<String>, needed: bool, gets: bool, command: String) -> Finding {
+    match path {
+        Some(path) => Finding::good("docker's client", "there", path),
+        None if !needed => Finding::note("docker's client", "none; images cannot be pulled", "PATH").mend(command),
+        None if gets => Finding::note("docker's client", "none; a deploy gets it", "PATH").mend("cargo xtask deploy"),
+        None => Finding::short("docker's client", "none, and minikube makes its node by it", "PATH").mend(command),
+    }
+}
+
+/// What there is another way without.
+fn helps(need: &str, path: Option<String>, otherwise: &str, packages: &str) -> Finding {
+    match path {
+        Some(path) => Finding::good(need, "there", path),
+        None => Finding::note(need, format!("none; {otherwise}"), "PATH")
+            .mend(format!("sudo apt-get install --no-install-recommends {packages}")),
+    }
+}
+
 /// Nothing here runs it; its absence is worth a word only to those who look for it.
 fn for_people(name: &str, path: Option<String>) -> Finding {
     match path {
@@ -56,9 +79,25 @@ fn for_people(name: &str, path: Option<String>) -> Finding {
 mod tests {
     use engine::failure::Failure;
 
-    use super::judge;
+    use super::{docker, judge};
     use crate::doctor::Standing;
     use crate::world::tool::{Tool, Version};
+
+    #[test]
+    fn without_dockers_client_there_is_no_node() {
+        let there = || Some("/usr/bin/docker".to_owned());
+        let rows = [
+            (there(), true, false, Standing::Good),
+            (None, true, true, Standing::Note),
+            (None, true, false, Standing::Short),
+            (None, false, false, Standing::Note),
+        ];
+        for (path, needed, gets, expected) in rows {
+            let finding = docker(path, needed, gets, "apt".to_owned());
+            assert_eq!(finding.standing, expected, "{needed} {gets}");
+            assert_eq!(finding.mend.is_none(), expected == Standing::Good, "{needed} {gets}");
+        }
+    }
 
     #[test]
     fn a_missing_tool_is_short_only_where_a_deploy_does_not_get_it() {

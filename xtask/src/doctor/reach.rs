@@ -26,21 +26,49 @@ pub(super) struct Asked {
     pub(super) took: Duration,
 }
 
-/// Places that are the same everywhere.
-const PLACES: [(&str, &str); 3] = [
+/// Places that are the same everywhere, whether one has other ways or not.
+const PLACES: [(&str, &str); 8] = [
     ("base images", "https://registry-1.docker.io/v2/"),
+    ("the node image", "https://gcr.io/v2/"),
     ("Kubernetes' images", "https://registry.k8s.io/v2/"),
-    ("tools' releases", "https://github.com"),
+    ("Kubernetes' programs", "https://dl.k8s.io/release/stable.txt"),
+    ("minikube's releases", "https://storage.googleapis.com/minikube/releases/latest"),
+    ("helm's releases", "https://get.helm.sh/helm-latest-version"),
+    ("Go's releases", "https://go.dev/dl/"),
+    ("Node.js' releases", "https://nodejs.org/dist/index.json"),
 ];
+
+/// Registries, each with the variable that names another one, as the programs that use them know it.
+const REGISTRIES: [(&str, &str, &str); 3] = [
+    ("Python packages", "PIP_INDEX_URL", "https://pypi.org/simple/"),
+    ("npm packages", "npm_config_registry", "https://registry.npmjs.org/"),
+    ("Go modules", "GOPROXY", "https://proxy.golang.org/"),
+];
+
+/// Where Debian and Ubuntu say where their packages come from, before other files beside them.
+const SOURCES: [&str; 3] =
+    ["/etc/apt/sources.list", "/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list.d/ubuntu.sources"];
 
 pub(super) async fn look(cancel: &CancellationToken) -> Vec<Asked> {
     if process::resolve(OsStr::new("curl"), None).is_none() {
         return Vec::new();
     }
-    let packages = ["/etc/apt/sources.list", "/etc/apt/sources.list.d/debian.sources"].map(read).concat();
-    let packages = address_of_packages(&packages).map(|url| ("system packages", url));
-    let places = PLACES.into_iter().map(|(what, url)| (what, url.to_owned())).chain(packages);
-    join_all(places.map(|(what, url)| ask(what, url, cancel))).await
+    let packages = address_of_packages(&SOURCES.map(read).concat()).map(|url| ("system packages", url));
+    let registries = REGISTRIES
+        .into_iter()
+        .map(|(what, variable, usual)| (what, address_of_registry(std::env::var(variable).ok(), usual)));
+    let places = PLACES.into_iter().map(|(what, url)| (what, url.to_owned()));
+    join_all(places.chain(registries).chain(packages).map(|(what, url)| ask(what, url, cancel))).await
+}
+
+/// The first address that `named` has, without who logs in to it, or the usual one.
+fn address_of_registry(named: Option<String>, usual: &str) -> String {
+    let named = named.unwrap_or_default();
+    let first = named.split([',', '|']).find(|url| url.starts_with("https://") || url.starts_with("http://"));
+    let Some((scheme, rest)) = first.and_then(|url| url.split_once("://")) else { return usual.to_owned() };
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    format!("{scheme}://{host}/{path}")
 }
 
 async fn ask(what: &'static str, url: String, cancel: &CancellationToken) -> Asked {
@@ -91,7 +119,7 @@ fn address_of_packages(sources: &str) -> Option<String> {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use super::{Asked, address_of_packages, judge};
+    use super::{Asked, address_of_packages, address_of_registry, judge};
     use crate::doctor::Standing;
 
     #[test]
@@ -112,6 +140,20 @@ mod tests {
         check("HTTP/1.1 200 Connection established\r\n\r\nHTTP/2 307 \r\n", Standing::Good, "answers");
         check("HTTP/1.1 200 Connection established\r\n\r\nHTTP/1.1 403 Forbidden\r\n", Standing::Note, "403");
         check("", Standing::Note, "does not answer");
+    }
+
+    #[test]
+    fn a_registry_is_asked_where_its_program_would_and_nobody_sees_a_password() {
+        const USUAL: &str = "https://proxy.example/";
+        for (named, expected) in [
+            (None, USUAL),
+            (Some("off"), USUAL),
+            (Some("/a/folder"), USUAL),
+            (Some("direct,https://second.example"), "https://second.example/"),
+            (Some("https://me:hush@first.example/go|direct"), "https://first.example/go"),
+        ] {
+            assert_eq!(address_of_registry(named.map(str::to_owned), USUAL), expected, "{named:?}");
+        }
     }
 
     #[test]
