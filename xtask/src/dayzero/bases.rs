@@ -5,6 +5,7 @@
 //! image that exists is replaced. An image that can be neither pulled nor assembled is left to the build, whose error
 //! names the Dockerfile's line.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -44,7 +45,7 @@ pub async fn provide(cx: &Context, step: &StepId, daemon: &Daemon, wanted: &[Wan
     let mut changed = false;
     for image in wanted.iter().filter(|image| inventory.by_name(image.name).is_none()) {
         let reached = reach::reaches(cx, &[registry(image.name).as_str()]).await?;
-        if (reached || has_mirrors(daemon).await) && pull(cx, step, daemon, image.name).await?.is_ok() {
+        if (reached || !mirrors(daemon).await.is_empty()) && pull(cx, step, daemon, image.name).await?.is_ok() {
             changed = true;
         } else if !reached && let Some(known) = CATALOGUE.iter().find(|known| **known == familiar(image.name)) {
             assemble(cx, step, daemon, known).await?;
@@ -89,6 +90,35 @@ pub fn assembled_from(image: &Image) -> Option<&str> {
     image.labels.get(ASSEMBLED).map(String::as_str)
 }
 
+/// Whether any image in `inventory` was assembled.
+pub fn any_assembled(inventory: &Inventory) -> bool {
+    CATALOGUE.iter().filter_map(|name| inventory.by_name(name)).any(|image| assembled_from(image).is_some())
+}
+
+/// Which of the images `named` were assembled, and from what. One that was built on such a base has its label, too, and
+/// is told of by its own step.
+pub fn told(inventory: &Inventory, named: &BTreeSet<String>) -> Vec<String> {
+    let known = named.iter().filter(|name| CATALOGUE.contains(&familiar(name).as_str()));
+    let assembled = known.filter_map(|name| Some((name, assembled_from(inventory.by_name(name)?)?)));
+    assembled.map(|(name, from)| format!("{} assembled from {from}", familiar(name))).collect()
+}
+
+/// The other places that somebody has given the daemon to pull from.
+pub async fn mirrors(daemon: &Daemon) -> Vec<String> {
+    let Ok(docker) = daemon.connect().await else { return Vec::new() };
+    let info = docker.info().await.ok();
+    info.and_then(|info| info.registry_config).and_then(|config| config.mirrors).unwrap_or_default()
+}
+
+/// Flags by which minikube gives a new node's daemon the host's `mirrors`, unless `args` name some.
+pub fn mirror_flags(mirrors: &[String], args: &[String]) -> Vec<String> {
+    const FLAG: &str = "--registry-mirror";
+    if args.iter().any(|arg| arg.starts_with(FLAG)) {
+        return Vec::new();
+    }
+    mirrors.iter().map(|mirror| format!("{FLAG}={mirror}")).collect()
+}
+
 /// The address at which the registry of an image answers.
 fn registry(name: &str) -> String {
     let host = match familiar(name).split_once('/') {
@@ -96,14 +126,6 @@ fn registry(name: &str) -> String {
         _ => "registry-1.docker.io".to_owned(),
     };
     format!("{host}/v2/")
-}
-
-/// Whether somebody has given the daemon other places to pull from.
-async fn has_mirrors(daemon: &Daemon) -> bool {
-    let Ok(docker) = daemon.connect().await else { return false };
-    let info = docker.info().await.ok();
-    let mirrors = info.and_then(|info| info.registry_config).and_then(|config| config.mirrors);
-    mirrors.is_some_and(|mirrors| !mirrors.is_empty())
 }
 
 /// Pulls with docker's own client, which knows the user's logins. The inner error says why the registry does not give the
@@ -167,7 +189,44 @@ fn alpine(image: &Wanted<'_>) -> Failure {
 mod tests {
     use std::path::Path;
 
-    use super::{CATALOGUE, Wanted, alpine, is_alpine, registry, with_its_own};
+    use super::{
+        ASSEMBLED, CATALOGUE, Wanted, alpine, any_assembled, is_alpine, mirror_flags, registry, told, with_its_own,
+    };
+    use crate::world::docker::Inventory;
+
+    #[test]
+    fn a_new_node_gets_the_hosts_mirrors_unless_it_is_given_others() {
+        let mirrors = ["https://a.example/".to_owned(), "https://b.example/".to_owned()];
+        let flags = ["--registry-mirror=https://a.example/", "--registry-mirror=https://b.example/"];
+        assert_eq!(mirror_flags(&mirrors, &["--preload=false".to_owned()]), flags);
+        assert!(mirror_flags(&mirrors, &["--registry-mirror=https://mine.example".to_owned()]).is_empty());
+        assert!(mirror_flags(&[], &[]).is_empty());
+    }
+
+    #[test]
+    fn assembled_images_are_told_by_their_labels() {
+        let image = |name: &str, labels: serde_json::Value| {
+            serde_json::json!({
+                "Id": format!("sha256:{name}"), "RepoTags": [name], "RepoDigests": null, "Labels": labels,
+                "Created": 1, "Size": 1,
+            })
+        };
+        let inventory = |from: serde_json::Value| {
+            let images = [
+                image("postgres:17", from),
+                image("node:22-slim", serde_json::json!(null)),
+                // Built on one: that is told by the step that built it.
+                image("todo-backend:1", serde_json::json!({ASSEMBLED: "Debian trixie"})),
+            ];
+            Inventory::read("1.41", &serde_json::to_vec(&images).unwrap()).unwrap()
+        };
+        let named = ["docker.io/library/postgres:17", "node:22-slim", "todo-backend:1"].map(str::to_owned).into();
+        let assembled = inventory(serde_json::json!({ASSEMBLED: "Debian trixie"}));
+        assert!(any_assembled(&assembled));
+        assert_eq!(told(&assembled, &named), ["postgres:17 assembled from Debian trixie"]);
+        let pulled = inventory(serde_json::json!({}));
+        assert!(!any_assembled(&pulled) && told(&pulled, &named).is_empty());
+    }
 
     #[test]
     fn the_catalogue_is_what_there_are_folders_for() {

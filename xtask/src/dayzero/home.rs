@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use engine::failure::Failure;
@@ -42,8 +43,11 @@ impl Home {
         let root = tool_folder::root();
         let held = hold(cx, &root).await?;
         refresh(&source(), &root)?;
-        // What is remembered of hosts that were not reached is remembered for one run.
-        clear(&root.join("run"))?;
+        // What is remembered of hosts is remembered for one run, which may come here several times.
+        static ASKED: AtomicBool = AtomicBool::new(false);
+        if !ASKED.swap(true, Ordering::Relaxed) {
+            clear(&root.join("run"))?;
+        }
         // What a recipe that was killed had begun.
         let begun = fs::read_dir(root.join("caches")).into_iter().flatten().flatten();
         for entry in begun.filter(|entry| entry.file_name().to_string_lossy().starts_with("work.")) {

@@ -27,6 +27,7 @@ use kube::core::DynamicObject;
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
+use crate::dayzero::bases;
 use crate::dev::overlay::{self, Amendment};
 use crate::diagnose::evidence::Kind as Workload;
 use crate::steps::cluster;
@@ -59,6 +60,9 @@ pub struct Facts {
     pub record: String,
     /// Its objects: kind, namespace and name.
     pub objects: Vec<(String, Option<String>, String)>,
+    /// What its pods run that came from no registry: `postgres:17 assembled from Debian trixie`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assembled: Vec<String>,
 }
 
 /// See the module.
@@ -189,7 +193,27 @@ impl ReleaseStep {
         Ok(())
     }
 
-    fn made(&self, deployed: Deployed) -> Result<Made, Failure> {
+    /// What the pods of `revision` run that came from no registry. Nothing is asked where there is nothing of the kind,
+    /// and what could not be found out is not worth a deploy that has succeeded.
+    async fn assembled(&self, cx: &Context, revision: u32) -> Vec<String> {
+        let look = async {
+            let cluster: cluster::Facts = cx.facts(&StepId::cluster())?;
+            if cluster.profile.is_none() {
+                return Ok(Vec::new());
+            }
+            let daemon = cx.world.node_daemon().await?;
+            let inventory = cx.world.inventory(&daemon).await?;
+            if !bases::any_assembled(&inventory) {
+                return Ok(Vec::new());
+            }
+            let history = self.history(cx).await?;
+            let Some(head) = history.iter().find(|head| head.revision == revision) else { return Ok(Vec::new()) };
+            Ok::<_, Failure>(bases::told(&inventory, &self.images(cx, head).await?))
+        };
+        look.await.unwrap_or_default()
+    }
+
+    fn made(&self, deployed: Deployed, assembled: Vec<String>) -> Result<Made, Failure> {
         let Deployed { left, settled } = deployed;
         let mut hasher = Hasher::new("release-output/1");
         hasher.number(left.revision.into()).text(&left.record);
@@ -210,8 +234,12 @@ impl ReleaseStep {
                     (address.resource.kind.clone(), address.namespace.clone(), address.name.clone())
                 })
                 .collect(),
+            assembled,
         };
-        let summary = summary(&self.definition.name, left.revision, &settled);
+        let mut summary = summary(&self.definition.name, left.revision, &settled);
+        if !facts.assembled.is_empty() {
+            summary.push_str(&format!(", with {}", facts.assembled.join(" and ")));
+        }
         let json =
             |error: serde_json::Error| Failure::step(format!("could not keep what {} made", self.id)).because(error);
         let facts = serde_json::to_value(facts).map_err(json)?;
@@ -418,7 +446,8 @@ impl Step for ReleaseStep {
             Some(left) if job.verdict.is_only_unhealthy() => deploy.settle(left).await?,
             left => deploy.upgrade(&self.plan(cx, left).await?).await?,
         };
-        self.made(deployed)
+        let assembled = self.assembled(cx, deployed.left.revision).await;
+        self.made(deployed, assembled)
     }
 
     async fn rehearse(&self, cx: &Context) -> Result<(), Failure> {

@@ -88,6 +88,14 @@ pub const SUITES: &[Suite] = &[
         command: &["cargo", "test", "--package", "xtask", "--lib", "--", "--skip", BUILDS, "--skip", LOANS],
     },
     Suite {
+        name: "recipes",
+        budget: minutes(2),
+        needs: Needs::Nothing,
+        counted: true,
+        tools: &[],
+        command: &["cargo", "test", "--package", "xtask", "--test", "dayzero"],
+    },
+    Suite {
         name: "backend",
         budget: minutes(5),
         needs: Needs::Nothing,

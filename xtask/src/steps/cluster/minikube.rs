@@ -18,7 +18,7 @@ use kube::api::ListParams;
 
 use super::{Facts, Found, Observed, news};
 use crate::context::Context;
-use crate::dayzero::{host_engine, node as node_image};
+use crate::dayzero::{bases, host_engine, node as node_image};
 use crate::steps::log::Log;
 use crate::steps::{Belonging, Scope};
 use crate::world::daemon::Daemon;
@@ -207,6 +207,9 @@ impl<'a> Hands<'a> {
                 self.require_free(&ports).await?;
                 let mark = Making::of(&Home::find(), self.minikube.profile());
                 mark.begin()?;
+                // The node's daemon reads nothing of what the host's was told.
+                let flags = bases::mirror_flags(&bases::mirrors(&self.host).await, &self.wanted.start_args);
+                self.wanted.start_args.extend(flags);
                 self.start(Verb::Create).await?;
                 mark.end()
             }

@@ -73,7 +73,7 @@ impl Inventory {
     }
 
     /// Reads an answer; the error says what is wrong with it.
-    pub(super) fn read(api: &str, body: &[u8]) -> Result<Self, String> {
+    pub(crate) fn read(api: &str, body: &[u8]) -> Result<Self, String> {
         let number = |text: &str| text.parse::<u32>().ok();
         let version = api.split_once('.').and_then(|(major, minor)| Some((number(major)?, number(minor)?)));
         if version.is_some_and(|version| version < LEAST_API) {
