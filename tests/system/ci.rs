@@ -1,6 +1,7 @@
 //! `ci`: its deployment is its own and goes however the run ended; its reports can be read at any moment.
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use quick_junit::Report;
@@ -43,8 +44,13 @@ fn small() -> Project {
 /// Both reports, which can be read.
 #[track_caller]
 fn reports(project: &Project) -> (Value, Report) {
-    let json = fs::read_to_string(project.path(".xtask/ci/ci.json")).expect("there is a JSON report");
-    let junit = fs::read_to_string(project.path(".xtask/ci/junit.xml")).expect("there is a JUnit report");
+    reports_in(&project.path(".xtask/ci"))
+}
+
+#[track_caller]
+fn reports_in(folder: &Path) -> (Value, Report) {
+    let json = fs::read_to_string(folder.join("ci.json")).expect("there is a JSON report");
+    let junit = fs::read_to_string(folder.join("junit.xml")).expect("there is a JUnit report");
     let report = Report::deserialize_from_str(&junit).unwrap_or_else(|error| panic!("{error}:\n{junit}"));
     (serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}:\n{json}")), report)
 }
@@ -82,9 +88,10 @@ fn a_run_deploys_beside_everything_else_and_takes_it_away_again() {
     let project = small();
     project.run(&["deploy"]).expect_success();
     let before = project.cluster.objects();
-    let ran = project.run(&["ci"]).expect_success();
+    let ran = project.run(&["ci", "--reports", "target/ci", "--deadline", "60m"]).expect_success();
     assert!(ran.steps("done").contains(&"check:small"), "{}", ran.stdout);
-    let (json, report) = reports(&project);
+    let (json, report) = reports_in(&project.path("target/ci"));
+    assert!(!project.path(".xtask/ci").exists(), "they are where they were asked for, and nowhere else");
     assert_eq!(json["state"], "passed");
     assert_eq!((report.failures, report.errors, report.skipped), (0, 0, 0));
     let suites: Vec<_> = report.test_suites.iter().map(|suite| suite.name.as_str()).collect();

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -17,8 +18,10 @@ use crate::running::Running;
 enum How {
     /// Run as it stands in the shared deployment; it has to end well.
     Run,
-    /// Run as it stands by a shell, `staging` being the test cluster.
+    /// Run as it stands by a shell, `staging` being the test cluster, and the profile that minikube takes its own.
     Shell,
+    /// Run as it stands by a shell with a home and a user of its own, in whose folders it has to do its work.
+    Sandbox,
     /// It goes on until it is stopped: it has to begin, and then to end when told to.
     Goes,
     /// What it does is what that test does: the file, and the function in it.
@@ -27,7 +30,7 @@ enum How {
     Form(&'static str),
 }
 
-use How::{By, Form, Goes, Run, Shell};
+use How::{By, Form, Goes, Run, Sandbox, Shell};
 
 const TEARDOWN: How = By("tests/system/teardown.rs", "only_data_and_the_secrets_that_belong_to_it_stay");
 const ROLLBACK: How =
@@ -54,7 +57,10 @@ const COMMANDS: &[(&str, How)] = &[
     ("cargo xtask check", Run),
     ("cargo xtask graph", Run),
     ("cargo xtask logs --follow backend", Goes),
-    ("cargo xtask logs --previous backend", Form("it needs a container that has ended")),
+    (
+        "cargo xtask logs --previous backend",
+        By("tests/system/logs.rs", "the_last_words_of_a_container_that_has_ended_are_shown"),
+    ),
     ("cargo xtask forward", Goes),
     ("cargo xtask deploy --force image:backend", Run),
     ("cargo xtask deploy --force", Run),
@@ -67,25 +73,22 @@ const COMMANDS: &[(&str, How)] = &[
         "cargo xtask teardown --cluster --data",
         By("tests/system/cluster_gone.rs", "a_deploy_brings_it_back_with_all_that_was_in_it"),
     ),
-    ("cargo xtask ci", By("tests/system/ci.rs", "a_run_deploys_beside_everything_else_and_takes_it_away_again")),
+    ("cargo xtask ci", By("tests/system/ci.rs", "what_fails_is_reported_and_the_deployment_goes_all_the_same")),
     (
         "cargo xtask ci --reports target/ci --deadline 60m",
-        By("tests/system/ci.rs", "a_run_that_is_stopped_or_takes_too_long_takes_its_deployment_away"),
+        By("tests/system/ci.rs", "a_run_deploys_beside_everything_else_and_takes_it_away_again"),
     ),
     (
         "cargo xtask ci --sweep",
         By("tests/system/ci.rs", "a_run_that_is_killed_leaves_whole_reports_and_the_next_one_cleans_up"),
     ),
-    ("cargo xtask test", Form("it is what runs this test")),
-    ("cargo xtask test --fast", Form("it is a part of what runs this test")),
+    ("cargo xtask test", By("xtask/src/cli/test.rs", "flags_and_words_choose_suites")),
+    ("cargo xtask test --fast", By("xtask/src/cli/test.rs", "flags_and_words_choose_suites")),
     ("kubectl --context staging get namespace kube-system --output jsonpath={.metadata.uid}", Shell),
-    (
-        "rm -rf ~/.cache/xtask ~/.local/state/xtask \"/tmp/xtask-$(id -u)\" .xtask",
-        Form("it would remove what this machine has, and the locks of tests under way"),
-    ),
-    ("rm helm/todo-chatbot/values-local.yaml", Form("the shared deployment's data belong to it")),
-    ("sudo usermod -aG docker $USER", Form("it changes the machine")),
-    ("eval \"$(minikube docker-env)\"", Form("it changes the shell that it is typed in, and no other")),
+    ("rm -rf ~/.cache/xtask ~/.local/state/xtask \"/tmp/xtask-$(id -u)\" .xtask", Sandbox),
+    ("rm helm/todo-chatbot/values-local.yaml", Sandbox),
+    ("sudo usermod -aG docker $USER", Sandbox),
+    ("eval \"$(minikube docker-env)\"", Shell),
     ("docker build --tag todo-backend:local backend", COMPOSE),
     ("docker build --tag todo-frontend:local frontend", COMPOSE),
     ("helm install todo helm/todo-chatbot --namespace todo --create-namespace", HELM),
@@ -201,7 +204,7 @@ fn commands_that_are_not_run_here_exist() {
                 assert!(there, "`{command}` is tested by {function}, which {path} does not have");
             }
             Form(why) => assert!(!why.is_empty(), "`{command}`"),
-            Run | Shell | Goes => continue,
+            Run | Shell | Sandbox | Goes => continue,
         }
         match ours(command) {
             Some(arguments) => drop(help(&arguments)),
@@ -265,14 +268,48 @@ fn commands_do_as_they_are_told() {
             }
             (Shell, _) => {
                 let command = command.replace("staging", &project.cluster.context);
-                let run = Command::new("sh").args(["-c", &command]).current_dir(project.folder()).output();
-                let run = run.expect("sh is there");
+                let mut shell = Command::new("sh");
+                let shell = shell.args(["-c", &command]).current_dir(project.folder());
+                let run = shell.env("MINIKUBE_PROFILE", &project.cluster.context).output().expect("sh is there");
                 assert!(run.status.success(), "{command}: {}", String::from_utf8_lossy(&run.stderr));
             }
             (Run | Goes, None) => panic!("`{command}` is none of ours: use Shell"),
-            (By(..) | Form(_), _) => {}
+            (By(..) | Form(_) | Sandbox, _) => {}
         }
     }
+}
+
+#[test]
+fn commands_that_remove_or_change_what_a_machine_has_do_so_and_no_more() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let (home, checkout, programs) =
+        (folder.path().join("home"), folder.path().join("todo"), folder.path().join("bin"));
+    // By its number the folder of locks is named.
+    let user = format!("of-a-test-{}", std::process::id());
+    let locks = PathBuf::from(format!("/tmp/xtask-{user}"));
+    let ours = [home.join(".cache/xtask"), home.join(".local/state/xtask"), checkout.join(".xtask"), locks];
+    let others = [home.join(".cache/other"), home.join(".local/state/other"), checkout.join("helm/todo-chatbot")];
+    let values = checkout.join("helm/todo-chatbot/values-local.yaml");
+    for path in ours.iter().chain(&others).chain([&programs]) {
+        fs::create_dir_all(path.join("inside")).expect("it can be made");
+    }
+    fs::write(&values, "").expect("it can be written");
+    for (name, does) in [("id", format!("echo {user}")), ("sudo", format!("echo \"$*\" >>{}/sudo", home.display()))] {
+        let program = programs.join(name);
+        fs::write(&program, format!("#!/bin/sh\n{does}\n")).expect("it can be written");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    }
+    let path = std::env::join_paths([programs, "/usr/bin".into(), "/bin".into()]).expect("they have no colons");
+    for (command, _) in COMMANDS.iter().filter(|(_, how)| matches!(how, Sandbox)) {
+        let mut shell = Command::new("sh");
+        let shell = shell.args(["-c", command]).current_dir(&checkout).env_clear().env("PATH", &path);
+        let run = shell.env("HOME", &home).env("USER", "somebody").output().expect("sh is there");
+        assert!(run.status.success(), "{command}: {}", String::from_utf8_lossy(&run.stderr));
+    }
+    let left: Vec<_> = ours.iter().chain([&values]).filter(|path| path.exists()).collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert!(others.iter().all(|path| path.join("inside").exists()), "they were none of ours");
+    assert_eq!(fs::read_to_string(home.join("sudo")).expect("it was called"), "usermod -aG docker somebody\n");
 }
 
 #[test]

@@ -99,3 +99,23 @@ fn broken_streams_neither_lose_nor_double_a_line_and_lines_are_chosen_by_their_l
     assert_eq!(one.lines().count(), 1);
     project.cluster.kubectl(&["delete", "namespace", NAMESPACE, "--wait=false"]);
 }
+
+#[test]
+fn the_last_words_of_a_container_that_has_ended_are_shown() {
+    let project = Project::deployed();
+    let pods = project.cluster.get(&["pods"]);
+    let pods = pods["items"].as_array().expect("a list").iter();
+    let backend = |pod: &&Value| pod["metadata"]["name"].as_str().is_some_and(|name| name.starts_with("todo-backend-"));
+    let pod = pods.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).find(backend).expect("it is deployed");
+    let name = pod["metadata"]["name"].as_str().expect("a pod has a name");
+    let restarts = pod["status"]["containerStatuses"][0]["restartCount"].as_u64().expect("a number");
+    project.cluster.kubectl(&["exec", name, "--", "sh", "-c", "kill 1"]);
+    let restarted = format!("--for=jsonpath={{.status.containerStatuses[0].restartCount}}={}", restarts + 1);
+    project.cluster.kubectl(&["wait", &format!("pod/{name}"), &restarted, "--timeout=60s"]);
+
+    let last = project.cluster.kubectl(&["logs", name, "--previous", "--tail=1"]);
+    let last: Value = serde_json::from_str(last.trim()).expect("the backend writes JSON");
+    let message = last["message"].as_str().expect("a line has a message");
+    let ran = project.run_human(&["logs", "--previous", "backend"]).expect_success();
+    assert!(ran.stdout.contains(message), "{message:?} is not in:\n{}{}", ran.stdout, ran.stderr);
+}

@@ -101,3 +101,28 @@ fn print(text: &str) {
     // Standard output may be closed; the exit code still tells.
     let _ = write!(anstream::stdout(), "{text}");
 }
+
+#[cfg(test)]
+mod tests {
+    use engine::failure::Class;
+
+    use super::{Needs, Request, SUITES, chosen};
+
+    #[test]
+    fn flags_and_words_choose_suites() {
+        let names = |words: &[&str], fast, soak| {
+            let suites = words.iter().map(|word| (*word).to_owned()).collect();
+            let chosen = chosen(&Request { suites, fast, soak, yes: false });
+            chosen.map(|suites| suites.iter().map(|suite| suite.name).collect::<Vec<_>>())
+        };
+        let with = |most| SUITES.iter().filter(|suite| suite.needs <= most).map(|suite| suite.name).collect::<Vec<_>>();
+        assert_eq!(names(&[], false, false), Ok(with(Needs::Cluster)));
+        assert_eq!(names(&[], true, false), Ok(with(Needs::Nothing)));
+        assert_eq!(names(&[], false, true), Ok(with(Needs::Time)));
+        assert_eq!(with(Needs::Time).len(), SUITES.len());
+        assert_eq!(names(&["minikube"], false, false), Ok(vec!["minikube"]), "whoever names it has the time");
+        assert_eq!(names(&["lints", "engine"], true, false), Ok(vec!["lints", "engine"]));
+        let failure = names(&["no-such"], false, false).unwrap_err();
+        assert_eq!((failure.class, failure.message.as_str()), (Class::Usage, "no suite is called `no-such`"));
+    }
+}
