@@ -55,8 +55,9 @@ class Registry(BaseHTTPRequestHandler):
         self.answer(202, Location=f"{self.path}{upload}", Range="0-0")
 
     def do_PATCH(self):
-        uploads[self.path.split("/")[-1]] += self.sent()
-        self.answer(202, Location=self.path)
+        upload = self.path.split("/")[-1]
+        uploads[upload] += self.sent()
+        self.answer(202, Location=self.path, Range=f"0-{len(uploads[upload]) - 1}")
 
     def do_PUT(self):
         path, _, query = self.path.partition("?")
