@@ -288,7 +288,9 @@ impl Step for ManifestsStep {
         if suspects.is_empty() {
             return Ok(Observation { differences, refreshed: None });
         }
-        // Only files that are as they were tell how the objects should be.
+        // Only files that are as they were tell how the objects should be. A look before the cluster's turn would take them
+        // for changed, and so see nothing.
+        cx.facts::<Value>(&StepId::cluster())?;
         let unchanged = self.gather(cx).await?.key() == receipt.manifest.key();
         let located = if unchanged { self.located(self.objects(cx)?, &client).await? } else { Vec::new() };
         let located: Vec<(Address, &Rendered)> = located
