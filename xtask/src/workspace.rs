@@ -2,6 +2,7 @@
 //!
 //! All of that folder can be deleted at any time; the next run then judges everything anew.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -12,6 +13,9 @@ use engine::step::StepId;
 
 /// Where isolated deployments have their receipts, each in a folder by its name.
 const ISOLATED: &str = "isolated";
+
+/// The file with the local ports of a deployment's Services.
+const LOCAL_PORTS: &str = "local-ports.json";
 
 /// A checkout with a graph file.
 #[derive(Debug, Clone)]
@@ -75,11 +79,50 @@ impl Workspace {
 
     /// The receipts of this checkout, or of its isolated deployment.
     pub fn receipts(&self) -> Receipts {
-        let folder = match &self.isolation {
+        Receipts::in_folder(self.receipts_folder())
+    }
+
+    /// Whether anything was ever deployed from here, or was tried to.
+    pub fn has_receipts(&self) -> bool {
+        self.receipts_folder().is_dir()
+    }
+
+    fn receipts_folder(&self) -> PathBuf {
+        self.deployment().join(if self.dev { "dev-receipts" } else { "receipts" })
+    }
+
+    /// Where everything lies that is known of the deployment.
+    fn deployment(&self) -> PathBuf {
+        match &self.isolation {
             Some(name) => self.state().join(ISOLATED).join(name),
             None => self.state(),
-        };
-        Receipts::in_folder(folder.join(if self.dev { "dev-receipts" } else { "receipts" }))
+        }
+    }
+
+    /// The local ports that a dev loop has opened for the deployment's Services, `todo-frontend:80`. What is not there
+    /// or cannot be read is as good as none: the loop opens them by its own rule then, and writes down which.
+    pub fn local_ports(&self) -> BTreeMap<String, u16> {
+        let text = fs::read(self.deployment().join(LOCAL_PORTS)).unwrap_or_default();
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    /// Has [`Self::local_ports`] be `ports` from now on, for every run of this checkout.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn remember_local_ports(&self, ports: &BTreeMap<String, u16>) -> Result<(), Failure> {
+        if *ports == self.local_ports() {
+            return Ok(());
+        }
+        let folder = self.deployment();
+        let path = folder.join(LOCAL_PORTS);
+        let failed = |error: std::io::Error| Failure::io("write", &path, &error);
+        fs::create_dir_all(&folder).map_err(failed)?;
+        // Whoever reads it meanwhile finds the old ones or the new ones.
+        let new = tempfile::NamedTempFile::new_in(&folder).map_err(failed)?;
+        serde_json::to_writer(&new, ports).map_err(|error| failed(error.into()))?;
+        new.persist(&path).map_err(|error| failed(error.error))?;
+        Ok(())
     }
 
     /// Where digests of files are remembered. What `dev` looks at differs from what a deploy does.

@@ -8,6 +8,7 @@ use clap::Args;
 use engine::failure::Class;
 use engine::step::{Kind, StepId};
 
+use super::isolate::Isolate;
 use super::problem::Problem;
 use super::session::{Record, Session, may_change_machine};
 use super::{Format, Global};
@@ -33,6 +34,9 @@ pub struct Request {
     /// Ask registries for newer base images than the daemon has, and build anew what is based on them
     #[arg(long, conflicts_with = "dry_run")]
     pub pull: bool,
+    /// Which deployment
+    #[command(flatten)]
+    pub isolate: Isolate,
     /// Do not ask before this machine is changed: docker installed or started
     #[arg(long)]
     pub yes: bool,
@@ -44,7 +48,7 @@ pub struct Request {
 /// When nothing could be begun; failures of steps are told as events and in the exit code.
 pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem> {
     let record = if request.dry_run { Record::Nothing } else { Record::Run };
-    let mut session = Session::begin(global, "deploy", record)?;
+    let mut session = Session::begin_as(global, "deploy", record, request.isolate.name(), Vec::new())?;
     let selected = session.project.graph.find(&request.steps)?;
     if request.dry_run {
         return dry_run(global, &session, &selected, request.force).await;
@@ -97,7 +101,9 @@ pub fn headline(session: &Session) -> Option<String> {
         parts.push(format!("checked {}", words::ago(now.saturating_sub(Duration::from_millis(at)))));
     }
     let cluster = session.cx.facts::<cluster::Facts>(&StepId::cluster());
+    // What the node publishes is the usual deployment's.
     let ports = cluster.map(|facts| facts.ports).unwrap_or_default();
+    let ports = if session.cx.isolated { Vec::new() } else { ports };
     parts.extend(ports.into_iter().map(|port| format!("http://localhost:{port}")));
     (!parts.is_empty()).then(|| parts.join(", "))
 }

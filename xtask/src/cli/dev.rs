@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Global;
+use super::isolate::Isolate;
 use super::problem::Problem;
 use super::session::{Project, listen, verbosity};
 use crate::dev::concern::{Concern, Concerned};
@@ -35,8 +36,11 @@ use crate::redact::Redactor;
 use crate::report::{failure, words};
 use crate::workspace::Workspace;
 use crate::world::backoff::Backoff;
+use crate::world::contact::Contact;
+use crate::world::forward::listener::Event as PortEvent;
+use crate::world::pods::follow::News as LogNews;
 use crate::world::process::Command;
-use crate::world::{World, kube_client, pause};
+use crate::world::{World, inherited, kube_client, pause};
 use deploying::{Deploying, Ended, Orders};
 use keys::{Key, Keys};
 use logs::Followed;
@@ -51,9 +55,9 @@ pub struct Request {
     /// At the end, leave the pods as they are; the next deploy puts them back
     #[arg(long)]
     pub keep: bool,
-    /// Develop in a deployment of this name beside the usual one, with namespaces of its own
-    #[arg(long, value_name = "NAME")]
-    pub isolate: Option<String>,
+    /// Which deployment
+    #[command(flatten)]
+    pub isolate: Isolate,
     /// Which log lines are shown
     #[command(flatten)]
     pub logs: logs::Wanted,
@@ -91,11 +95,12 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
         concern: None,
         own: OwnSources::below(&project.file.root),
         builds: JoinSet::new(),
+        anew: false,
         looks: BTreeMap::new(),
         look: 0,
         news: sender,
         tasks: JoinSet::new(),
-        ports: Ports::default(),
+        ports: Ports::new(inherited::take()),
         logs: Followed::new(request.logs.clone(), Arc::clone(&redactor)),
         redactor,
         url: None,
@@ -104,15 +109,16 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
         again: None,
         again_at: None,
         backoff: Backoff::between(SOON, SELDOM),
+        failures: Vec::new(),
         paused: None,
         broken: BTreeMap::new(),
     };
     let ended = development.live(watch, news, keys, &stop).await;
     development.tasks.abort_all();
     if let (Ok(End::Anew), Some(own)) = (&ended, &development.own) {
-        // It finds the pods as they are.
+        // It finds the pods as they are, and the ports open.
         screen.close();
-        return Err(own.start_anew().into());
+        return Err(own.start_anew(&development.ports.hand_over().await).into());
     }
     screen.set(Place::Keys, "");
     screen.set(Place::State, "putting pods back on built images; Ctrl-C again leaves them");
@@ -155,6 +161,8 @@ struct Development {
     /// The tool itself, where its sources are here.
     own: Option<OwnSources>,
     builds: JoinSet<Result<(), Failure>>,
+    /// The loop goes on in a new program when the run under way has ended.
+    anew: bool,
     /// The looks that have not become live yet.
     looks: BTreeMap<u64, Look>,
     look: u64,
@@ -175,6 +183,8 @@ struct Development {
     again_at: Option<Instant>,
     /// Between such runs that failed.
     backoff: Backoff,
+    /// What the last run failed with.
+    failures: Vec<Failure>,
     /// Changes wait; whether there were any.
     paused: Option<bool>,
     /// What is wrong, by image, until it is mended.
@@ -209,13 +219,29 @@ impl Development {
             tokio::select! {
                 burst = watch.burst() => self.changed(burst?).await,
                 Some(heard) = news.recv() => self.heard(heard),
-                told = self.logs.next() => self.logs.show(&told, &self.screen),
+                told = self.logs.next() => {
+                    self.logs.show(&told, &self.screen);
+                    if matches!(told, LogNews::Contact(Contact::Back)) {
+                        self.reached_again();
+                    }
+                }
+                (at, told) = self.ports.next() => {
+                    ports::tell(&self.screen, &at, &told);
+                    if matches!(told, PortEvent::Back) {
+                        self.reached_again();
+                    }
+                }
                 ended = deployed => {
                     self.why = self.deploying.take().map(|deploying| deploying.reasons()).unwrap_or_default();
+                    if self.anew && self.builds.is_empty() {
+                        return Ok(End::Anew);
+                    }
                     self.deployed(ended);
                 }
                 Some(built) = self.builds.join_next(), if !self.builds.is_empty() => {
-                    if self.own_built(built) {
+                    self.anew = self.own_built(built);
+                    // A run that is under way would be half done.
+                    if self.anew && self.deploying.is_none() {
                         return Ok(End::Anew);
                     }
                 }
@@ -233,24 +259,26 @@ impl Development {
     }
 
     fn isolation(&self) -> Option<&str> {
-        self.request.isolate.as_deref()
+        self.request.isolate.name()
     }
 
     /// Reads the graph file and follows the images that it names.
     async fn follow_images(&mut self, since: Instant) -> Result<(), Problem> {
         let mut file = Project::load(&self.global)?.file;
+        let mut workspace = Workspace::at(self.root.clone());
         if let Some(isolation) = self.isolation() {
-            file.isolate(isolation)?;
+            workspace = workspace.isolated(isolation);
+            file.isolate(isolation, &workspace.local_ports())?;
         }
-        self.tasks.abort_all();
+        self.tasks = JoinSet::new();
         self.images.clear();
-        let gatherer = Arc::new(Gatherer::new(Workspace::at(self.root.clone()).for_dev().stat_cache()));
+        let gatherer = Arc::new(Gatherer::new(workspace.for_dev().stat_cache()));
         let context = file.cluster.as_ref().map_or("", |cluster| cluster.kube_context());
         let world = Arc::new(World::of_context(context));
         self.ports.follow(&file, &world, &self.screen).await;
         self.screen.set(Place::Ports, &self.ports.line());
         self.logs.follow(&file, &world);
-        self.concern = Some(Concern::of(&file, Arc::clone(&gatherer))?);
+        self.concern = Some(Concern::of(&file, Arc::clone(&gatherer)).await?);
         for (name, dev) in &file.dev {
             let Some(image) = file.images.get(name) else { continue };
             let sources = Sources::new(name, image, dev, &self.root, Arc::clone(&gatherer))?;
@@ -281,6 +309,7 @@ impl Development {
         // One that is under way compiles what was there before.
         self.builds.abort_all();
         self.screen.doing("Building", "the tool, whose sources have changed");
+        self.screen.fact(&json!({"event": "building-tool"}));
         self.builds.spawn(async move { own.build(&CancellationToken::new()).await });
     }
 
@@ -290,6 +319,7 @@ impl Development {
             Ok(Ok(())) => return true,
             Ok(Err(failed)) => {
                 self.screen.line(&failure::render(&failed));
+                self.screen.fact(&json!({"event": "tool-not-built", "failure": failed}));
                 self.broken.insert(TOOL.to_owned(), failed.message);
                 self.show_trouble();
             }
@@ -301,6 +331,10 @@ impl Development {
 
     /// Files may have changed.
     async fn changed(&mut self, burst: Burst) {
+        if burst.lost {
+            self.screen.warning("Overflow", "more has changed than the kernel could tell; looking at all files");
+            self.screen.fact(&json!({"event": "overflow"}));
+        }
         if self.own.as_ref().is_some_and(|own| own.concern(&burst.paths)) {
             self.build_own();
         }
@@ -317,7 +351,7 @@ impl Development {
         }
         self.look_at(burst.since, |sources| burst.paths.iter().any(|path| sources.syncs(path))).await;
         let concerned = match &mut self.concern {
-            Some(concern) => concern.of_changes(&burst.paths, burst.lost),
+            Some(concern) => concern.of_changes(&burst.paths, burst.lost).await,
             None => Concerned::default(),
         };
         if graph_file || concerned.any() {
@@ -369,9 +403,19 @@ impl Development {
             }
             None => {
                 self.screen.set(Place::State, "deploying");
+                self.remember_ports();
                 self.deploying =
                     Some(Deploying::begin(&self.global, self.isolation(), orders, &self.screen, &self.redactor));
             }
+        }
+    }
+
+    /// Every run tells the application the addresses that are open here, also those to come from this checkout.
+    fn remember_ports(&self) {
+        let Some(isolation) = self.isolation() else { return };
+        let workspace = Workspace::at(self.root.clone()).isolated(isolation);
+        if let Err(failed) = workspace.remember_local_ports(&self.ports.local()) {
+            self.screen.line(&failure::render(&failed));
         }
     }
 
@@ -379,25 +423,28 @@ impl Development {
         match ended {
             Ended::Well(headline) => {
                 self.broken.remove(GRAPH);
+                self.failures.clear();
                 self.backoff.reset();
                 let words = headline.as_deref().into_iter().flat_map(str::split_whitespace);
                 self.url = words.into_iter().find(|word| word.starts_with("http")).map(str::to_owned);
             }
             // What a further change has overtaken is not worth a word.
-            Ended::Badly(_) if self.again.is_some() => {}
-            Ended::Badly(failures) => {
-                for failed in &failures {
+            Ended::Badly { .. } if self.again.is_some() => {}
+            Ended::Badly { failures, may_mend_itself } => {
+                // What the next attempt fails with, too, is at the bottom of the screen.
+                for failed in failures.iter().filter(|failed| !self.failures.contains(failed)) {
                     self.screen.line(&failure::render(failed));
                 }
                 let first = failures.first().map_or_else(String::new, |failed| failed.message.clone());
                 self.broken.insert(GRAPH.to_owned(), first);
-                // What a step says of its inputs is mended by an edit; the rest may mend itself.
-                if failures.iter().any(|failed| failed.class == Class::Environment) {
+                self.failures = failures;
+                if may_mend_itself {
                     self.try_again_later();
                 }
             }
             Ended::Never(problem) => {
                 self.screen.line(&problem.render());
+                self.screen.fact(&json!({"event": "not-run", "why": problem.render()}));
                 self.broken.insert(GRAPH.to_owned(), "the graph could not be run".to_owned());
                 if problem.exit_code() == Class::Environment.exit_code() {
                     self.try_again_later();
@@ -420,9 +467,17 @@ impl Development {
         self.again_at.get_or_insert(Instant::now() + SETTLED);
     }
 
+    /// The API server was away, and what waits for it need not wait for long.
+    fn reached_again(&mut self) {
+        self.backoff.reset();
+        let soon = Instant::now() + SOON;
+        self.again_at = Some(self.again_at.map_or(soon, |at| at.min(soon)));
+    }
+
     fn try_again_later(&mut self) {
         let wait = self.backoff.grow();
         self.again_at = Some(Instant::now() + wait);
+        self.screen.fact(&json!({"event": "trying-again", "after_ms": wait.as_millis()}));
         self.screen.warning("Waiting", &format!("{} before the next attempt", words::duration(wait)));
     }
 
@@ -497,7 +552,7 @@ impl Development {
                     if changed {
                         self.look_at(Instant::now(), |_| true).await;
                         if let Some(concern) = &mut self.concern {
-                            concern.of_changes(&BTreeSet::new(), true);
+                            concern.of_changes(&BTreeSet::new(), true).await;
                         }
                         self.deploy(Orders::default());
                     }

@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use engine::config::{GraphFile, unprivileged};
+use engine::config::{GraphFile, ServicePort};
 use engine::failure::{Class, Failure};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
+use super::isolate::Isolate;
 use super::problem::Problem;
 use super::session::{Record, Session};
 use super::{Format, Global};
@@ -23,9 +24,12 @@ use crate::world::forward::{At, Port, number};
 #[derive(Debug, Clone, Args)]
 pub struct Request {
     /// `[NAMESPACE/]SERVICE[:PORT][=LOCAL]`; the Services that are checked when none is named. A port below 1024
-    /// gets a local one that is 8000 higher
+    /// gets a local one that is 8000 higher; those of an isolated deployment are where `dev` opens them
     #[arg(value_name = "SERVICE[:PORT]")]
     pub services: Vec<String>,
+    /// Which deployment
+    #[command(flatten)]
+    pub isolate: Isolate,
 }
 
 /// Forwards until it is interrupted.
@@ -33,15 +37,17 @@ pub struct Request {
 /// # Errors
 /// When the graph file has mistakes, there is no such Service, or a local port is in use.
 pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem> {
-    let session = Session::begin(global, "forward", Record::Nothing)?;
+    let session = Session::begin_as(global, "forward", Record::Nothing, request.isolate.name(), Vec::new())?;
     session.recognise().await?;
-    let wanted = wanted(&session.project.file, &request.services)?;
+    let file = &session.project.file;
+    let wanted = wanted(file, &request.services)?;
     let client = session.cx.world.kube().await?;
     let mut forwards = Vec::new();
     for Wanted { at, local } in wanted {
         // Asked also where the local port is given: what is misspelt is told now, not waited for.
         let number = number(&client, &at).await?;
-        let port = local.unwrap_or_else(|| unprivileged(number));
+        let service = ServicePort { name: at.service.clone(), port: number };
+        let port = local.unwrap_or_else(|| file.local_port(&service));
         let opened = Forward::open(Arc::clone(&session.cx.world), at.clone(), port, PATIENCE).await;
         let forward = opened.map_err(|taken| offering(&at, taken))?;
         show(global.format, &forward);

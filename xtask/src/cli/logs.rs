@@ -12,6 +12,7 @@ use engine::failure::Class;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::isolate::Isolate;
 use super::problem::Problem;
 use super::session::{Record, Session};
 use super::{Format, Global};
@@ -51,6 +52,9 @@ pub struct Request {
     /// Of the containers that ran before the present ones: why they ended
     #[arg(short, long)]
     pub previous: bool,
+    /// Which deployment
+    #[command(flatten)]
+    pub isolate: Isolate,
 }
 
 fn while_ago(text: &str) -> Result<Duration, String> {
@@ -72,7 +76,7 @@ fn while_ago(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// When the graph file has mistakes, the cluster does not answer, or nothing is selected.
 pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem> {
-    let session = Session::begin(global, "logs", Record::Nothing)?;
+    let session = Session::begin_as(global, "logs", Record::Nothing, request.isolate.name(), Vec::new())?;
     session.recognise().await?;
     let file = &session.project.file;
     for secrets in file.secrets.values() {

@@ -13,6 +13,7 @@ pub mod explain;
 pub mod forecast;
 pub mod forward;
 pub mod graph;
+pub mod isolate;
 pub mod logs;
 pub mod post_render;
 pub mod problem;
@@ -94,7 +95,7 @@ enum Command {
     /// Remove what was deployed; data and the cluster stay unless told
     Teardown(teardown::Request),
     /// What is deployed, and what a deploy would do
-    Status,
+    Status(status::Request),
     /// Why a step would run, or what it was made of
     Explain(explain::Request),
     /// The steps and what they need
@@ -155,7 +156,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Problem> {
         Command::Deploy(request) => deploy::run(&global, &request).await,
         Command::Dev(request) => dev::run(&global, &request).await,
         Command::Teardown(request) => teardown::run(&global, &request).await,
-        Command::Status => status::run(&global).await,
+        Command::Status(request) => status::run(&global, &request).await,
         Command::Explain(request) => explain::run(&global, &request).await,
         Command::Graph(request) => graph::run(&global, &request),
         Command::Check(request) => check::run(&global, &request).await,

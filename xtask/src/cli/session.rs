@@ -152,14 +152,18 @@ impl Session {
         let mut workspace = Workspace::at(project.file.root.clone());
         let usual = workspace.receipts();
         if let Some(isolation) = isolation {
-            project.file.isolate(isolation)?;
             workspace = workspace.isolated(isolation);
+            project.file.isolate(isolation, &workspace.local_ports())?;
         }
         if mode == Mode::Dev {
             workspace = workspace.for_dev();
         }
-        if (isolation.is_some() || mode == Mode::Dev)
+        let apart = isolation.is_some() || mode == Mode::Dev;
+        // Whoever only looks leaves nothing behind of a deployment that there has never been.
+        if apart
+            && (record == Record::Run || workspace.has_receipts())
             && let Some(receipt) = usual.load(&StepId::cluster()).receipt()
+            && workspace.receipts().load(&StepId::cluster()).receipt() != Some(receipt)
         {
             // It is the same cluster, and nobody has to say so again.
             workspace.receipts().store(receipt)?;

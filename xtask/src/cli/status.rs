@@ -4,6 +4,9 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use clap::Args;
+
+use super::isolate::Isolate;
 use super::problem::Problem;
 use super::session::{Record, Session};
 use super::{Format, Global, forecast};
@@ -11,12 +14,20 @@ use crate::report::style::{BAD, DOING, FAINT, GOOD, paint, verb};
 use crate::report::words;
 use crate::run::{self, Forecast, Outlook};
 
+/// Of which deployment.
+#[derive(Debug, Clone, Args)]
+pub struct Request {
+    /// Which deployment
+    #[command(flatten)]
+    pub isolate: Isolate,
+}
+
 /// Shows every step: whether it is fresh, what it made and when.
 ///
 /// # Errors
 /// When the graph file has mistakes.
-pub async fn run(global: &Global) -> Result<ExitCode, Problem> {
-    let session = Session::begin(global, "status", Record::Nothing)?;
+pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem> {
+    let session = Session::begin_as(global, "status", Record::Nothing, request.isolate.name(), Vec::new())?;
     let plan = session.plan(&[], false);
     let forecasts = run::forecast(&session.cx, &session.steps, &plan, &session.locks).await;
     match global.format {

@@ -9,6 +9,7 @@ use engine::event::{Event, Tally};
 use engine::failure::{Class, Failure};
 use engine::step::StepId;
 
+use super::isolate::Isolate;
 use super::problem::Problem;
 use super::session::{Record, Session};
 use super::{Format, Global};
@@ -23,14 +24,14 @@ pub struct Request {
     /// Only list what would go and what would stay
     #[arg(long)]
     pub dry_run: bool,
-    /// Of the deployment of this name beside the usual one
-    #[arg(long, value_name = "NAME", conflicts_with = "cluster")]
-    pub isolate: Option<String>,
+    /// Which deployment
+    #[command(flatten)]
+    pub isolate: Isolate,
     /// Remove volumes, their data and the secrets that belong to it, too
     #[arg(long)]
     pub data: bool,
     /// Remove the cluster itself, too, if it was made by this tool; with volumes in it only together with --data
-    #[arg(long)]
+    #[arg(long, conflicts_with = "isolate")]
     pub cluster: bool,
 }
 
@@ -40,7 +41,7 @@ pub struct Request {
 /// When nothing could be begun; what could not be removed is told and decides the exit code.
 pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem> {
     let record = if request.dry_run { Record::Nothing } else { Record::Run };
-    let session = Session::begin_as(global, "teardown", record, request.isolate.as_deref(), Vec::new())?;
+    let session = Session::begin_as(global, "teardown", record, request.isolate.name(), Vec::new())?;
     if !session.recognise().await? {
         let context = session.cx.world.context();
         return Err(Failure::new(Class::Cluster, format!("nothing was deployed from here to the cluster `{context}`"))

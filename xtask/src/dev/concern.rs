@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::config::{Dev, GraphFile};
-use engine::digest::Digest;
+use engine::digest::{Digest, Hasher};
 use engine::failure::Failure;
 use engine::files::{Gatherer, Query, Rules};
 use globset::GlobSet;
@@ -23,6 +23,7 @@ pub struct Concern {
     gatherer: Arc<Gatherer>,
 }
 
+#[derive(Clone)]
 struct Context {
     folder: PathBuf,
     dockerfile: PathBuf,
@@ -51,7 +52,7 @@ impl Concern {
     ///
     /// # Errors
     /// When a pattern is none.
-    pub fn of(file: &GraphFile, gatherer: Arc<Gatherer>) -> Result<Self, Failure> {
+    pub async fn of(file: &GraphFile, gatherer: Arc<Gatherer>) -> Result<Self, Failure> {
         let root = &file.root;
         let images = file.images.iter().map(|(name, image)| {
             let context = Context {
@@ -79,13 +80,13 @@ impl Concern {
         // What cannot be read now is told by the run that is about to begin.
         let names: Vec<String> = concern.images.keys().cloned().collect();
         for name in names {
-            concern.look(&name);
+            concern.look(&name).await;
         }
         Ok(concern)
     }
 
     /// What changes of `paths` concern; of everything, when events were lost.
-    pub fn of_changes(&mut self, paths: &BTreeSet<PathBuf>, lost: bool) -> Concerned {
+    pub async fn of_changes(&mut self, paths: &BTreeSet<PathBuf>, lost: bool) -> Concerned {
         let may_concern = |context: &Context| {
             lost || paths
                 .iter()
@@ -93,7 +94,12 @@ impl Concern {
         };
         let names: Vec<String> =
             self.images.iter().filter(|(_, context)| may_concern(context)).map(|(name, _)| name.clone()).collect();
-        let images = names.into_iter().filter(|name| self.look(name)).collect();
+        let mut images = BTreeSet::new();
+        for name in names {
+            if self.look(&name).await {
+                images.insert(name);
+            }
+        }
         let others = lost || paths.iter().any(|path| self.is_read_by_others(path));
         Concerned { images, others }
     }
@@ -106,25 +112,29 @@ impl Concern {
     }
 
     /// Whether what an image is built from differs from the last look. A look that fails differs from any.
-    fn look(&mut self, name: &str) -> bool {
-        let gatherer = Arc::clone(&self.gatherer);
+    async fn look(&mut self, name: &str) -> bool {
         let Some(context) = self.images.get_mut(name) else { return false };
-        let look = || -> Result<Digest, Failure> {
-            let ignore = build_patterns(&context.folder, &context.dockerfile, context.dev.as_ref())?;
-            let query =
-                Query { name: format!("build-{name}"), root: context.folder.clone(), rules: Rules::Context { ignore } };
-            let files = gatherer.gather(&query)?.files.digest();
-            let dockerfile = std::fs::read(&context.dockerfile);
-            let dockerfile =
-                dockerfile.map_err(|error| Failure::io("read the Dockerfile", &context.dockerfile, &error))?;
-            let mut hasher = engine::digest::Hasher::new("dev-build/1");
-            hasher.digest(&files).digest(&Digest::of_bytes(&dockerfile));
-            Ok(hasher.finish())
-        };
-        let digest = look().ok();
+        let (name, looked, gatherer) = (name.to_owned(), context.clone(), Arc::clone(&self.gatherer));
+        // A context may be large, and the ports are served meanwhile.
+        let looked = tokio::task::spawn_blocking(move || looked.look(&name, &gatherer)).await;
+        let digest = looked.ok().and_then(Result::ok);
         let changed = digest.is_none() || digest != context.digest;
         context.digest = digest;
         changed
+    }
+}
+
+impl Context {
+    fn look(&self, name: &str, gatherer: &Gatherer) -> Result<Digest, Failure> {
+        let ignore = build_patterns(&self.folder, &self.dockerfile, self.dev.as_ref())?;
+        let query =
+            Query { name: format!("build-{name}"), root: self.folder.clone(), rules: Rules::Context { ignore } };
+        let files = gatherer.gather(&query)?.files.digest();
+        let dockerfile = std::fs::read(&self.dockerfile);
+        let dockerfile = dockerfile.map_err(|error| Failure::io("read the Dockerfile", &self.dockerfile, &error))?;
+        let mut hasher = Hasher::new("dev-build/1");
+        hasher.digest(&files).digest(&Digest::of_bytes(&dockerfile));
+        Ok(hasher.finish())
     }
 }
 
@@ -149,8 +159,8 @@ mod tests {
         runtime = \"python\"\nsync = { app = \"/app\" }\ncommand = [\"python\"]\nrebuild-on = [\"app/native/**\"]\n\
         [release.r]\nchart = \"chart\"\nnamespace = \"n\"\nvalues = [\"values.yaml\"]\nimages = { image = \"a\" }\n";
 
-    #[test]
-    fn only_what_a_step_reads_concerns_it() {
+    #[tokio::test]
+    async fn only_what_a_step_reads_concerns_it() {
         let folder = tempfile::tempdir().unwrap();
         let root = fs::canonicalize(folder.path()).unwrap();
         for path in ["a/app/native", "a/lib", "chart", "docs"] {
@@ -169,26 +179,28 @@ mod tests {
             fs::write(root.join(path), text).unwrap();
         }
         let file = engine::config::load(&root.join("xtask.toml")).unwrap();
-        let mut concern = Concern::of(&file, Arc::new(Gatherer::new(root.join(".xtask")))).unwrap();
+        let mut concern = Concern::of(&file, Arc::new(Gatherer::new(root.join(".xtask")))).await.unwrap();
         let image = || Concerned { images: BTreeSet::from(["a".to_owned()]), others: false };
         let others = || Concerned { others: true, ..Concerned::default() };
-        let mut check = |path: &str, expected: Concerned| {
+        for (path, expected) in [
+            ("a/app/main.py", Concerned::default()),
+            ("a/app/native/n.c", image()),
+            ("a/lib/l.py", image()),
+            ("a/lib/l.py", Concerned::default()),
+            ("a/noise.log", Concerned::default()),
+            ("a/Dockerfile", image()),
+            ("chart/templates/x.yaml", others()),
+            ("values.yaml", others()),
+            ("docs/x.md", Concerned::default()),
+            ("output.log", Concerned::default()),
+        ] {
             let path = root.join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, "2").unwrap();
-            assert_eq!(concern.of_changes(&BTreeSet::from([path.clone()]), false), expected, "{}", path.display());
-        };
-        check("a/app/main.py", Concerned::default());
-        check("a/app/native/n.c", image());
-        check("a/lib/l.py", image());
-        check("a/lib/l.py", Concerned::default());
-        check("a/noise.log", Concerned::default());
-        check("a/Dockerfile", image());
-        check("chart/templates/x.yaml", others());
-        check("values.yaml", others());
-        check("docs/x.md", Concerned::default());
-        check("output.log", Concerned::default());
-        let everything = concern.of_changes(&BTreeSet::new(), true);
+            let found = concern.of_changes(&BTreeSet::from([path.clone()]), false).await;
+            assert_eq!(found, expected, "{}", path.display());
+        }
+        let everything = concern.of_changes(&BTreeSet::new(), true).await;
         assert_eq!(everything, others(), "what was lost is found by looking");
     }
 }

@@ -101,6 +101,11 @@ impl Watch {
             return Ok(());
         }
         let paths: Vec<PathBuf> = event.paths.into_iter().filter(|path| self.concerns(path)).collect();
+        if lost {
+            // Among what was lost there may be folders that are new, or others by their old names.
+            let root = self.root.clone();
+            self.add(&root)?;
+        }
         if matches!(event.kind, EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(_))) {
             for folder in paths.iter().filter(|path| path.is_dir()) {
                 self.add(folder)?;

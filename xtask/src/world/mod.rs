@@ -11,6 +11,7 @@ pub mod git;
 pub mod git_ignore;
 pub mod git_index;
 pub mod helm;
+pub mod inherited;
 pub mod kube;
 pub mod kube_client;
 pub mod kube_transport;

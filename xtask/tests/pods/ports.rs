@@ -255,6 +255,23 @@ async fn a_connection_waits_no_longer_than_it_is_told_to_and_the_reason_is_told(
 }
 
 #[tokio::test]
+async fn a_port_that_is_handed_over_is_open_all_the_time() {
+    let namespace = serving("handed", 1).await;
+    let forward = open(&namespace, "web:80", PATIENCE).await;
+    let local = forward.local();
+    assert_eq!(ask(local, "/").await.expect("it answers").0, 200);
+    let socket = forward.hand_over(PATIENCE).await;
+    let mut waiting = TcpStream::connect(local).await.expect("nobody serves it, and it listens");
+    waiting.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let world = Arc::new(World::of_context(context()));
+    let at = At::parse(namespace.name(), "web:80");
+    let forward = Forward::on(world, at, socket, PATIENCE).expect("the socket can be used");
+    assert_eq!(answer(&mut BufReader::new(waiting)).await.expect("it is answered").0, 200);
+    forward.close().await;
+    namespace.remove().await;
+}
+
+#[tokio::test]
 async fn a_port_in_use_is_told_with_who_has_it_and_the_next_free_one() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

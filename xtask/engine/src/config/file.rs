@@ -18,6 +18,7 @@ use super::command::Command;
 use super::dev::{self, Dev};
 use super::diagnostic::{Diagnostic, Source};
 use super::image::Image;
+use super::isolate::Isolation;
 use super::manifests::Manifests;
 use super::mention::{Mention, Target, Why};
 use super::names::{ProjectName, StepName, VariableName};
@@ -82,7 +83,7 @@ pub struct GraphFile {
     pub dev: BTreeMap<String, Dev>,
     /// The isolated deployment that the file was made to describe.
     #[serde(skip)]
-    pub isolation: Option<String>,
+    pub isolation: Option<Isolation>,
     /// Each place where a step names another; the graph is made of them.
     #[serde(skip)]
     pub(crate) mentions: Vec<Mention>,

@@ -16,13 +16,23 @@ use super::text::Text;
 use crate::digest::Digest;
 use crate::failure::Failure;
 
+/// Which isolated deployment a graph file was made to describe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Isolation {
+    /// What distinguishes it.
+    pub name: String,
+    /// The local ports of Services, `todo-frontend:80`, that are not those of its name.
+    pub ports: BTreeMap<String, u16>,
+}
+
 impl GraphFile {
     /// Makes this the graph file of the isolated deployment `name`: project, namespaces and the default repositories of
-    /// images end in `-NAME`, and each release's `isolated` values lie over its others.
+    /// images end in `-NAME`, and each release's `isolated` values lie over its others. `ports` are the local ports of
+    /// Services that had to be others than its name gives.
     ///
     /// # Errors
     /// `Class::Usage` when `name` has not the form of a step's name, or makes another name too long.
-    pub fn isolate(&mut self, name: &str) -> Result<(), Failure> {
+    pub fn isolate(&mut self, name: &str, ports: &BTreeMap<String, u16>) -> Result<(), Failure> {
         if StepName::parse(name).is_err() {
             return Err(Failure::usage(format!("`{name}` cannot be the name of an isolated deployment"))
                 .help("use lower-case letters, digits and `-`"));
@@ -55,7 +65,7 @@ impl GraphFile {
             }
         }
         self.project = project;
-        self.isolation = Some(name.to_owned());
+        self.isolation = Some(Isolation { name: name.to_owned(), ports: ports.clone() });
         let ports = self.checks.iter().map(|(check, definition)| (check.clone(), self.local_port(&definition.service)));
         let ports: BTreeMap<String, u16> = ports.collect();
         let url = |reference: &Reference| match reference {
@@ -68,11 +78,15 @@ impl GraphFile {
     }
 
     /// The port of this machine on which a dev loop opens a Service: its own, 8000 higher where that is below 1024 and
-    /// so not everybody's. An isolated deployment's are far from those, by its name and always the same.
+    /// so not everybody's. An isolated deployment's are far from those, by its name and always the same, unless others
+    /// were given to it.
     pub fn local_port(&self, service: &ServicePort) -> u16 {
         match &self.isolation {
             None => unprivileged(service.port),
-            Some(name) => {
+            Some(Isolation { name, ports }) => {
+                if let Some(given) = ports.get(&service.to_string()) {
+                    return *given;
+                }
                 let digest = Digest::of_bytes(format!("{} {name} {service}", self.project).as_bytes()).to_string();
                 let number = digest.get(..4).and_then(|digits| u16::from_str_radix(digits, 16).ok());
                 20_000 + number.unwrap_or_default() % 10_000
@@ -109,6 +123,7 @@ fn overlay(under: &mut BTreeMap<String, Inline>, over: BTreeMap<String, Inline>)
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::path::Path;
 
     use crate::config::{GraphFile, parse};
@@ -136,16 +151,32 @@ mod tests {
     #[test]
     fn everything_that_is_known_by_a_name_has_another() {
         let mut file = file();
-        file.isolate("ci-1").unwrap();
+        file.isolate("ci-1", &BTreeMap::new()).unwrap();
         assert_eq!(file.project, "shop-ci-1");
         assert_eq!(file.namespaces().into_iter().collect::<Vec<_>>(), ["rules-ci-1"]);
         assert_eq!(file.checks["rules"].namespace, "rules-ci-1");
     }
 
     #[test]
+    fn a_service_has_the_local_port_of_its_deployments_name_or_the_one_that_it_was_given() {
+        let service = file().checks["rules"].service.clone();
+        let port = |name: &str, given: &BTreeMap<String, u16>| {
+            let mut file = file();
+            file.isolate(name, given).unwrap();
+            file.local_port(&service)
+        };
+        let none = BTreeMap::new();
+        assert_eq!(file().local_port(&service), 8080);
+        assert_eq!(port("mine", &none), port("mine", &none));
+        assert_ne!(port("mine", &none), port("yours", &none));
+        assert_eq!(port("mine", &BTreeMap::from([("web:80".to_owned(), 20_345)])), 20_345);
+        assert_eq!(port("mine", &BTreeMap::from([("dns:80".to_owned(), 20_345)])), port("mine", &none));
+    }
+
+    #[test]
     fn what_is_not_ours_keeps_its_name() {
         let mut file = file();
-        file.isolate("ci-1").unwrap();
+        file.isolate("ci-1", &BTreeMap::new()).unwrap();
         assert_eq!(file.checks["dns"].namespace, "elsewhere", "nothing is deployed there");
         assert_eq!(file.cluster.unwrap().profile, "lab", "it is the same cluster");
     }
@@ -153,7 +184,7 @@ mod tests {
     #[test]
     fn names_that_cannot_be_are_refused() {
         for name in ["", "A", "a b", "-", &"x".repeat(64)] {
-            assert!(file().isolate(name).is_err(), "{name}");
+            assert!(file().isolate(name, &BTreeMap::new()).is_err(), "{name}");
         }
     }
 
@@ -177,7 +208,7 @@ mod tests {
             isolated  = { web = { replicas = 1 }, host = "${project}.example" }
         "#;
         let mut file = parse(text, &folder.path().join("xtask.toml")).unwrap();
-        file.isolate("mine").unwrap();
+        file.isolate("mine", &BTreeMap::new()).unwrap();
         let release = &file.releases["web"];
         let values = release.set.iter().map(|(key, value)| {
             let value = value.expand(&|_| Some("shop-mine".to_owned())).unwrap();

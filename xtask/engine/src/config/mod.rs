@@ -45,6 +45,7 @@ pub use globs::is_pattern;
 pub use image::{Daemon, Image, SecretSource};
 pub use image_use::{ImagePaths, ImageUse, Part};
 pub use inline::Inline;
+pub use isolate::Isolation;
 pub use manifests::Manifests;
 pub use mention::Why;
 pub use ports::{PortMapping, ServicePort, unprivileged};

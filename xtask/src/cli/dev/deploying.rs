@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use engine::event::Event;
-use engine::failure::Failure;
+use engine::failure::{Class, Failure};
+use engine::run::State;
 use engine::step::{Kind, StepId};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -34,7 +35,12 @@ pub enum Ended {
     /// Everything is as the working tree says; where it answers.
     Well(Option<String>),
     /// Steps failed; the last good version runs.
-    Badly(Vec<Failure>),
+    Badly {
+        /// Why.
+        failures: Vec<Failure>,
+        /// Something out there may be the reason, which may change without an edit.
+        may_mend_itself: bool,
+    },
     /// It could not begin.
     Never(Problem),
     /// It was cancelled.
@@ -96,7 +102,10 @@ impl Deploying {
     pub async fn ended(&mut self) -> Ended {
         match (&mut self.task).await {
             Ok(ended) => ended,
-            Err(error) => Ended::Badly(vec![Failure::step("a run of the graph broke off").because(error)]),
+            Err(error) => {
+                let failures = vec![Failure::step("a run of the graph broke off").because(error)];
+                Ended::Badly { failures, may_mend_itself: false }
+            }
         }
     }
 }
@@ -133,12 +142,16 @@ async fn deploy(
     }
     let summary = run::execute(&session.cx, &session.steps, plan, &session.locks).await;
     let (headline, cancelled) = (headline(&session), session.cx.cancel.is_cancelled());
+    // What an image or a command says of its inputs is mended by an edit.
+    let by_an_edit = |step: &StepId| matches!(step.kind, Kind::Image | Kind::Command | Kind::Secrets);
+    let may_mend_itself = summary.states.iter().any(|(step, state)| *state == State::Failed && !by_an_edit(step))
+        || summary.failures.iter().any(|failed| failed.class == Class::Environment);
     let (tally, failures) = (summary.tally(), summary.failures);
     session.finish(tally, headline.clone()).await;
     match failures {
         _ if cancelled => Ended::Cancelled,
         failures if failures.is_empty() => Ended::Well(headline),
-        failures => Ended::Badly(failures),
+        failures => Ended::Badly { failures, may_mend_itself },
     }
 }
 

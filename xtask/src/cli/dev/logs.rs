@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use engine::config::GraphFile;
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::screen::Screen;
 use crate::cli::logs::{as_json, selection};
@@ -80,8 +81,14 @@ impl Followed {
                     screen.log(&log_line::render(line), &as_json(line));
                 }
             }
-            News::Contact(Contact::Lost(why)) => screen.warning("Lost", &format!("{why}; trying again")),
-            News::Contact(Contact::Back) => screen.good("Back", "the API server answers again"),
+            News::Contact(Contact::Lost(why)) => {
+                screen.warning("Lost", &format!("{why}; trying again"));
+                screen.fact(&json!({"event": "contact-lost", "failure": why}));
+            }
+            News::Contact(Contact::Back) => {
+                screen.good("Back", "the API server answers again");
+                screen.fact(&json!({"event": "contact-back"}));
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use engine::failure::{Class, Failure};
 use tokio_util::sync::CancellationToken;
 
+use crate::world::inherited::{self, Sockets};
 use crate::world::process::{Command, Exit};
 
 /// How much of cargo's output is told when the tool cannot be built.
@@ -72,9 +73,11 @@ impl OwnSources {
             .help("this loop goes on with the program that runs; mend the sources"))
     }
 
-    /// Becomes the new program, with the same arguments. Returns only when that fails.
-    pub fn start_anew(&self) -> Failure {
-        let error = std::process::Command::new(&self.program).args(std::env::args_os().skip(1)).exec();
+    /// Becomes the new program, with the same arguments and `sockets`. Returns only when that fails.
+    pub fn start_anew(&self, sockets: &Sockets) -> Failure {
+        let mut command = std::process::Command::new(&self.program);
+        let _left = inherited::leave(&mut command, sockets);
+        let error = command.args(std::env::args_os().skip(1)).exec();
         Failure::io("start", &self.program, &error)
     }
 }

@@ -2,65 +2,121 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use engine::config::GraphFile;
-use serde_json::json;
+use engine::config::{GraphFile, ServicePort};
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::screen::Screen;
 use crate::world::World;
 use crate::world::forward::listener::{Event, Forward, PATIENCE};
 use crate::world::forward::{At, Port};
+use crate::world::inherited::Sockets;
+
+/// How long connections have to end before the loop goes on in another program.
+const ENDING: Duration = Duration::from_secs(1);
 
 /// Open ports. Dropped, they are closed.
-#[derive(Default)]
 pub struct Ports {
-    open: BTreeMap<At, Forward>,
+    /// Those that the program before this one had opened.
+    inherited: Sockets,
+    open: BTreeMap<At, Open>,
     told: JoinSet<()>,
+    teller: mpsc::UnboundedSender<(At, Event)>,
+    tales: mpsc::UnboundedReceiver<(At, Event)>,
+}
+
+struct Open {
+    service: ServicePort,
+    forward: Forward,
 }
 
 impl Ports {
+    /// None yet; those of `inherited` are open as soon as a graph file names them.
+    pub fn new(inherited: Sockets) -> Self {
+        let (teller, tales) = mpsc::unbounded_channel();
+        Self { inherited, open: BTreeMap::new(), told: JoinSet::new(), teller, tales }
+    }
+
+    /// The sockets, for the program that goes on with them.
+    pub async fn hand_over(self) -> Sockets {
+        let handed =
+            self.open.into_iter().map(|(at, open)| async move { (name(&at), open.forward.hand_over(ENDING).await) });
+        join_all(handed).await.into_iter().collect()
+    }
+
     /// Opens those of `file` that are not open yet, and closes those that it does not name any more.
     pub async fn follow(&mut self, file: &GraphFile, world: &Arc<World>, screen: &Screen) {
-        let wanted: Vec<(At, u16)> = file
+        let wanted: BTreeMap<At, &ServicePort> = file
             .checks
             .values()
             .map(|check| {
                 let port = Port::Number(check.service.port);
-                let at = At { namespace: check.namespace.clone(), service: check.service.name.clone(), port };
-                (at, file.local_port(&check.service))
+                (At { namespace: check.namespace.clone(), service: check.service.name.clone(), port }, &check.service)
             })
             .collect();
-        self.open.retain(|at, _| wanted.iter().any(|(wanted, _)| wanted == at));
-        for (at, local) in wanted {
+        self.open.retain(|at, _| wanted.contains_key(at));
+        // Those that were closed have nothing more to tell.
+        while self.told.try_join_next().is_some() {}
+        for (at, service) in wanted {
             if self.open.contains_key(&at) {
                 continue;
             }
-            if let Some(forward) = open(world, &at, local, screen).await {
+            let inherited = self.inherited.remove(&name(&at));
+            let inherited =
+                inherited.and_then(|socket| Forward::on(Arc::clone(world), at.clone(), socket, PATIENCE).ok());
+            let opened = match inherited {
+                Some(forward) => Some(forward),
+                None => open(world, &at, file.local_port(service), screen).await,
+            };
+            if let Some(forward) = opened {
                 screen.good("Forwarding", &format!("http://{} to {at}", forward.local()));
                 screen
                     .fact(&json!({"event": "forwarding", "service": at.service, "local": forward.local().to_string()}));
-                let (mut events, screen, at) = (forward.events(), screen.clone(), at.clone());
+                let (mut events, teller, of) = (forward.events(), self.teller.clone(), at.clone());
                 self.told.spawn(async move {
                     while let Some(event) = events.next().await {
-                        tell(&screen, &at, &event);
+                        // Nobody listening means that the loop is ending.
+                        let _ = teller.send((of.clone(), event));
                     }
                 });
-                self.open.insert(forward.at().clone(), forward);
+                self.open.insert(at, Open { service: service.clone(), forward });
             }
         }
     }
 
+    /// What happens to one of them next. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> (At, Event) {
+        match self.tales.recv().await {
+            Some(told) => told,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Where each Service is open.
+    pub fn local(&self) -> BTreeMap<String, u16> {
+        self.open.values().map(|open| (open.service.to_string(), open.forward.local().port())).collect()
+    }
+
     /// Where they answer, in one line.
     pub fn line(&self) -> String {
-        let ports = self.open.iter().map(|(at, forward)| format!("http://{} {}", forward.local(), at.service));
+        let ports = self.open.iter().map(|(at, open)| format!("http://{} {}", open.forward.local(), at.service));
         ports.collect::<Vec<_>>().join("   ")
     }
 
-    /// The address of the first, for a browser.
+    /// The address for a browser: that of the Service with the lowest port, which is a web server's if any is.
     pub fn first(&self) -> Option<String> {
-        self.open.values().next().map(|forward| format!("http://{}", forward.local()))
+        let first = self.open.values().min_by_key(|open| open.service.port)?;
+        Some(format!("http://localhost:{}", first.forward.local().port()))
     }
+}
+
+/// What a socket is called from one program to the next.
+fn name(at: &At) -> String {
+    format!("{}/{at}", at.namespace)
 }
 
 /// The port, or the next free one where somebody has it.
@@ -80,12 +136,27 @@ async fn open(world: &Arc<World>, at: &At, local: u16, screen: &Screen) -> Optio
 }
 
 /// Only what a person has to know: that pods come and go is told with what has made them.
-fn tell(screen: &Screen, at: &At, event: &Event) {
+pub fn tell(screen: &Screen, at: &At, event: &Event) {
+    let fact = |name: &str, failure: Value| {
+        screen.fact(&json!({"event": name, "service": at.service, "failure": failure}));
+    };
     match event {
         Event::Pods(_) => {}
-        Event::Waiting(why) => screen.warning("Waiting", &format!("a connection to {at}: {why}")),
-        Event::Dropped(why) => screen.warning("Dropped", &format!("a connection to {at}: {why}")),
-        Event::Lost(why) => screen.warning("Lost", &format!("{why}; trying again")),
-        Event::Back => screen.good("Back", &format!("{at}: the API server answers again")),
+        Event::Waiting(why) => {
+            screen.warning("Waiting", &format!("a connection to {at}: {why}"));
+            fact("waiting", json!(why));
+        }
+        Event::Dropped(why) => {
+            screen.warning("Dropped", &format!("a connection to {at}: {why}"));
+            fact("dropped", json!(why));
+        }
+        Event::Lost(why) => {
+            screen.warning("Lost", &format!("{why}; trying again"));
+            fact("contact-lost", json!(why));
+        }
+        Event::Back => {
+            screen.good("Back", &format!("{at}: the API server answers again"));
+            fact("contact-back", Value::Null);
+        }
     }
 }

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use engine::failure::Failure;
 
+use crate::cli::isolate::Isolate;
 use crate::cli::problem::Problem;
 use crate::cli::{Format, Global, deploy};
 
@@ -40,7 +41,8 @@ pub async fn prepare(global: &Global, root: &Path, yes: bool) -> Result<String, 
         verbose: global.verbose,
         color: global.color,
     };
-    let request = deploy::Request { steps: Vec::new(), dry_run: false, force: false, pull: false, yes };
+    let (steps, isolate) = (Vec::new(), Isolate::default());
+    let request = deploy::Request { steps, dry_run: false, force: false, pull: false, isolate, yes };
     // It has told why.
     if deploy::run(&global, &request).await? != ExitCode::SUCCESS {
         return Err(Failure::environment("the tests have no cluster to run in").into());

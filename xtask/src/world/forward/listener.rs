@@ -66,6 +66,9 @@ pub struct Forward {
     at: At,
     behind: watch::Receiver<Behind>,
     events: broadcast::Sender<Event>,
+    /// The socket that the task listens on.
+    socket: std::net::TcpListener,
+    full: CancellationToken,
     stop: DropGuard,
     task: JoinHandle<()>,
 }
@@ -78,12 +81,21 @@ impl Forward {
     /// When the port cannot be had.
     pub async fn open(world: Arc<World>, at: At, port: u16, patience: Duration) -> Result<Self, NotBound> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let bound = TcpListener::bind(address).await;
-        let bound = bound.and_then(|listener| Ok((listener.local_addr()?, listener)));
-        let (local, listener) = match bound {
-            Ok(bound) => bound,
-            Err(error) => return Err(not_bound(&at, address, &error).await),
-        };
+        let opened = TcpListener::bind(address).await.and_then(TcpListener::into_std);
+        match opened.and_then(|socket| Self::on(world, at.clone(), socket, patience)) {
+            Ok(forward) => Ok(forward),
+            Err(error) => Err(not_bound(&at, address, &error).await),
+        }
+    }
+
+    /// As [`Self::open`], on a socket that listens already.
+    ///
+    /// # Errors
+    /// When it cannot be used.
+    pub fn on(world: Arc<World>, at: At, socket: std::net::TcpListener, patience: Duration) -> std::io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let local = socket.local_addr()?;
+        let listener = TcpListener::from_std(socket.try_clone()?)?;
         let (sender, behind) = watch::channel(Behind::default());
         let (events, _) = broadcast::channel(EVENTS);
         let way = Arc::new(Way {
@@ -95,9 +107,9 @@ impl Forward {
             events: events.clone(),
             told_waiting: Mutex::default(),
         });
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(run(way, sender, listener, stop.clone()));
-        Ok(Self { local, at, behind, events, stop: stop.drop_guard(), task })
+        let (full, stop) = (CancellationToken::new(), CancellationToken::new());
+        let task = tokio::spawn(run(way, sender, listener, full.clone(), stop.clone()));
+        Ok(Self { local, at, behind, events, socket, full, stop: stop.drop_guard(), task })
     }
 
     /// The local address.
@@ -118,6 +130,15 @@ impl Forward {
     /// What happens from now on.
     pub fn events(&self) -> Events {
         Events(self.events.subscribe())
+    }
+
+    /// Gives the socket to whoever goes on with it: in its queue, new connections wait. Those that are under way have
+    /// `patience` to end before they are cut.
+    pub async fn hand_over(self, patience: Duration) -> std::net::TcpListener {
+        self.full.cancel();
+        // Pages keep connections for long; they make new ones.
+        let _ = tokio::time::timeout(patience, self.task).await;
+        self.socket
     }
 
     /// Stops listening and cuts what is still connected. Nothing of it is left afterwards.
@@ -145,19 +166,25 @@ impl Events {
     }
 }
 
-async fn run(way: Arc<Way>, behind: watch::Sender<Behind>, listener: TcpListener, stop: CancellationToken) {
+async fn run(
+    way: Arc<Way>,
+    behind: watch::Sender<Behind>,
+    listener: TcpListener,
+    full: CancellationToken,
+    stop: CancellationToken,
+) {
     let mut connections = JoinSet::new();
     let contact = |contact| match contact {
         Contact::Lost(failure) => way.tell(Event::Lost(failure)),
         Contact::Back => way.tell(Event::Back),
     };
-    // None of them ends by itself.
+    // None of them ends by itself, but the last once it takes no more.
     tokio::select! {
         () = stop.cancelled() => {}
         () = behind::watch(&way.world, &way.at, &behind, contact) => {}
         () = way.warm.keep(&way.world, &way.at, &way.behind) => {}
         () = announce(&way) => {}
-        () = accept(&way, &listener, &mut connections) => {}
+        () = accept(&way, &listener, &full, &mut connections) => {}
     }
     connections.shutdown().await;
 }
@@ -177,9 +204,14 @@ async fn announce(way: &Way) {
     }
 }
 
-async fn accept(way: &Arc<Way>, listener: &TcpListener, connections: &mut JoinSet<()>) {
+/// Takes connections until it is `full`, and returns when the last has ended.
+async fn accept(way: &Arc<Way>, listener: &TcpListener, full: &CancellationToken, connections: &mut JoinSet<()>) {
     loop {
         tokio::select! {
+            () = full.cancelled() => {
+                while connections.join_next().await.is_some() {}
+                return;
+            }
             accepted = listener.accept(), if connections.len() < MOST => match accepted {
                 Ok((stream, _)) => {
                     let way = Arc::clone(way);
