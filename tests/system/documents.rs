@@ -35,7 +35,10 @@ use How::{By, Form, Goes, Run, Sandbox, Shell};
 const TEARDOWN: How = By("tests/system/teardown.rs", "only_data_and_the_secrets_that_belong_to_it_stay");
 const ROLLBACK: How =
     By("tests/system/rollback.rs", "it_goes_to_the_last_revision_that_passed_and_is_refused_without_its_images");
-const ISOLATE: How = By("tests/system/dev.rs", "beside_another_deployment_it_has_namespaces_and_ports_of_its_own");
+const ISOLATE: How =
+    By("tests/system/dev/isolated.rs", "beside_another_deployment_it_has_namespaces_and_ports_of_its_own");
+const ISOLATED: How =
+    By("tests/system/dev/isolated.rs", "the_application_is_told_the_port_that_is_open_also_when_its_own_is_taken");
 const COMPOSE: How =
     By("tests/chart/test_compose.py", "test_a_person_can_use_it_and_what_they_did_outlives_the_containers");
 const HELM: How = By("tests/chart/test_data.py", "test_the_charts_own_test_passes");
@@ -45,9 +48,16 @@ const MANIFESTS: How = By("tests/chart/test_manifests.py", "test_the_api_server_
 const COMMANDS: &[(&str, How)] = &[
     ("cargo xtask doctor", By("tests/system/doctor.rs", "every_need_is_looked_at_and_nothing_is_changed")),
     ("cargo xtask deploy", Run),
-    ("cargo xtask dev", By("tests/system/dev.rs", "what_is_saved_is_live_and_at_the_end_pods_run_built_images_again")),
+    (
+        "cargo xtask dev",
+        By("tests/system/dev/edits.rs", "what_is_saved_is_live_and_at_the_end_pods_run_built_images_again"),
+    ),
     ("cargo xtask dev --isolate mine", ISOLATE),
     ("cargo xtask teardown --isolate mine --data", ISOLATE),
+    ("cargo xtask status --isolate mine", ISOLATED),
+    ("cargo xtask logs --isolate mine", ISOLATED),
+    ("cargo xtask forward --isolate mine", ISOLATED),
+    ("cargo xtask deploy --isolate mine", ISOLATED),
     ("cargo xtask deploy image:backend", Run),
     ("cargo xtask deploy release:todo", Run),
     ("cargo xtask status", Run),

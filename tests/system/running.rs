@@ -1,11 +1,11 @@
 //! A run of the program that a test watches, and stops or kills while it goes on.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -15,6 +15,9 @@ use crate::ran::Ran;
 
 /// By this variable a run's children are known, and theirs, whoever adopts them.
 const MARK: &str = "XTASK_TEST_RUN";
+
+/// Longer than anything takes that a test waits for.
+const LONGEST: Duration = Duration::from_secs(20 * 60);
 
 /// A run under way, with JSON events.
 pub struct Running {
@@ -34,10 +37,17 @@ impl Running {
 
     /// Begins a run with some variables of the environment set to other values.
     pub fn start_with(project: &Project, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut command = project.command(arguments);
+        command.envs(environment.iter().copied());
+        Self::of(command)
+    }
+
+    /// Begins what `command` runs: this program, or another build of it.
+    pub fn of(mut command: Command) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let mark = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let mut command = project.command(arguments);
-        command.args(["--format", "json"]).envs(environment.iter().copied()).env(MARK, &mark);
+        let name: Vec<_> = command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
+        command.args(["--format", "json"]).env(MARK, &mark);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary can be run");
         let (stdout, mut stderr) = (child.stdout.take().expect("a pipe"), child.stderr.take().expect("a pipe"));
         let (sender, lines) = channel();
@@ -52,7 +62,7 @@ impl Running {
             let _ = stderr.read_to_end(&mut text);
             String::from_utf8_lossy(&text).into_owned()
         });
-        Self { command: arguments.join(" "), mark, child, lines, seen: Vec::new(), errors: Some(errors) }
+        Self { command: name.join(" "), mark, child, lines, seen: Vec::new(), errors: Some(errors) }
     }
 
     pub fn pid(&self) -> u32 {
@@ -62,14 +72,20 @@ impl Running {
     /// Waits for the first event that `is_it`.
     #[track_caller]
     pub fn until(&mut self, what: &str, is_it: impl Fn(&Value) -> bool) {
-        while let Ok(line) = self.lines.recv() {
+        let begun = Instant::now();
+        let end = loop {
+            let line = match self.lines.recv_timeout(LONGEST.saturating_sub(begun.elapsed())) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Timeout) => break "has gone on for long",
+                Err(RecvTimeoutError::Disconnected) => break "ended",
+            };
             let found = serde_json::from_str(&line).is_ok_and(|event| is_it(&event));
             self.seen.push(line);
             if found {
                 return;
             }
-        }
-        panic!("`{}` ended and it never came that {what}:\n{}", self.command, self.seen.join("\n"));
+        };
+        panic!("`{}` {end} and it never came that {what}:\n{}", self.command, self.seen.join("\n"));
     }
 
     /// Lets it go on until `moment`, or to its end if that comes first.

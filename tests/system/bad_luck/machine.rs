@@ -106,11 +106,11 @@ fn a_port_in_use_is_told_with_who_has_it() {
 }
 
 /// A mount that ends with this value. Only root may mount, so these tests are root's.
-struct Mount(PathBuf);
+pub struct Mount(PathBuf);
 
 impl Mount {
     #[track_caller]
-    fn new(at: &Path, arguments: &[&str]) -> Self {
+    pub fn new(at: &Path, arguments: &[&str]) -> Self {
         let status = Command::new("mount").args(arguments).arg(at).status().expect("mount is there");
         assert!(status.success(), "could not mount {}: these tests have to be run by root", at.display());
         Self(at.to_owned())

@@ -3,7 +3,7 @@
 mod build;
 mod chart;
 mod input;
-mod machine;
+pub mod machine;
 mod state;
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! The dev loop against the real cluster: what is saved becomes live, whatever happens meanwhile.
+//! Edits of this repository's application: what is saved becomes live, and at the end everything is as it was.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,75 +8,20 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::TryRecvError;
 use std::thread::JoinHandle;
 
-use rustix::process::Signal;
 use serde_json::Value;
 
+use super::Loop;
+use super::application::{set_version, version};
 use crate::forward::get;
 use crate::project::Project;
-use crate::running::Running;
 
-/// A loop that watches the checkout of a project.
-struct Loop<'p> {
-    project: &'p Project,
-    running: Running,
-    /// The local ports, by Service.
-    ports: BTreeMap<String, u16>,
-}
-
-impl<'p> Loop<'p> {
-    /// Begins it and returns when everything is deployed.
-    fn begin(project: &'p Project, arguments: &[&str]) -> Self {
-        let mut running = Running::start(project, &[&["dev"], arguments].concat());
-        let mut ports = BTreeMap::new();
-        running.until("everything is deployed", |event| {
-            // The facts of a port come before the first run.
-            event["event"] == "watching"
-        });
-        for event in running.events().filter(|event| event["event"] == "forwarding") {
-            let local = event["local"].as_str().and_then(|local| local.rsplit(':').next()?.parse().ok());
-            ports.insert(event["service"].as_str().expect("a name").to_owned(), local.expect("a port"));
-        }
-        Self { project, running, ports }
+/// Waits until the synced folder in the container holds just what it holds here.
+#[track_caller]
+fn until_synced(development: &mut Loop<'_>) {
+    let here = listing(&development.project.path("backend/app"));
+    while there(development.project) != here {
+        development.running.until("the container holds what is here", |event| event["event"] == "applied");
     }
-
-    fn port(&self, service: &str) -> u16 {
-        *self.ports.get(service).unwrap_or_else(|| panic!("{service} has a local port: {:?}", self.ports))
-    }
-
-    /// The version that the backend says it has.
-    fn version(&self) -> String {
-        version(self.port("todo-backend"))
-    }
-
-    fn set_version(&self, word: &str) {
-        self.project.write("backend/app/__init__.py", &format!("\"\"\"The API.\"\"\"\n\nVERSION = \"{word}\"\n"));
-    }
-
-    /// Waits until the backend was started with what was saved last.
-    #[track_caller]
-    fn until_answering(&mut self, what: &str) {
-        self.running.until(what, |event| event["event"] == "answering" && event["image"] == "backend");
-    }
-
-    /// Waits until the synced folder in the container holds just what it holds here.
-    #[track_caller]
-    fn until_synced(&mut self) {
-        let here = listing(&self.project.path("backend/app"));
-        while there(self.project) != here {
-            self.running.until("the container holds what is here", |event| event["event"] == "applied");
-        }
-    }
-
-    fn end(self) {
-        self.running.signal(Signal::INT);
-        self.running.ended().expect_code(130);
-    }
-}
-
-fn version(port: u16) -> String {
-    let (status, body) = get(port, "/api/health", None);
-    let health: Value = serde_json::from_str(&body).unwrap_or_else(|_| panic!("{status}: {body}"));
-    health["version"].as_str().expect("a version").to_owned()
 }
 
 /// The Python files below a folder, with their contents' length and their text's sum.
@@ -117,12 +62,12 @@ print(json.dumps({str(path.relative_to(root)): digest(path.read_bytes()) for pat
     serde_json::from_str(&text).expect("the container prints JSON")
 }
 
-/// Asks the backend again and again until told to stop; how often it answered, and what went wrong.
-fn asking(port: u16, stop: std::sync::mpsc::Receiver<()>) -> JoinHandle<(u32, Vec<String>)> {
+/// Asks for `path` again and again until told to stop; how often it was answered, and what went wrong.
+pub fn asking(port: u16, path: &'static str, stop: std::sync::mpsc::Receiver<()>) -> JoinHandle<(u32, Vec<String>)> {
     std::thread::spawn(move || {
         let (mut answered, mut failed) = (0, Vec::new());
         while stop.try_recv() == Err(TryRecvError::Empty) {
-            match std::panic::catch_unwind(|| get(port, "/api/health/live", None)) {
+            match std::panic::catch_unwind(|| get(port, path, None)) {
                 Ok((200, _)) => answered += 1,
                 Ok((status, body)) => failed.push(format!("{status}: {body}")),
                 Err(_) => failed.push("no answer".to_owned()),
@@ -138,32 +83,32 @@ fn what_is_saved_is_live_and_at_the_end_pods_run_built_images_again() {
     let built = project.cluster.get(&["deployment", "todo-backend"]);
     let mut development = Loop::begin(&project, &[]);
 
-    development.set_version("edited");
-    development.until_answering("the edit is live");
-    assert_eq!(development.version(), "edited");
+    set_version(&project, "edited");
+    development.until_answering("backend", "the edit is live");
+    assert_eq!(version(&development), "edited");
 
     // An editor's way: another file is written and renamed over it.
     let text = fs::read_to_string(project.path("backend/app/__init__.py")).expect("it is there");
     project.write("backend/app/.init.swp", &text.replace("edited", "renamed"));
     fs::rename(project.path("backend/app/.init.swp"), project.path("backend/app/__init__.py")).expect("a rename");
-    development.until_answering("the renamed file is live");
-    assert_eq!(development.version(), "renamed");
+    development.until_answering("backend", "the renamed file is live");
+    assert_eq!(version(&development), "renamed");
 
     // A branch with many more files, and back.
     for number in 0..2_000 {
         project.write(&format!("backend/app/many/{}/m{number}.py", number % 20), &format!("NUMBER = {number}\n"));
     }
-    development.until_synced();
+    until_synced(&mut development);
     fs::remove_dir_all(project.path("backend/app/many")).expect("they go");
-    development.until_synced();
+    until_synced(&mut development);
 
     // Saved ten times in a row: the last one counts.
     for number in 0..10 {
-        development.set_version(&format!("save-{number}"));
+        set_version(&project, &format!("save-{number}"));
     }
-    development.until_synced();
-    while development.version() != "save-9" {
-        development.until_answering("the last save is live");
+    until_synced(&mut development);
+    while version(&development) != "save-9" {
+        development.until_answering("backend", "the last save is live");
     }
 
     // Broken, and mended: another version is never answered meanwhile.
@@ -171,8 +116,8 @@ fn what_is_saved_is_live_and_at_the_end_pods_run_built_images_again() {
     project.write("backend/app/main.py", &format!("{main}\nraise RuntimeError(\"broken\")\n"));
     development.running.until("the application ends", |event| event["event"] == "exited");
     project.write("backend/app/main.py", &main);
-    development.until_answering("it is mended");
-    assert_eq!(development.version(), "save-9");
+    development.until_answering("backend", "it is mended");
+    assert_eq!(version(&development), "save-9");
 
     // What is synced is not what was built, and everybody is told so.
     let status = project.run_human(&["status"]).stdout;
@@ -192,17 +137,17 @@ fn what_is_saved_is_live_and_at_the_end_pods_run_built_images_again() {
 fn a_change_that_cannot_be_synced_rebuilds_and_the_port_stays_open() {
     let project = Project::deployed();
     let mut development = Loop::begin(&project, &[]);
-    development.set_version("synced");
-    development.until_answering("the edit is live");
+    set_version(&project, "synced");
+    development.until_answering("backend", "the edit is live");
     let (stop, stopped) = std::sync::mpsc::channel();
-    let asked = asking(development.port("todo-backend"), stopped);
+    let asked = asking(development.port("todo-backend"), "/api/health/live", stopped);
 
     let good = fs::read_to_string(project.path("backend/pyproject.toml")).expect("it is there");
     project.write("backend/pyproject.toml", "this is no TOML");
     development
         .running
         .until("the build fails", |event| event["event"] == "failed" && event["step"] == "image:backend");
-    assert_eq!(development.version(), "synced", "the last good version runs");
+    assert_eq!(version(&development), "synced", "the last good version runs");
 
     // A second change while the first is built: the last one counts.
     project.write("backend/pyproject.toml", &format!("{good}\n# one\n"));
@@ -212,13 +157,13 @@ fn a_change_that_cannot_be_synced_rebuilds_and_the_port_stays_open() {
     development.running.until("the new image runs", rolled_out);
     let source = project.cluster.kubectl(&["exec", "deploy/todo-backend", "--", "tail", "-n1", "/src/pyproject.toml"]);
     assert_eq!(source.trim_end(), "# two");
-    assert_eq!(development.version(), "synced", "the new pod has got the files, too");
+    assert_eq!(version(&development), "synced", "the new pod has got the files, too");
 
     // The pod goes, and another one comes.
     let pod = project.cluster.pods("backend").into_keys().next().expect("there is one");
     project.cluster.kubectl(&["delete", "pod", &pod, "--wait=false"]);
-    development.until_answering("another pod has the files");
-    assert_eq!(development.version(), "synced");
+    development.until_answering("backend", "another pod has the files");
+    assert_eq!(version(&development), "synced");
 
     stop.send(()).expect("somebody asks");
     let (answered, failed) = asked.join().expect("it ends");
@@ -231,8 +176,8 @@ fn a_change_that_cannot_be_synced_rebuilds_and_the_port_stays_open() {
 fn a_loop_that_was_killed_leaves_nothing_that_a_deploy_does_not_put_right() {
     let project = Project::deployed();
     let mut development = Loop::begin(&project, &[]);
-    development.set_version("killed");
-    development.until_answering("the edit is live");
+    set_version(&project, "killed");
+    development.until_answering("backend", "the edit is live");
     development.running.killed();
     project.run(&["deploy"]).expect_success();
     let deployment = project.cluster.get(&["deployment", "todo-backend"]);
@@ -247,14 +192,14 @@ fn a_loop_that_was_killed_leaves_nothing_that_a_deploy_does_not_put_right() {
 fn what_vanishes_from_the_cluster_comes_back_without_an_edit() {
     let project = Project::deployed();
     let mut development = Loop::begin(&project, &[]);
-    development.set_version("before");
-    development.until_answering("the edit is live");
+    set_version(&project, "before");
+    development.until_answering("backend", "the edit is live");
     project.cluster.kubectl(&["delete", "deployment", "todo-backend", "--wait=false"]);
-    development.until_answering("the deployment is back, with what was saved");
-    assert_eq!(development.version(), "before");
-    development.set_version("after");
-    development.until_answering("edits go on being live");
-    assert_eq!(development.version(), "after");
+    development.until_answering("backend", "the deployment is back, with what was saved");
+    assert_eq!(version(&development), "before");
+    set_version(&project, "after");
+    development.until_answering("backend", "edits go on being live");
+    assert_eq!(version(&development), "after");
     development.end();
 }
 
@@ -276,80 +221,4 @@ fn an_edit_of_a_page_is_seen_in_a_browser_that_has_it_open() {
     project.edit("frontend/app/sign-in/page.tsx", "title=\"Sign in\"", "title=\"Welcome back\"");
     assert!(browser.wait().expect("it ends").success(), "the page shows the edit without being loaded again");
     development.end();
-}
-
-#[test]
-fn beside_another_deployment_it_has_namespaces_and_ports_of_its_own() {
-    let project = Project::deployed();
-    let before = project.cluster.objects();
-    let mut development = Loop::begin(&project, &["--isolate", "mine"]);
-    development.set_version("isolated");
-    development.until_answering("the edit is live");
-    assert_eq!(development.version(), "isolated");
-    assert!(!project.cluster.ask_backend("/api/health").contains("isolated"), "the usual one is another");
-    // Where it is opened is what it takes for its own address.
-    let origin = format!("http://localhost:{}", development.port("todo-frontend"));
-    let config = project.cluster.kubectl(&[
-        "get",
-        "configmaps",
-        "--all-namespaces",
-        "--output",
-        "jsonpath={.items[*].data.CORS_ORIGINS}",
-    ]);
-    assert!(config.split_whitespace().any(|origins| origins == origin), "{origin} is among {config}");
-    development.end();
-    project.run(&["teardown", "--isolate", "mine", "--data"]).expect_success();
-    let namespaces = project.cluster.kubectl(&["get", "namespaces", "--output", "name"]);
-    assert!(!namespaces.contains("-mine"), "{namespaces}");
-    project.cluster.expect_objects(&before);
-}
-
-/// At a terminal there are a few lines below the others, and keys.
-#[test]
-fn at_a_terminal_keys_are_heard_and_the_terminal_is_left_as_it_was() {
-    let project = Project::deployed();
-    let command = format!("stty columns 120 rows 30; stty -a; {} dev; stty -a", env!("CARGO_BIN_EXE_xtask"));
-    let mut terminal = Command::new("script")
-        .args(["--quiet", "--flush", "--return", "--command", &command, "/dev/null"])
-        .current_dir(project.folder())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("script is there");
-    let mut keys = terminal.stdin.take().expect("a pipe");
-    let mut screen = terminal.stdout.take().expect("a pipe");
-    let mut shown = String::new();
-    let mut until = |words: &[&str]| {
-        let mut bytes = [0; 4096];
-        // Where a text was found, the next is looked for behind it.
-        let mut from = shown.len();
-        for word in words {
-            loop {
-                if let Some(at) = shown[from..].find(word) {
-                    from += at + word.len();
-                    break;
-                }
-                let read = std::io::Read::read(&mut screen, &mut bytes).expect("a screen can be read");
-                assert!(read > 0, "{word} was never shown: {shown}");
-                shown.push_str(&String::from_utf8_lossy(&bytes[..read]));
-            }
-        }
-        shown.clone()
-    };
-    let mut press = |key: &str| std::io::Write::write_all(&mut keys, key.as_bytes()).expect("it is heard");
-    until(&["watching for changes", "q quit"]);
-    press("w");
-    until(&["Why"]);
-    press("s");
-    until(&["Restarting", "answers"]);
-    press("p");
-    until(&["paused"]);
-    project.write("backend/app/__init__.py", "\"\"\"The API.\"\"\"\n\nVERSION = \"paused\"\n");
-    press("p");
-    until(&["Restarted", "live in"]);
-    press("q");
-    let shown = until(&["Restored", "icanon", "extproc"]);
-    assert!(terminal.wait().expect("it ends").success());
-    let settings: Vec<&str> = shown.lines().filter(|line| line.contains("icanon")).collect();
-    assert!(matches!(settings[..], [before, after] if before == after), "{settings:?}");
 }
