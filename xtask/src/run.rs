@@ -85,6 +85,17 @@ pub fn plan(
 
 /// Runs `plan` to its end.
 pub async fn execute(cx: &Context, steps: &Steps, plan: Vec<Planned>, locks: &Locks) -> Summary {
+    execute_watched(cx, steps, plan, locks, &mut |_| {}).await
+}
+
+/// The same; `done` is told of each step that has ended well, right after everybody else.
+pub async fn execute_watched(
+    cx: &Context,
+    steps: &Steps,
+    plan: Vec<Planned>,
+    locks: &Locks,
+    done: &mut (dyn FnMut(&StepId) + Send),
+) -> Summary {
     let hands = Hands::new(cx, locks, Looks::begin(cx, steps, &plan));
     let mut run = Run::new(plan, Limits::default());
     let mut tasks = JoinSet::new();
@@ -93,7 +104,7 @@ pub async fn execute(cx: &Context, steps: &Steps, plan: Vec<Planned>, locks: &Lo
     let mut cancelled = false;
     loop {
         for (step, transition) in run.take_transitions() {
-            tell(cx, step, transition, &mut failures);
+            tell(cx, step, transition, &mut failures, done);
         }
         for (id, effect) in run.take_effects() {
             match steps.get(&id) {
@@ -110,7 +121,7 @@ pub async fn execute(cx: &Context, steps: &Steps, plan: Vec<Planned>, locks: &Lo
         }
         if run.is_over() && tasks.is_empty() {
             for (step, transition) in run.take_transitions() {
-                tell(cx, step, transition, &mut failures);
+                tell(cx, step, transition, &mut failures, done);
             }
             break;
         }
@@ -227,7 +238,14 @@ pub async fn rehearse(cx: &Context, steps: &Steps, forecasts: &mut [Forecast]) {
     }
 }
 
-fn tell(cx: &Context, step: StepId, transition: Transition, failures: &mut Vec<Failure>) {
+fn tell(
+    cx: &Context,
+    step: StepId,
+    transition: Transition,
+    failures: &mut Vec<Failure>,
+    done: &mut (dyn FnMut(&StepId) + Send),
+) {
+    let well = matches!(transition, Transition::Ended(End::Fresh(_) | End::Done(_))).then(|| step.clone());
     let event = match transition {
         Transition::Stale(verdict) => Event::Stale { step, reasons: verdict.reasons().to_vec() },
         Transition::Started => Event::Started { step },
@@ -247,6 +265,7 @@ fn tell(cx: &Context, step: StepId, transition: Transition, failures: &mut Vec<F
         }
     };
     cx.tell(event);
+    well.iter().for_each(done);
 }
 
 fn failed(failure: Failure) -> Outcome {

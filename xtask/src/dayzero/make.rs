@@ -1,8 +1,8 @@
 //! Carries out steps of day zero's graph inside another run, which tells of them as of its own.
 
-use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use engine::event::Level;
 use engine::failure::Failure;
@@ -15,11 +15,13 @@ use serde::de::DeserializeOwned;
 use super::home::Home;
 use super::needs::Needs;
 use super::packages;
+use super::remaining::Remaining;
 use crate::context::Context;
 use crate::run::{self, Outlook, Summary};
 use crate::steps;
 use crate::workspace::Workspace;
 use crate::world::World;
+use crate::world::daemon::Daemon;
 
 /// How many runs are kept of day zero.
 const RUNS_KEPT: usize = 5;
@@ -54,19 +56,18 @@ pub(super) async fn make(cx: &Context, home: &Home, wanted: &[StepId]) -> Result
     let locks = Locks::of_this_user()?;
 
     let forecasts = run::forecast(&own, &steps, &plan, &locks).await;
-    let missing: Vec<&StepId> =
-        forecasts.iter().filter(|forecast| forecast.outlook != Outlook::Fresh).map(|forecast| &forecast.step).collect();
+    let missing = forecasts.iter().filter(|forecast| forecast.outlook != Outlook::Fresh);
+    let missing: Vec<&StepId> = missing.map(|forecast| &forecast.step).collect();
     let needs = Needs::of(cx, &missing).await?;
-    needs.require_space(home.root())?;
+    needs.require_space(home.root(), engines_folder().await.as_deref())?;
     packages::ensure(cx, &StepId::cluster(), &needs.packages).await?;
-    if !missing.is_empty() {
-        // What is compiled and the image that it goes into share a name.
-        let names: BTreeSet<&str> = missing.iter().map(|step| step.name.as_str()).collect();
-        let names = names.into_iter().collect::<Vec<_>>().join(", ");
-        let text = format!("{} of {} parts have to be made: {names}", missing.len(), plan.len());
-        cx.note(&StepId::cluster(), Level::Info, text);
-    }
-    let Summary { failures, .. } = run::execute(&own, &steps, plan, &locks).await;
+    let mut remaining = Remaining::new(missing.iter().copied().cloned(), plan.len(), Instant::now());
+    let tell = |text: Option<String>| {
+        text.into_iter().for_each(|text| cx.note(&StepId::cluster(), Level::Info, text));
+    };
+    tell(remaining.at_first());
+    let watch = &mut |step: &StepId| tell(remaining.made(step, Instant::now()));
+    let Summary { failures, .. } = run::execute_watched(&own, &steps, plan, &locks, watch).await;
     if let Some(failure) = failures.into_iter().next() {
         return Err(failure.help("what has been made so far is kept: the same command carries on from there"));
     }
@@ -77,6 +78,14 @@ pub(super) async fn make(cx: &Context, home: &Home, wanted: &[StepId]) -> Result
         home.forget_caches()?;
     }
     Ok(Made { cx: own })
+}
+
+/// Where the host's engine keeps images, if that is on this machine.
+async fn engines_folder() -> Option<PathBuf> {
+    let host = Daemon::of_host().ok().filter(|host| matches!(host, Daemon::Socket(_)))?;
+    let folder = host.connect().await.ok()?.info().await.ok()?.docker_root_dir?;
+    // Behind a socket there may be a virtual machine, too.
+    Some(PathBuf::from(folder)).filter(|folder| folder.is_dir())
 }
 
 /// How long a step takes on two cores the first time: the longest begin at once, and what waits for the network runs

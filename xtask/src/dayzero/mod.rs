@@ -13,5 +13,6 @@ mod needs;
 pub mod node;
 mod packages;
 mod reach;
+mod remaining;
 pub mod suite_tools;
 pub mod tools;

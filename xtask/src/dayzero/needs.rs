@@ -1,6 +1,7 @@
 //! What the recipes of day zero's graph need of a machine before they begin: packages, and space for compilers. Which
 //! of their sources a recipe will take is foreseen here as far as that decides either.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use engine::failure::Failure;
@@ -29,6 +30,9 @@ const TREES: [&str; 2] = ["node-tree", "python"];
 /// Free space that everything at once needs for a while, in bytes: sources, objects, packages and images.
 const SPACE_FOR_ALL: u64 = 15_000_000_000;
 
+/// Free space that an engine on a disk of its own needs for a node's images, and for building them.
+const SPACE_FOR_IMAGES: u64 = 5_000_000_000;
+
 /// Free space for compilers of single tools: sources and objects of the largest, minikube.
 const SPACE_FOR_TOOLS: u64 = 6_000_000_000;
 
@@ -39,6 +43,8 @@ pub(super) struct Needs {
     pub(super) packages: Vec<Need>,
     /// Free space, in bytes; 0 where nothing is compiled.
     space: u64,
+    /// Whether images are made.
+    images: bool,
 }
 
 /// What is there already, or is got ready-made.
@@ -85,7 +91,8 @@ impl Needs {
         if any(&NPM) {
             there.npm = have(&["npm", "node"]) || is_released(cx, "nodejs.org/dist/index.json").await?;
         }
-        Ok(Self::with(&recipes, there))
+        let images = steps.iter().any(|step| step.kind == Kind::Image);
+        Ok(Self { images, ..Self::with(&recipes, there) })
     }
 
     fn with(recipes: &[&str], there: There) -> Self {
@@ -103,32 +110,41 @@ impl Needs {
             true => SPACE_FOR_TOOLS,
             false => 0,
         };
-        Self { packages, space }
+        Self { packages, space, images: false }
     }
 
-    /// Sees to it that what is compiled has room in `folder`.
+    /// Sees to it that what is compiled has room in `folder`, and images in the `engine`'s, where that is another disk.
     ///
     /// # Errors
     /// When there is too little, with how much there is.
-    pub(super) fn require_space(&self, folder: &Path) -> Result<(), Failure> {
-        if self.space == 0 {
-            return Ok(());
+    pub(super) fn require_space(&self, folder: &Path, engine: Option<&Path>) -> Result<(), Failure> {
+        let elsewhere = "free some, or have XDG_CACHE_HOME name a folder on a larger disk";
+        require(folder, self.space, "compiling", elsewhere)?;
+        match engine.filter(|engine| self.images && disk(engine) != disk(folder)) {
+            Some(engine) => require(engine, SPACE_FOR_IMAGES, "a node's images", "docker builder prune"),
+            None => Ok(()),
         }
-        let stat =
-            rustix::fs::statvfs(folder).map_err(|error| Failure::io("look for space in", folder, &error.into()))?;
-        let free = stat.f_bavail * stat.f_frsize;
-        if free >= self.space {
-            return Ok(());
-        }
-        let gigabytes = |bytes: u64| bytes / 1_000_000_000;
-        Err(Failure::environment(format!("there is too little space in {}", folder.display()))
-            .because(format!(
-                "{} GB are free; compiling needs {} GB for a while",
-                gigabytes(free),
-                gigabytes(self.space)
-            ))
-            .help("free some, or have XDG_CACHE_HOME name a folder on a larger disk"))
     }
+}
+
+/// Tells one file system from another.
+fn disk(folder: &Path) -> Option<u64> {
+    folder.metadata().ok().map(|about| about.dev())
+}
+
+fn require(folder: &Path, needed: u64, what: &str, help: &str) -> Result<(), Failure> {
+    if needed == 0 {
+        return Ok(());
+    }
+    let stat = rustix::fs::statvfs(folder).map_err(|error| Failure::io("look for space in", folder, &error.into()))?;
+    let free = stat.f_bavail * stat.f_frsize;
+    if free >= needed {
+        return Ok(());
+    }
+    let gigabytes = |bytes: u64| bytes / 1_000_000_000;
+    Err(Failure::environment(format!("there is too little space in {}", folder.display()))
+        .because(format!("{} GB are free; {what} needs {} GB for a while", gigabytes(free), gigabytes(needed)))
+        .help(help))
 }
 
 fn compiles(recipe: &str, there: There) -> bool {
@@ -210,11 +226,17 @@ mod tests {
 
     #[test]
     fn too_little_space_is_told_before_anything_begins() {
-        let needs = |space| Needs { space, ..Needs::default() };
-        assert!(needs(0).require_space(Path::new("/no/such/folder")).is_ok());
-        assert!(needs(1).require_space(Path::new("/")).is_ok());
-        let failure = needs(u64::MAX).require_space(Path::new("/")).unwrap_err();
+        let needs = |space| Needs { space, images: true, ..Needs::default() };
+        let root = Path::new("/");
+        assert!(needs(0).require_space(Path::new("/no/such/folder"), None).is_ok());
+        assert!(needs(1).require_space(root, Some(root)).is_ok());
+        let failure = needs(u64::MAX).require_space(root, None).unwrap_err();
         assert_eq!(failure.message, "there is too little space in /");
+        // The engine's disk is looked at where it is another one: /proc is, and has no room at all.
+        let proc = Path::new("/proc");
+        let failure = needs(1).require_space(root, Some(proc)).unwrap_err();
+        assert_eq!((failure.message.as_str(), failure.help.len()), ("there is too little space in /proc", 1));
+        assert!(Needs { images: false, ..needs(1) }.require_space(root, Some(proc)).is_ok());
     }
 
     #[test]
