@@ -25,6 +25,9 @@ use crate::world::tool_folder;
 /// The variable with the folders of the helms that are tried on each other's releases, a list like `PATH`.
 const HELMS: &str = "XTASK_TEST_HELMS";
 
+/// Where rustup gets parts of a toolchain.
+const RUST: &str = "static.rust-lang.org/rustup/release-stable.toml";
+
 /// A tool that suites run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "each is called what it is called")]
@@ -169,17 +172,22 @@ async fn get(cx: &Context, missing: &BTreeSet<Tool>) -> Result<(), Failure> {
     }));
     // All packages at once: one question, and one run of apt-get.
     packages::ensure(cx, &StepId::cluster(), &needs).await?;
-    for tool in &missing {
-        if let Source::Component(name) = tool.source() {
-            call(cx, Command::new("rustup").args(["component", "add", name])).await?;
-        }
+    let components = missing.iter().filter_map(|tool| match tool.source() {
+        Source::Component(name) => Some(name),
+        _ => None,
+    });
+    let components: Vec<&str> = components.collect();
+    // rustup itself waits for minutes; one that was given another server knows its way.
+    let asks = env::var_os("RUSTUP_DIST_SERVER").is_none();
+    if !components.is_empty() && (!asks || reach::reaches(cx, &[RUST]).await?) {
+        call(cx, Command::new("rustup").args(["component", "add"]).args(components)).await?;
     }
     if !recipes.is_empty() {
         make(cx, &Home::open(cx).await?, &recipes).await?;
     }
     if by_uv {
         // uv knows the digest of what it fetches.
-        call(cx, Command::new("uv").args(["python", "install", "3.13"])).await?;
+        call(cx, Command::new("uv").args(["python", "install", "3.13"]).env("UV_HTTP_TIMEOUT", "20")).await?;
     }
     Ok(())
 }

@@ -171,7 +171,7 @@ fn sum(program: &str, bytes: &[u8]) -> String {
     String::from_utf8(told.stdout).unwrap().split(' ').next().unwrap().to_owned()
 }
 
-fn find(program: &str) -> PathBuf {
+pub fn find(program: &str) -> PathBuf {
     let path = env::var_os("PATH").unwrap();
     let found = env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file());
     found.unwrap_or_else(|| panic!("there is no {program} on PATH"))

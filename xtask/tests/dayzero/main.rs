@@ -11,6 +11,7 @@
 
 mod bench;
 mod server;
+mod sudo;
 
 use std::fs;
 use std::process::Child;
