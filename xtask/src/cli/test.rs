@@ -54,7 +54,7 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
         true => Some(bed::prepare(global, &root, request.yes).await?),
         false => None,
     };
-    let ground = Ground { root: &root, found, context, soak: request.soak, cancel: &cancel };
+    let ground = Ground { root: &root, found, context, soak: request.soak, cancel: &cancel, show };
     let ended = runner::all(&suites, &ground).await?;
     print(&closing::table(&ended, global.format));
     if request.soak && request.suites.is_empty() {
@@ -95,6 +95,11 @@ fn chosen(request: &Request) -> Result<Vec<&'static Suite>, Failure> {
         return Err(failure.help(format!("the suites are {}", names.join(", "))));
     }
     Ok(suites)
+}
+
+fn show(line: &str) {
+    // Standard error may be closed; the exit code still tells.
+    let _ = writeln!(anstream::stderr(), "{line}");
 }
 
 fn print(text: &str) {
