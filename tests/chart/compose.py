@@ -3,10 +3,12 @@
 The base images are in that daemon, also where no registry is reached.
 """
 
+import io
 import json
 import os
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 
 from chart import ROOT, Object
@@ -45,19 +47,39 @@ class Compose:
     def docker(self, *arguments: str, given: str | None = None) -> str:
         return self._say(["docker", *arguments], given)
 
+    def files(self, image: str) -> list[str]:
+        """The paths of all that is in an image, whether or not it has a program that could tell."""
+        # What it would run is of no matter, and need not be there.
+        container = self.docker("create", image, "none").strip()
+        try:
+            exported = subprocess.run(
+                ["docker", "export", container],
+                env=self._environment,
+                capture_output=True,
+                check=True,
+            )
+        finally:
+            self.docker("rm", "--force", container)
+        with tarfile.open(fileobj=io.BytesIO(exported.stdout)) as archive:
+            return [name.removeprefix("./") for name in archive.getnames()]
+
     def up(self) -> None:
         """Starts everything, and returns when all of it is healthy."""
         self.run("up", "--detach")
         for service in ("postgres", "backend", "frontend"):
-            # Events of the past count: nothing is missed, however long the start took.
-            watch = ["docker", "events", "--since", "30m", "--format", "{{.Status}}"]
-            watch += ["--filter", f"container={self.container(service)}"]
-            with subprocess.Popen(
-                ["timeout", "120", *watch], env=self._environment, stdout=subprocess.PIPE, text=True
-            ) as events:
-                healthy = any("health_status: healthy" in line for line in events.stdout or [])
-                events.terminate()
+            healthy = self.becomes_healthy(self.container(service))
             assert healthy, f"{service}: {self.run('logs', service)}"
+
+    def becomes_healthy(self, container: str) -> bool:
+        # Events of the past count: nothing is missed, however long the start took.
+        watch = ["docker", "events", "--since", "30m", "--format", "{{.Status}}"]
+        watch += ["--filter", f"container={container}"]
+        with subprocess.Popen(
+            ["timeout", "120", *watch], env=self._environment, stdout=subprocess.PIPE, text=True
+        ) as events:
+            healthy = any("health_status: healthy" in line for line in events.stdout or [])
+            events.terminate()
+        return healthy
 
     def build(self) -> None:
         """Builds the images."""
