@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 REMEMBERED_MESSAGES = 30
 ANSWER_SECONDS = 120
 # How often is looked whether the answer is still wanted. Its tools look each time.
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 1.0
 
 FAILED = "The assistant could not answer. Please try again."
 INTERRUPTED = "The answer was interrupted. Please try again."

@@ -1,8 +1,6 @@
 //! With two replicas of each, people notice nothing of pods that go and of updates that roll, and nothing of what they
 //! have written is lost: by an upgrade, a rollback, or a restart of the node.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,33 +8,12 @@ use std::thread::JoinHandle;
 
 use serde_json::{Value, json};
 
+use crate::kept::Kept;
 use crate::marker::Marker;
 use crate::person::Person;
 use crate::project::Project;
 
-/// The frontend's port on the node.
-const PORT: u16 = 31_080;
-
 impl Project {
-    /// The shared deployment with two replicas of frontend and backend, and the frontend on a port of the node.
-    fn deployed_twice() -> Self {
-        let project = Self::deployed();
-        let service = format!("service = {{ type = \"NodePort\", nodePort = {PORT} }}");
-        project.edit("xtask.toml", "service = { type = \"ClusterIP\" }", &service);
-        for _ in ["frontend", "backend"] {
-            project.edit("xtask.toml", "replicas = 1", "replicas = 2");
-        }
-        project.run(&["deploy"]).expect_success();
-        project
-    }
-
-    /// Where the frontend answers: the address of the node's container.
-    fn frontend(&self) -> SocketAddr {
-        let node = r#"jsonpath={.items[0].status.addresses[?(@.type=="InternalIP")].address}"#;
-        let address = self.cluster.kubectl(&["get", "nodes", "--output", node]);
-        SocketAddr::new(address.parse().expect("a node has an address"), PORT)
-    }
-
     /// Deletes one of two pods, and waits until there are two again.
     fn lose_pod_of(&self, component: &str) {
         let pods = self.cluster.pods(component);
@@ -45,21 +22,6 @@ impl Project {
         self.cluster.kubectl(&["delete", "pod", pod]);
         let deployment = format!("deployment/todo-{component}");
         self.cluster.kubectl(&["rollout", "status", &deployment, "--timeout=120s"]);
-    }
-
-    /// How often each container of the namespace's pods was started again, by its pod's uid and its own name.
-    fn restarts(&self) -> BTreeMap<(String, String), u64> {
-        let text = |value: &Value| value.as_str().expect("it is there").to_owned();
-        let pods = self.cluster.get(&["pods"]);
-        let pods = pods["items"].as_array().expect("a list").iter();
-        pods.flat_map(|pod| {
-            let containers = pod["status"]["containerStatuses"].as_array().expect("each pod has been started").iter();
-            containers.map(|container| {
-                let restarts = container["restartCount"].as_u64().expect("a count");
-                ((text(&pod["metadata"]["uid"]), text(&container["name"])), restarts)
-            })
-        })
-        .collect()
     }
 }
 
@@ -70,7 +32,8 @@ struct Load {
 }
 
 impl Load {
-    /// `person` lists tasks, and somebody at another screen writes one and reads it again.
+    /// `person` lists tasks, over connections of one request each and over one that is kept; somebody at another
+    /// screen writes one and reads it again, and at a third the assistant is asked, whose answers stream.
     fn of(person: &Person) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let reader = person.clone();
@@ -83,7 +46,16 @@ impl Load {
             let read: Value = writer.ask("GET", &task, None)?;
             if read["title"] == title { Ok(()) } else { Err(format!("written was {title}, read is {read}")) }
         };
-        let threads = vec![repeat(Arc::clone(&stop), list), repeat(Arc::clone(&stop), write)];
+        let mut kept = Kept::by(person);
+        let list_kept = move |_| kept.get("/api/tasks");
+        let speaker = person.clone();
+        let speak = move |_| speaker.say("what is left?").map(drop);
+        let threads = vec![
+            repeat(Arc::clone(&stop), list),
+            repeat(Arc::clone(&stop), list_kept),
+            repeat(Arc::clone(&stop), write),
+            repeat(Arc::clone(&stop), speak),
+        ];
         Self { stop, threads }
     }
 
@@ -100,7 +72,7 @@ impl Load {
 
 fn repeat(
     stop: Arc<AtomicBool>,
-    ask: impl Fn(usize) -> Result<(), String> + Send + 'static,
+    mut ask: impl FnMut(usize) -> Result<(), String> + Send + 'static,
 ) -> JoinHandle<(usize, Vec<String>)> {
     std::thread::spawn(move || {
         let (mut asked, mut lost) = (0, Vec::new());
@@ -115,7 +87,7 @@ fn repeat(
 #[test]
 fn no_request_is_lost_while_pods_go_and_updates_roll() {
     let project = Project::deployed_twice();
-    let restarts = project.restarts();
+    let before = project.ends();
     let load = Load::of(&Person::sign_up(project.frontend(), "load"));
     project.lose_pod_of("backend");
     project.lose_pod_of("frontend");
@@ -133,9 +105,7 @@ fn no_request_is_lost_while_pods_go_and_updates_roll() {
     // Those that were replaced still answer what they were asked.
     project.cluster.until_none_is_leaving();
     load.expect_none_lost();
-    for (container, now) in project.restarts() {
-        assert_eq!(now, restarts.get(&container).copied().unwrap_or_default(), "{container:?} was started again");
-    }
+    project.expect_no_end_since(&before);
 }
 
 #[test]
@@ -149,15 +119,19 @@ fn data_outlives_an_upgrade_a_rollback_and_a_restart_of_the_node() {
         written.clone()
     };
     write("before all");
+    let conversation = person.say("what is left?").expect("the assistant answers");
+    let messages = || person.messages(conversation);
+    let said = messages();
+    assert_eq!(said.as_array().map(Vec::len), Some(2), "{said}");
 
     Marker::new("upgraded").write_into(&project);
     project.run(&["deploy"]).expect_success();
     let so_far = write("after an upgrade");
-    assert_eq!(person.sign_in().tasks(), so_far);
+    assert_eq!((person.sign_in().tasks(), messages()), (so_far, said.clone()));
 
     project.run(&["rollback"]).expect_success();
     let so_far = write("after a rollback");
-    assert_eq!(person.sign_in().tasks(), so_far);
+    assert_eq!((person.sign_in().tasks(), messages()), (so_far, said.clone()));
 
     let node = Command::new("minikube").args(["stop", "--profile", &project.cluster.context]).output();
     let node = node.expect("minikube is there");
@@ -165,6 +139,6 @@ fn data_outlives_an_upgrade_a_rollback_and_a_restart_of_the_node() {
     project.run(&["deploy"]).expect_success();
     // Whoever was signed in still is.
     let so_far = write("after a restart of the node");
-    assert_eq!(person.tasks(), so_far);
+    assert_eq!((person.tasks(), messages()), (so_far.clone(), said));
     assert_eq!(person.sign_in().tasks(), so_far);
 }

@@ -1,27 +1,67 @@
 //! What people see: the deployed application in a real browser, and the images that it runs in.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::daemon::Daemon;
-use crate::forward::Forward;
 use crate::project::Project;
 
-/// Two people sign up, manage tasks and chat at a phone's width and at a desk's; axe looks at every page. Pictures are
-/// left in `frontend/tests/browser/.artefacts`.
+/// Two people sign up, manage tasks and chat at a phone's width and at a desk's, at the address that `minikube service
+/// --url` prints, and with ChatKit on; axe looks at every page, light and dark. Pictures are left in
+/// `frontend/tests/browser/.artefacts`.
 #[test]
 fn people_can_use_the_application_at_two_widths() {
-    let project = Project::deployed();
-    let frontend = Forward::to(&project.cluster, "frontend", 3000);
+    let project = Project::deployed_twice();
+    let before = project.ends();
+    drive(&project, "drive.mjs");
+
+    let secrets = Secrets::of(&project);
+    secrets.fill_in("NEXT_PUBLIC_OPENAI_DOMAIN_KEY", "domain_pk_of_the_tests");
+    project.run(&["deploy"]).expect_success();
+    drive(&project, "chatkit.mjs");
+    project.expect_no_end_since(&before);
+}
+
+/// Runs one of the frontend's drives at the project's deployment.
+#[track_caller]
+fn drive(project: &Project, script: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../frontend");
     let driven = Command::new("node")
-        .arg("tests/browser/drive.mjs")
+        .arg(format!("tests/browser/{script}"))
         .current_dir(folder)
-        .env("BASE_URL", frontend.origin())
+        .env("BASE_URL", format!("http://{}", project.frontend()))
         .output()
         .expect("node is there");
     let said = format!("{}{}", String::from_utf8_lossy(&driven.stdout), String::from_utf8_lossy(&driven.stderr));
     assert!(driven.status.success(), "{said}");
+}
+
+/// The project's secrets, which are as they were when this goes.
+struct Secrets {
+    path: PathBuf,
+    text: String,
+}
+
+impl Secrets {
+    fn of(project: &Project) -> Self {
+        let path = project.path("helm/todo-chatbot/values-local.yaml");
+        let text = fs::read_to_string(&path).expect("a deployment has made it");
+        Self { path, text }
+    }
+
+    /// Gives an empty one a value.
+    fn fill_in(&self, name: &str, value: &str) {
+        let with = self.text.replace(&format!("  {name}: \"\"\n"), &format!("  {name}: {value}\n"));
+        assert_ne!(with, self.text, "{name} is there, and empty");
+        fs::write(&self.path, with).expect("it can be written");
+    }
+}
+
+impl Drop for Secrets {
+    fn drop(&mut self) {
+        fs::write(&self.path, &self.text).expect("it can be written");
+    }
 }
 
 #[test]

@@ -38,11 +38,6 @@ impl Forward {
         Self { kubectl, port, _said: said }
     }
 
-    /// Where a browser finds it.
-    pub fn origin(&self) -> String {
-        format!("http://localhost:{}", self.port)
-    }
-
     /// The status of the answer to `GET path`, and its body.
     #[track_caller]
     pub fn get(&self, path: &str, bearer: Option<&str>) -> (u16, String) {

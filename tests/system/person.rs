@@ -82,17 +82,47 @@ impl Person {
         added["id"].as_i64().expect("a task has a number")
     }
 
+    /// Says something to the assistant in a conversation of its own, and hears the answer to its end; the
+    /// conversation's number.
+    pub fn say(&self, message: &str) -> Result<i64, String> {
+        let body = json!({"message": message});
+        let answer = self.request("POST", "/api/chat", Some(&body)).map_err(|error| format!("the chat: {error}"))?;
+        let begun = answer.body.lines().nth(1).and_then(|line| line.strip_prefix("data: "));
+        let begun = begun.and_then(|data| serde_json::from_str::<Value>(data).ok());
+        let number = begun.and_then(|conversation| conversation["id"].as_i64());
+        match (answer.status, number) {
+            (200, Some(number)) if answer.body.contains("event: done\n") => Ok(number),
+            (status, _) => Err(format!("the chat: {status} {}", answer.body)),
+        }
+    }
+
+    /// What was said in a conversation.
+    #[track_caller]
+    pub fn messages(&self, conversation: i64) -> Value {
+        self.ask("GET", &format!("/api/conversations/{conversation}/messages"), None).expect("messages are listed")
+    }
+
+    /// A connection to the frontend, with nothing sent yet.
+    pub fn connect(&self) -> std::io::Result<TcpStream> {
+        let stream = TcpStream::connect_timeout(&self.address, LIMIT)?;
+        stream.set_read_timeout(Some(LIMIT))?;
+        Ok(stream)
+    }
+
+    /// The head of a request of HTTP `version`, whose body has so many bytes.
+    pub fn head(&self, version: &str, method: &str, path: &str, length: usize) -> String {
+        let cookie = if self.cookie.is_empty() { String::new() } else { format!("Cookie: {}\r\n", self.cookie) };
+        format!(
+            "{method} {path} HTTP/{version}\r\nHost: localhost:30080\r\nOrigin: {ORIGIN}\r\n{cookie}Content-Type: \
+             application/json\r\nContent-Length: {length}\r\n\r\n"
+        )
+    }
+
     fn request(&self, method: &str, path: &str, body: Option<&Value>) -> std::io::Result<Answer> {
         let body = body.map(Value::to_string).unwrap_or_default();
-        let cookie = if self.cookie.is_empty() { String::new() } else { format!("Cookie: {}\r\n", self.cookie) };
         // An answer to this version is never sent in chunks, and ends with its connection.
-        let request = format!(
-            "{method} {path} HTTP/1.0\r\nHost: localhost:30080\r\nOrigin: {ORIGIN}\r\n{cookie}Content-Type: \
-             application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        let mut stream = TcpStream::connect_timeout(&self.address, LIMIT)?;
-        stream.set_read_timeout(Some(LIMIT))?;
+        let request = self.head("1.0", method, path, body.len()) + &body;
+        let mut stream = self.connect()?;
         stream.write_all(request.as_bytes())?;
         let mut text = String::new();
         stream.read_to_string(&mut text)?;

@@ -29,7 +29,13 @@ export function launch() {
 
 /** A page in a context of its own. */
 export async function newPage(browser, { viewport, hasTouch, timezoneId }) {
-  const context = await browser.newContext({ viewport, hasTouch, timezoneId, locale: "en-GB" });
+  const context = await browser.newContext({
+    viewport,
+    hasTouch,
+    timezoneId,
+    locale: "en-GB",
+    reducedMotion: "reduce",
+  });
   context.setDefaultTimeout(20_000);
   const page = await context.newPage();
   // Scripts that the policy stops, errors of the page's own: neither is ever right.
@@ -38,6 +44,13 @@ export async function newPage(browser, { viewport, hasTouch, timezoneId }) {
     if (/Content Security Policy|hydrat/i.test(message.text())) assert.fail(message.text());
   });
   return page;
+}
+
+/** In the page: resolves when it is drawn in its new colours, and none of them is on its way. */
+async function settled() {
+  await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+  const moving = document.getAnimations().filter((animation) => animation instanceof CSSTransition);
+  await Promise.all(moving.map((animation) => animation.finished.catch(() => undefined)));
 }
 
 /** What a drive does to a page, under the name of its size. */
@@ -59,13 +72,13 @@ export function notes(size, page) {
       number += 1;
       await page.evaluate(() => window.scrollTo(0, 0));
       for (const colorScheme of SCHEMES) {
-        // Without motion a colour is there at once, and not on its way.
-        await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-        const name = `${size.name}-${String(number).padStart(2, "0")}-${title}-${colorScheme}.png`;
-        await page.screenshot({ path: join(SHOTS, name), fullPage: true });
+        await page.emulateMedia({ colorScheme });
+        await page.evaluate(settled);
         await page.evaluate(AXE);
         const { violations } = await page.evaluate((rules) => window.axe.run({ runOnly: rules }), RULES);
         const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
+        const name = `${size.name}-${String(number).padStart(2, "0")}-${title}-${colorScheme}.png`;
+        await page.screenshot({ path: join(SHOTS, name), fullPage: true });
         assert.deepEqual(found, [], `axe at ${title} in the ${colorScheme}`);
       }
       const silent = await page.$$eval("[role=status], [role=alert]", (regions) =>
