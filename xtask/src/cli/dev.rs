@@ -1,5 +1,6 @@
 //! `dev`: deploys, then keeps running containers as the sources are, until it is told to stop.
 
+mod alone;
 mod deploying;
 mod keys;
 mod logs;
@@ -18,6 +19,7 @@ use clap::Args;
 use engine::config::GraphFile;
 use engine::failure::{Class, Failure};
 use engine::files::Gatherer;
+use engine::lock::Locks;
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -41,6 +43,7 @@ use crate::world::forward::listener::Event as PortEvent;
 use crate::world::pods::follow::News as LogNews;
 use crate::world::process::Command;
 use crate::world::{World, inherited, kube_client, pause};
+use alone::alone;
 use deploying::{Deploying, Ended, Orders};
 use keys::{Key, Keys};
 use logs::Followed;
@@ -86,6 +89,11 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     let (sender, news) = mpsc::unbounded_channel();
     let redactor: Arc<Redactor> = Arc::default();
     let watch = Watch::begin(&project.file.root)?;
+    let mut file = project.file.clone();
+    if let Some(isolation) = request.isolate.name() {
+        file.isolate(isolation, &BTreeMap::new())?;
+    }
+    let _alone = alone(&file, &Locks::of_this_user()?)?;
     let mut development = Development {
         global: global.clone(),
         request: request.clone(),
@@ -96,6 +104,7 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
         own: OwnSources::below(&project.file.root),
         builds: JoinSet::new(),
         anew: false,
+        opened: JoinSet::new(),
         looks: BTreeMap::new(),
         look: 0,
         news: sender,
@@ -143,11 +152,29 @@ struct Image {
     desired: watch::Sender<Desired>,
 }
 
+/// What has changed while changes wait.
+#[derive(Default)]
+struct Waiting {
+    anything: bool,
+    graph_file: bool,
+}
+
+/// What is done where a look finds what the last one has found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Again {
+    /// Nothing.
+    Compare,
+    /// It is sent once more: what was found could not be read.
+    Send,
+}
+
 /// A look at the files that has found a change.
 struct Look {
     since: Instant,
     image: String,
     change: String,
+    /// It is in the container, where the application starts with it.
+    starting: bool,
 }
 
 struct Development {
@@ -163,6 +190,8 @@ struct Development {
     builds: JoinSet<Result<(), Failure>>,
     /// The loop goes on in a new program when the run under way has ended.
     anew: bool,
+    /// Browsers that were opened.
+    opened: JoinSet<()>,
     /// The looks that have not become live yet.
     looks: BTreeMap<u64, Look>,
     look: u64,
@@ -185,9 +214,9 @@ struct Development {
     backoff: Backoff,
     /// What the last run failed with.
     failures: Vec<Failure>,
-    /// Changes wait; whether there were any.
-    paused: Option<bool>,
-    /// What is wrong, by image, until it is mended.
+    /// Changes wait; those that do.
+    paused: Option<Waiting>,
+    /// What is wrong, by what it is wrong with, until it is mended.
     broken: BTreeMap<String, String>,
 }
 
@@ -218,7 +247,7 @@ impl Development {
             let (again_at, paused) = (self.again_at, self.paused.is_some());
             tokio::select! {
                 burst = watch.burst() => self.changed(burst?).await,
-                Some(heard) = news.recv() => self.heard(heard),
+                Some(heard) = news.recv() => self.heard(heard).await,
                 told = self.logs.next() => {
                     self.logs.show(&told, &self.screen);
                     if matches!(told, LogNews::Contact(Contact::Back)) {
@@ -299,7 +328,7 @@ impl Development {
             }
             self.images.insert(name.clone(), Image { sources, desired });
         }
-        self.look_at(since, |_| true).await;
+        self.look_at(since, Again::Compare, |_| true).await;
         Ok(())
     }
 
@@ -338,23 +367,22 @@ impl Development {
         if self.own.as_ref().is_some_and(|own| own.concern(&burst.paths)) {
             self.build_own();
         }
-        if self.paused.is_some() {
-            self.paused = Some(true);
-            return;
-        }
         let graph_file =
             burst.lost || burst.paths.iter().any(|path| path.parent() == Some(&self.root) && is_graph_file(path));
-        if graph_file && let Err(problem) = self.follow_images(burst.since).await {
-            self.screen.line(&problem.render());
-            self.screen.set(Place::Trouble, "the graph file has mistakes");
+        if let Some(waiting) = &mut self.paused {
+            waiting.anything = true;
+            waiting.graph_file |= graph_file;
             return;
         }
-        self.look_at(burst.since, |sources| burst.paths.iter().any(|path| sources.syncs(path))).await;
+        if graph_file {
+            self.read_graph_file(burst.since).await;
+        }
+        self.look_at(burst.since, Again::Compare, |sources| burst.paths.iter().any(|path| sources.syncs(path))).await;
         let concerned = match &mut self.concern {
             Some(concern) => concern.of_changes(&burst.paths, burst.lost).await,
             None => Concerned::default(),
         };
-        if graph_file || concerned.any() {
+        if (graph_file || concerned.any()) && !self.broken.contains_key(GRAPH_FILE) {
             if let Some(deploying) = &self.deploying {
                 deploying.supersede(&concerned.images);
             }
@@ -362,8 +390,38 @@ impl Development {
         }
     }
 
+    /// Follows the images of a graph file that has changed; while it has mistakes, those of the last good one.
+    async fn read_graph_file(&mut self, since: Instant) {
+        match self.follow_images(since).await {
+            Ok(()) => drop(self.broken.remove(GRAPH_FILE)),
+            Err(problem) => {
+                self.screen.line(&problem.render());
+                self.broken.insert(GRAPH_FILE.to_owned(), "the graph file has mistakes".to_owned());
+            }
+        }
+        self.show_trouble();
+    }
+
+    /// Lets changes through that have waited.
+    async fn go_on(&mut self, waiting: Waiting) {
+        self.show_state();
+        if !waiting.anything {
+            return;
+        }
+        match waiting.graph_file {
+            true => self.read_graph_file(Instant::now()).await,
+            false => self.look_at(Instant::now(), Again::Compare, |_| true).await,
+        }
+        if let Some(concern) = &mut self.concern {
+            concern.of_changes(&BTreeSet::new(), true).await;
+        }
+        if !self.broken.contains_key(GRAPH_FILE) {
+            self.deploy(Orders::default());
+        }
+    }
+
     /// Looks at the images that are concerned, and has what has changed sent.
-    async fn look_at(&mut self, since: Instant, concerned: impl Fn(&Sources) -> bool) {
+    async fn look_at(&mut self, since: Instant, again: Again, concerned: impl Fn(&Sources) -> bool) {
         for (name, image) in &self.images {
             if !concerned(&image.sources) {
                 continue;
@@ -372,19 +430,26 @@ impl Development {
                 Ok(wanted) => wanted,
                 Err(failed) => {
                     self.screen.line(&failure::render(&failed));
+                    self.broken.insert(files_of(name), failed.message);
                     continue;
                 }
             };
-            let before = Arc::clone(&image.desired.borrow().wanted);
+            self.broken.remove(&files_of(name));
+            let Desired { look: last, wanted: before, .. } = image.desired.borrow().clone();
             let changed = wanted.changed_since(&before);
-            let Some(first) = changed.first() else { continue };
+            if changed.is_empty() && last > 0 {
+                if again == Again::Send {
+                    image.desired.send_modify(|_| {});
+                }
+                continue;
+            }
             self.look += 1;
-            if !before.is_empty() {
+            if let Some(first) = changed.first().filter(|_| last > 0) {
                 let change = match changed.len() {
                     1 => first.clone(),
                     more => format!("{first} and {} more", more - 1),
                 };
-                self.looks.insert(self.look, Look { since, image: name.clone(), change });
+                self.looks.insert(self.look, Look { since, image: name.clone(), change, starting: false });
             }
             let look = self.look;
             image.desired.send_modify(|desired| {
@@ -392,6 +457,7 @@ impl Development {
                 desired.wanted = Arc::new(wanted);
             });
         }
+        self.show_trouble();
     }
 
     /// Begins a run of the graph, or has the present one followed by another.
@@ -402,10 +468,10 @@ impl Development {
                 self.again = Some(Orders { rebuild: orders.rebuild || before.rebuild, ..orders });
             }
             None => {
-                self.screen.set(Place::State, "deploying");
                 self.remember_ports();
                 self.deploying =
                     Some(Deploying::begin(&self.global, self.isolation(), orders, &self.screen, &self.redactor));
+                self.show_state();
             }
         }
     }
@@ -456,7 +522,7 @@ impl Development {
         match self.again.take() {
             Some(orders) => self.deploy(orders),
             None => {
-                self.screen.set(Place::State, "watching for changes");
+                self.show_state();
                 self.screen.fact(&json!({"event": "watching"}));
             }
         }
@@ -482,23 +548,36 @@ impl Development {
     }
 
     /// Something happened to a pod.
-    fn heard(&mut self, News { image, pod, what }: News) {
+    async fn heard(&mut self, News { image, pod, what }: News) {
         self.screen.fact(&fact(&image, &pod, &what));
         let step = format!("image:{image}");
         match what {
-            What::Applied { look, change, restart } => match self.looks.get(&look) {
-                Some(seen) if !restart => {
-                    let took = words::duration(seen.since.elapsed());
-                    let text = format!("{step:<18} {}, live in {took}", seen.change);
-                    self.screen.good("Synced", &text);
-                    self.screen.set(Place::Change, &text);
-                    self.looks.remove(&look);
+            What::Applied { look, change, restart } => {
+                self.broken.remove(&files_in(&pod));
+                self.show_trouble();
+                match self.looks.get(&look) {
+                    Some(seen) if !restart => {
+                        let took = words::duration(seen.since.elapsed());
+                        let text = format!("{step:<18} {}, live in {took}", seen.change);
+                        self.screen.good("Synced", &text);
+                        self.screen.set(Place::Change, &text);
+                    }
+                    Some(_) => {}
+                    None if restart && change == NOTHING => {
+                        self.screen.doing("Restarting", &format!("{step:<18} {pod}"));
+                    }
+                    None if restart => self.screen.doing("Starting", &format!("{step:<18} {pod}, {change}")),
+                    None => self.screen.good("Synced", &format!("{step:<18} {pod}, {change}")),
                 }
-                Some(_) => {}
-                None if restart && change == NOTHING => self.screen.doing("Restarting", &format!("{step:<18} {pod}")),
-                None if restart => self.screen.doing("Starting", &format!("{step:<18} {pod}, {change}")),
-                None => self.screen.good("Synced", &format!("{step:<18} {pod}, {change}")),
-            },
+                // What came before it is in the container with it, and either live or about to be.
+                let of_image = |seen: &Look| seen.image == image;
+                match restart {
+                    true => self.looks.range_mut(..=look).filter(|(_, seen)| of_image(seen)).for_each(|(_, seen)| {
+                        seen.starting = true;
+                    }),
+                    false => self.looks.retain(|other, seen| *other > look || !of_image(seen) || seen.starting),
+                }
+            }
             What::Answering { look } => {
                 self.broken.remove(&image);
                 match self.looks.remove(&look) {
@@ -520,13 +599,31 @@ impl Development {
                 self.broken.insert(image, format!("{step} ended with {code}"));
                 self.show_trouble();
             }
-            What::Refused(why) => self.screen.bad("Refused", &format!("{step:<18} {pod}: {why}")),
+            What::Moved => self.look_at(Instant::now(), Again::Send, |sources| sources.source().image == image).await,
+            What::Refused(why) => {
+                self.screen.bad("Refused", &format!("{step:<18} {pod}: {why}"));
+                self.broken.insert(files_in(&pod), format!("{step} is not as the files are: {why}"));
+                self.show_trouble();
+            }
             What::Lost(why) => {
                 self.screen.warning("Lost", &format!("{step:<18} {pod}: {why}"));
                 self.look_again();
             }
-            What::Gone => self.look_again(),
+            What::Gone => {
+                self.broken.remove(&files_in(&pod));
+                self.show_trouble();
+                self.look_again();
+            }
         }
+    }
+
+    fn show_state(&self) {
+        let state = match (&self.paused, &self.deploying) {
+            (Some(_), _) => "paused: changes wait",
+            (None, Some(_)) => "deploying",
+            (None, None) => "watching for changes",
+        };
+        self.screen.set(Place::State, state);
     }
 
     fn show_trouble(&self) {
@@ -544,23 +641,14 @@ impl Development {
             }
             Key::Pause => match self.paused.take() {
                 None => {
-                    self.paused = Some(false);
-                    self.screen.set(Place::State, "paused: changes wait");
+                    self.paused = Some(Waiting::default());
+                    self.show_state();
                 }
-                Some(changed) => {
-                    self.screen.set(Place::State, "watching for changes");
-                    if changed {
-                        self.look_at(Instant::now(), |_| true).await;
-                        if let Some(concern) = &mut self.concern {
-                            concern.of_changes(&BTreeSet::new(), true).await;
-                        }
-                        self.deploy(Orders::default());
-                    }
-                }
+                Some(waiting) => self.go_on(waiting).await,
             },
             Key::Why if self.why.is_empty() => self.screen.good("Why", "no step had to run"),
             Key::Why => self.why.iter().for_each(|reason| self.screen.doing("Why", reason)),
-            Key::Open => self.open().await,
+            Key::Open => self.open(),
             Key::Logs => {
                 let which = self.logs.choose_next();
                 self.screen.good("Logs", &which);
@@ -570,14 +658,18 @@ impl Development {
     }
 
     /// Opens the application in a browser, as the desktop does it.
-    async fn open(&self) {
+    fn open(&mut self) {
         let Some(url) = self.url.clone().or_else(|| self.ports.first()) else { return };
-        let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
-        let opened = Command::new(opener).arg(&url).run(&CancellationToken::new(), |_, _| {}).await;
-        match opened.and_then(|finished| finished.success(Class::Environment)) {
-            Ok(_) => self.screen.good("Opened", &url),
-            Err(_) => self.screen.warning("Open", &format!("{url} yourself: this machine has no {opener} that does")),
-        }
+        let screen = self.screen.clone();
+        screen.doing("Opening", &url);
+        // Where the desktop has no daemon for it, it takes as long as the browser is open.
+        self.opened.spawn(async move {
+            let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+            let opened = Command::new(opener).arg(&url).run(&CancellationToken::new(), |_, _| {}).await;
+            if opened.and_then(|finished| finished.success(Class::Environment)).is_err() {
+                screen.warning("Open", &format!("{url} yourself: this machine has no {opener} that does"));
+            }
+        });
     }
 
     /// Ends what runs and puts the pods back, unless told otherwise.
@@ -590,15 +682,24 @@ impl Development {
             self.screen.warning("Left", "pods run what was synced; `cargo xtask deploy` puts them back");
             return Ok(());
         }
-        match restore(&self.global, self.isolation(), &self.screen).await? {
-            Restored::Nothing => {}
-            Restored::All => self.screen.good("Restored", "pods run built images; `cargo xtask deploy` builds what changed"),
-            Restored::NoneBuilt(release) => self.screen.warning(
-                "Left",
-                &format!("{release} was never deployed before: `cargo xtask deploy` builds it and puts its pods on built images"),
-            ),
+        let Restored { back, none_built, failures } = restore(&self.global, self.isolation(), &self.screen).await?;
+        if !back.is_empty() {
+            let text = format!("{} runs built images; `cargo xtask deploy` builds what changed", back.join(", "));
+            self.screen.good("Restored", &text);
+            self.screen.fact(&json!({"event": "restored", "releases": back}));
         }
-        Ok(())
+        if !none_built.is_empty() {
+            let text = format!(
+                "{} was never deployed with built images: pods run what was synced, and `cargo xtask deploy` builds them",
+                none_built.join(", ")
+            );
+            self.screen.warning("Left", &text);
+            self.screen.fact(&json!({"event": "left", "releases": none_built}));
+        }
+        let mut failures = failures.into_iter();
+        let first = failures.next();
+        failures.for_each(|failed| self.screen.line(&failure::render(&failed)));
+        first.map_or(Ok(()), |failed| Err(failed.into()))
     }
 }
 
@@ -617,6 +718,19 @@ const SETTLED: Duration = Duration::from_secs(5);
 
 /// What stands for the graph among what is broken.
 const GRAPH: &str = "";
+
+/// What stands for the graph file.
+const GRAPH_FILE: &str = "xtask.toml";
+
+/// What stands for the files of an image.
+fn files_of(image: &str) -> String {
+    format!("files of {image}")
+}
+
+/// What stands for the files in a pod.
+fn files_in(pod: &str) -> String {
+    format!("files in {pod}")
+}
 
 /// What stands for the tool itself.
 const TOOL: &str = "xtask";
@@ -647,6 +761,7 @@ fn fact(image: &str, pod: &str, what: &What) -> serde_json::Value {
         What::Answering { look } => json!({"event": "answering", "image": image, "pod": pod, "look": look}),
         What::Exited { code } => json!({"event": "exited", "image": image, "pod": pod, "code": code}),
         What::Refused(why) => json!({"event": "refused", "image": image, "pod": pod, "why": why}),
+        What::Moved => json!({"event": "moved", "image": image, "pod": pod}),
         What::Gone => json!({"event": "gone", "image": image, "pod": pod}),
         What::Lost(why) => json!({"event": "lost", "image": image, "pod": pod, "why": why}),
     }

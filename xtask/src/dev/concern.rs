@@ -88,9 +88,7 @@ impl Concern {
     /// What changes of `paths` concern; of everything, when events were lost.
     pub async fn of_changes(&mut self, paths: &BTreeSet<PathBuf>, lost: bool) -> Concerned {
         let may_concern = |context: &Context| {
-            lost || paths
-                .iter()
-                .any(|path| path.starts_with(&context.folder) || is_dockerfile(path, &context.dockerfile))
+            lost || paths.iter().any(|path| touches(path, &context.folder) || is_dockerfile(path, &context.dockerfile))
         };
         let names: Vec<String> =
             self.images.iter().filter(|(_, context)| may_concern(context)).map(|(name, _)| name.clone()).collect();
@@ -106,8 +104,8 @@ impl Concern {
 
     fn is_read_by_others(&self, path: &Path) -> bool {
         let below = path.strip_prefix(&self.root).unwrap_or(path);
-        self.files.contains(path)
-            || self.folders.iter().any(|folder| path.starts_with(folder))
+        self.files.iter().any(|file| file.starts_with(path))
+            || self.folders.iter().any(|folder| touches(path, folder))
             || self.patterns.is_match(below)
     }
 
@@ -138,11 +136,14 @@ impl Context {
     }
 }
 
-/// The Dockerfile or the ignore file beside it.
+/// Whether `path` is in `folder`, or is a folder that holds it: one that is moved takes all that is in it along.
+fn touches(path: &Path, folder: &Path) -> bool {
+    path.starts_with(folder) || folder.starts_with(path)
+}
+
+/// The Dockerfile, the ignore file beside it, or a folder that holds them.
 fn is_dockerfile(path: &Path, dockerfile: &Path) -> bool {
-    let mut ignore = dockerfile.as_os_str().to_owned();
-    ignore.push(".dockerignore");
-    path == dockerfile || path.as_os_str() == ignore
+    dockerfile.starts_with(path) || path == dockerfile.with_added_extension("dockerignore")
 }
 
 #[cfg(test)]

@@ -46,11 +46,22 @@ pub enum Order<'a> {
 pub enum Told {
     /// The answer to [`Order::Hello`].
     Here {
+        /// The synced folders as it was given them, in the order of their indices.
+        #[serde(default)]
+        roots: Vec<String>,
         /// What is in the synced folders, as [`super::wanted::Wanted`] writes it.
         files: BTreeMap<String, String>,
         /// The application runs.
         running: bool,
+        /// The commit that the last start was asked for by.
+        #[serde(default)]
+        id: u64,
+        /// All ports of that start take connections.
+        #[serde(default)]
+        answering: bool,
     },
+    /// A sign of life while much is being sent.
+    Receiving,
     /// A commit is visible.
     Applied {
         /// Which.
@@ -75,7 +86,7 @@ pub enum Told {
         /// Its exit code, or the signal that ended it.
         code: serde_json::Value,
     },
-    /// An order could not be carried out; what was prepared is dropped.
+    /// A commit could not be carried out; nothing of it was.
     Refused {
         /// Why.
         why: String,
@@ -106,8 +117,8 @@ mod tests {
         check(r#"{"is": "applied", "id": 7}"#, Told::Applied { id: 7 });
         check(r#"{"is": "exited", "run": 2, "code": 3}"#, Told::Exited { run: 2, code: 3.into() });
         check(
-            r#"{"is": "here", "files": {}, "running": false, "run": 0}"#,
-            Told::Here { files: [].into(), running: false },
+            r#"{"is": "here", "roots": ["/app"], "files": {}, "running": true, "id": 3, "answering": false}"#,
+            Told::Here { roots: vec!["/app".to_owned()], files: [].into(), running: true, id: 3, answering: false },
         );
     }
 }

@@ -7,6 +7,8 @@
 //!
 //! Receipts of these runs are kept apart from those of `deploy`, so what is synced is never fresh to it.
 
+#[cfg(test)]
+mod agent;
 pub mod concern;
 pub mod link;
 pub mod message;

@@ -149,6 +149,10 @@ fn amended(document: &str, config: &str, amendments: &[Amendment]) -> Option<Val
     let amendment = found?;
     let template = object.pointer_mut("/spec/template")?;
     set(template, &["metadata", "labels"], LABEL, json!(amendment.image))?;
+    if amendment.runtime == Agent::Node {
+        // Node asks for the end of its own children only. Orphans go to the first process, which is not the agent then.
+        set(template, &["spec"], "shareProcessNamespace", json!(true))?;
+    }
     let volumes = list(template.get_mut("spec")?, "volumes")?;
     volumes.push(json!({ "name": format!("{NAME}-agents"), "configMap": { "name": config } }));
     volumes.push(json!({ "name": format!("{NAME}-files"), "emptyDir": {} }));
@@ -261,6 +265,10 @@ mod tests {
         );
         assert_eq!(container["securityContext"], json!({"readOnlyRootFilesystem": false, "runAsNonRoot": true}));
         assert_eq!(container["readinessProbe"], json!({"httpGet": {"port": 80}}));
+        assert_eq!(workload["spec"]["template"]["spec"].get("shareProcessNamespace"), None, "the agent adopts orphans");
+        let node = Amendment { runtime: Agent::Node, ..amendment() };
+        let node = rendered::objects(&amend(MANIFEST, "todo", &[node]), "test").unwrap();
+        assert_eq!(node[0].body["spec"]["template"]["spec"]["shareProcessNamespace"], true);
         for gone in ["args", "livenessProbe", "startupProbe"] {
             assert_eq!(container.get(gone), None, "{gone}");
         }

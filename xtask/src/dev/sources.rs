@@ -30,6 +30,7 @@ impl Sources {
             image: name.to_owned(),
             context: root.join(&image.context),
             folders: dev.sync.keys().map(|path| Folder { path: path.clone() }).collect(),
+            roots: dev.sync.values().cloned().collect(),
             restart_on: link::globs(&dev.restart_on)?,
         };
         let dockerfile = root.join(&image.dockerfile);
@@ -41,10 +42,19 @@ impl Sources {
         Arc::clone(&self.source)
     }
 
-    /// Whether a change of the file at `path` goes into running containers and nowhere else.
+    /// Whether something that happened at `path` may concern what running containers should hold: a file of a synced
+    /// folder, such a folder or one above it, or what says which files count.
     pub fn syncs(&self, path: &Path) -> bool {
-        let Some(below) = path.strip_prefix(&self.source.context).ok().and_then(Path::to_str) else { return false };
-        self.source.folders.iter().any(|folder| folder.below(below).is_some()) && !self.rebuild_on.is_match(below)
+        let context = &self.source.context;
+        let beside = self.dockerfile.with_added_extension("dockerignore");
+        if path == beside || path == context.join(".dockerignore") || context.starts_with(path) {
+            return true;
+        }
+        let Some(below) = path.strip_prefix(context).ok().and_then(Path::to_str) else { return false };
+        self.source.folders.iter().any(|folder| {
+            let inside = folder.below(below).is_some() && !self.rebuild_on.is_match(below);
+            inside || Path::new(&folder.path).starts_with(below)
+        })
     }
 
     /// What the synced folders should hold, by the files as they are now.
@@ -76,5 +86,45 @@ pub fn build_patterns(context: &Path, dockerfile: &Path, dev: Option<&Dev>) -> R
     match dev {
         Some(dev) => ignore.leaving_out(dev.sync.keys().map(String::as_str), dev.rebuild_on.iter().map(String::as_str)),
         None => Ok(ignore),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::Arc;
+
+    use engine::files::Gatherer;
+
+    use super::Sources;
+
+    const FILE: &str = "project = \"p\"\n[cluster]\nprofile = \"p\"\n[image.a]\ncontext = \"services/a\"\n[dev.a]\n\
+        target = \"dev\"\nruntime = \"python\"\nsync = { \"src/app\" = \"/app\" }\ncommand = [\"python\"]\n\
+        rebuild-on = [\"src/app/native/**\"]\n";
+
+    #[test]
+    fn folders_above_and_ignore_files_concern_what_is_synced() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(folder.path()).unwrap();
+        fs::create_dir_all(root.join("services/a/src/app")).unwrap();
+        fs::write(root.join("services/a/Dockerfile"), "FROM x").unwrap();
+        fs::write(root.join("xtask.toml"), FILE).unwrap();
+        let file = engine::config::load(&root.join("xtask.toml")).unwrap();
+        let gatherer = Arc::new(Gatherer::new(root.join(".xtask")));
+        let sources = Sources::new("a", &file.images["a"], &file.dev["a"], &root, gatherer).unwrap();
+        let check = |path: &str, expected: bool| assert_eq!(sources.syncs(&root.join(path)), expected, "{path}");
+        check("services/a/src/app/main.py", true);
+        check("services/a/src/app", true);
+        check("services/a/src", true);
+        check("services/a", true);
+        check("services", true);
+        check("services/a/.dockerignore", true);
+        check("services/a/Dockerfile.dockerignore", true);
+        check("services/a/src/app/native/n.c", false);
+        check("services/a/src/other", false);
+        check("services/a/src/apple", false);
+        check("services/a/Dockerfile", false);
+        check("services/b", false);
+        check("other/.dockerignore", false);
     }
 }

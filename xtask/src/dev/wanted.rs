@@ -58,16 +58,6 @@ impl Wanted {
         Self { files: files.entries().iter().filter_map(entry).collect() }
     }
 
-    /// How many files there are.
-    pub fn len(&self) -> usize {
-        self.files.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.files.is_empty()
-    }
-
     /// What of it a container with `there` lacks or has in excess.
     pub fn difference(&self, there: &BTreeMap<String, String>) -> Difference {
         let wrong = self.files.iter().filter(|(name, content)| there.get(*name) != Some(&content.is));

@@ -107,7 +107,7 @@ impl Watch {
             self.add(&root)?;
         }
         if matches!(event.kind, EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(_))) {
-            for folder in paths.iter().filter(|path| path.is_dir()) {
+            for folder in paths.iter().filter(|path| is_folder(path)) {
                 self.add(folder)?;
             }
         }
@@ -145,6 +145,11 @@ impl Watch {
     }
 }
 
+/// Whether `path` is a folder of its own: what a symlink leads to is watched where it lies, or lies elsewhere.
+fn is_folder(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|there| there.is_dir())
+}
+
 fn cannot(folder: &Path, error: &notify::Error) -> Failure {
     let failure = Failure::environment(format!("could not watch {}", folder.display())).because(error);
     match error.kind {
@@ -175,6 +180,22 @@ mod tests {
         }
         let burst = tokio::time::timeout(LONG, watch.burst()).await.unwrap().unwrap();
         assert!(burst.paths.contains(&root.join("a.py")), "{burst:?}");
+    }
+
+    #[tokio::test]
+    async fn symlinks_are_told_of_and_what_they_lead_to_by_its_own_name_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(folder.path()).unwrap();
+        fs::create_dir(root.join("app")).unwrap();
+        let mut watch = Watch::begin(&root).unwrap();
+        std::os::unix::fs::symlink("app", root.join("link")).unwrap();
+        std::os::unix::fs::symlink("/", root.join("everything")).unwrap();
+        let burst = tokio::time::timeout(LONG, watch.burst()).await.unwrap().unwrap();
+        assert!(burst.paths.contains(&root.join("link")), "{burst:?}");
+        fs::write(root.join("app/a.py"), "1").unwrap();
+        let burst = tokio::time::timeout(LONG, watch.burst()).await.unwrap().unwrap();
+        assert!(burst.paths.contains(&root.join("app/a.py")), "{burst:?}");
+        assert!(!burst.paths.contains(&root.join("link/a.py")), "{burst:?}");
     }
 
     #[tokio::test]

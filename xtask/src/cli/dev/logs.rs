@@ -14,6 +14,7 @@ use crate::redact;
 use crate::report::log_line;
 use crate::world::World;
 use crate::world::contact::Contact;
+use crate::world::pods::Selection;
 use crate::world::pods::follow::{Logs, News};
 use crate::world::pods::log::{Line, Part};
 use crate::world::pods::record::Level;
@@ -36,6 +37,8 @@ pub struct Wanted {
 pub struct Followed {
     wanted: Wanted,
     logs: Option<Logs>,
+    /// Whose they are: of which cluster, and of which pods.
+    of: Option<(String, Selection)>,
     redactor: Arc<redact::Redactor>,
     /// The workloads that have written anything.
     workloads: BTreeSet<String>,
@@ -46,18 +49,21 @@ pub struct Followed {
 impl Followed {
     /// Nothing yet. `redactor` masks what nobody is to read.
     pub fn new(wanted: Wanted, redactor: Arc<redact::Redactor>) -> Self {
-        Self { wanted, logs: None, redactor, workloads: BTreeSet::new(), only: None }
+        Self { wanted, logs: None, of: None, redactor, workloads: BTreeSet::new(), only: None }
     }
 
-    /// Follows what `file` deploys, from now on.
+    /// Follows what `file` deploys, from now on. What is followed already is read on: nothing of it is lost.
     pub fn follow(&mut self, file: &GraphFile, world: &Arc<World>) {
-        if self.wanted.no_logs {
+        let context = file.cluster.as_ref().map_or("", |cluster| cluster.kube_context()).to_owned();
+        let of = (context, selection(file, &[]));
+        if self.wanted.no_logs || self.of.as_ref() == Some(&of) {
             return;
         }
         let masked = Arc::clone(&self.redactor);
         let part = Part { since: Some(Timestamp::now()), ..Part::default() };
         let redactor: Arc<dyn Fn(&str) -> String + Send + Sync> = Arc::new(move |text: &str| masked.redact(text));
-        self.logs = Some(Logs::follow(Arc::clone(world), selection(file, &[]), part, redactor));
+        self.logs = Some(Logs::follow(Arc::clone(world), of.1.clone(), part, redactor));
+        self.of = Some(of);
     }
 
     /// What is told next. Dropping the future loses nothing.

@@ -16,69 +16,81 @@ use crate::run;
 use crate::steps::Mode;
 use crate::steps::release::ReleaseStep;
 
-/// What was done with the releases.
-pub enum Restored {
-    /// Nothing: they run built images, or are not there.
-    Nothing,
+/// What was done with the releases. Those that run built images, or are not there, are in neither list.
+#[derive(Debug, Default)]
+pub struct Restored {
     /// They run built images again.
-    All,
-    /// This release has no revision that `dev` did not make.
-    NoneBuilt(String),
+    pub back: Vec<String>,
+    /// They have no revision with built images, so their pods stay as they are.
+    pub none_built: Vec<String>,
+    /// What came in the way of the others.
+    pub failures: Vec<Failure>,
 }
 
-/// Puts all releases back.
+/// Puts all releases back, each whatever becomes of the others.
 ///
 /// # Errors
-/// When the cluster does not answer, an image is gone, or pods do not become ready.
+/// When nothing could be begun: the cluster does not answer.
 pub async fn restore(global: &Global, isolation: Option<&str>, screen: &Screen) -> Result<Restored, Problem> {
     let session = Session::for_dev(global, isolation, Mode::Deploy, screen.reporter())?;
     let cluster = session.plan(&[StepId::cluster()], false);
     let summary = run::execute(&session.cx, &session.steps, cluster, &session.locks).await;
-    let ended = match summary.failures.into_iter().next() {
-        Some(failure) => Err(failure),
-        None => releases(&session).await,
-    };
-    let tally = match &ended {
-        Ok(_) => Tally::default(),
-        Err(_) => Tally { failed: 1, ..Tally::default() },
-    };
-    session.finish(tally, None).await;
-    Ok(ended?)
+    let mut restored = Restored { failures: summary.failures, ..Restored::default() };
+    if restored.failures.is_empty() {
+        releases(&session, &mut restored).await;
+    }
+    session.finish(Tally { failed: restored.failures.len(), ..Tally::default() }, None).await;
+    Ok(restored)
 }
 
-async fn releases(session: &Session) -> Result<Restored, Failure> {
-    let (cx, file) = (&session.cx, &session.project.file);
-    let mut restored = Restored::Nothing;
+async fn releases(session: &Session, restored: &mut Restored) {
+    let file = &session.project.file;
     for (name, definition) in &file.releases {
         if !definition.images.values().any(|used| file.dev.contains_key(&used.image)) {
             continue;
         }
         let id = StepId::new(Kind::Release, name.as_str());
         let step = ReleaseStep::new(name, definition.clone(), rollback::origins(file));
-        let history = step.history(cx).await?;
-        let mut newest = true;
-        let mut built = None;
-        for head in history.iter().rev() {
-            if !step.runs_dev(cx, head).await? {
-                built = Some(head);
-                break;
-            }
-            newest = false;
-        }
-        match built {
-            None if history.is_empty() => {}
-            None => return Ok(Restored::NoneBuilt(definition.name.clone())),
-            Some(_) if newest => {}
-            Some(head) => {
-                let begun = Instant::now();
-                rollback::require_images(cx, file, &step, head).await?;
-                cx.tell(Event::Started { step: id.clone() });
-                cx.progress(&id, format!("back to revision {}", head.revision));
-                let summary = step.roll_back(cx, head).await?;
-                restored = Restored::All;
-                cx.tell(Event::Done { step: id, summary, took: begun.elapsed() });
-            }
+        match release(session, &id, &step).await {
+            Ok(Way::Nothing) => {}
+            Ok(Way::Back) => restored.back.push(definition.name.clone()),
+            Ok(Way::NoneBuilt) => restored.none_built.push(definition.name.clone()),
+            Err(failure) => restored.failures.push(failure),
         }
     }
-    Ok(restored)
+}
+
+/// What was done with one.
+enum Way {
+    Nothing,
+    Back,
+    NoneBuilt,
+}
+
+async fn release(session: &Session, id: &StepId, step: &ReleaseStep) -> Result<Way, Failure> {
+    let cx = &session.cx;
+    // Another run that deploys it is waited for, and may have put its pods on built images then.
+    let _held = run::hold(cx, &session.locks, step).await?;
+    let history = step.history(cx).await?;
+    let mut built = None;
+    for (age, head) in history.iter().rev().enumerate() {
+        if !step.runs_dev(cx, head).await? {
+            built = Some((age, head));
+            break;
+        }
+    }
+    match built {
+        None if history.is_empty() => Ok(Way::Nothing),
+        None => Ok(Way::NoneBuilt),
+        Some((0, _)) => Ok(Way::Nothing),
+        Some((_, head)) => {
+            let begun = Instant::now();
+            rollback::require_images(cx, &session.project.file, step, head).await?;
+            cx.tell(Event::Started { step: id.clone() });
+            cx.progress(id, format!("back to revision {}", head.revision));
+            let summary = step.roll_back(cx, head).await?;
+            cx.tell(Event::Done { step: id.clone(), summary, took: begun.elapsed() });
+            Ok(Way::Back)
+        }
+    }
 }

@@ -1,8 +1,9 @@
 // Runs inside a container under `dev`: receives files and keeps the application running. Node 18 or later.
 //
 // It speaks what agent.py speaks: a message is a line of JSON, then as many bytes as its `size` says. What is asked:
-// `hello`, `write`, `link`, `remove`, `commit`. What is told: `here`, `applied`, `started`, `answering`, `exited`,
-// `refused`.
+// `hello`, `write`, `link`, `remove`, `commit`. What is told: `here`, `receiving`, `applied`, `started`, `answering`,
+// `exited`, `refused`. Orders up to a `commit` belong together: one that cannot be obeyed makes the commit refused, and
+// nothing of it is done. Anybody in the pod may connect to the port by mistake; who sends anything else is cut off.
 
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -15,12 +16,14 @@ delete process.env.XTASK_DEV;
 const roots = settings.roots.map((root) => fs.realpathSync(root));
 const STOP_WITHIN = 1000; // milliseconds; then it is killed
 const LOOK_EVERY = 10; // milliseconds between attempts to reach a port that is about to be opened
+const LONGEST = 1 << 16; // bytes of the line that begins a message
+const SIGN_EVERY = 1 << 18; // bytes received, after which a sign of life is given
 const STAGED = ".xtask-";
 
 /** The root and the path that a name such as `0/models/task.ts` means. */
 function place(name) {
   const [index, ...parts] = name.split("/");
-  const root = roots[Number(index)];
+  const root = /^\d+$/.test(index) ? roots[Number(index)] : undefined;
   if (root === undefined || parts.length === 0 || parts.some((part) => ["", ".", ".."].includes(part))) {
     throw new Error(`not a path below a synced folder: ${name}`);
   }
@@ -40,16 +43,37 @@ function listing() {
       const name = `${prefix}/${entry.name}`;
       if (entry.isDirectory()) {
         visit(index, at, name);
-      } else if (entry.isSymbolicLink()) {
-        found[name] = `link ${fs.readlinkSync(at)}`;
-      } else if (entry.isFile() && !entry.name.startsWith(STAGED)) {
-        const digest = createHash("sha256").update(fs.readFileSync(at)).digest("hex");
-        found[name] = `${fs.statSync(at).mode & 0o100 ? "x" : "f"} ${digest}`;
+      } else if (!entry.name.startsWith(STAGED)) {
+        const there = described(at);
+        if (there !== undefined) found[name] = there;
       }
     }
   };
   roots.forEach((root, index) => visit(index, root, String(index)));
   return found;
+}
+
+/** What is at `at`; nothing for what is neither a file nor a symlink, or has gone a moment ago. */
+function described(at) {
+  try {
+    const there = fs.lstatSync(at);
+    if (there.isSymbolicLink()) return `link ${fs.readlinkSync(at)}`;
+    if (!there.isFile()) return undefined;
+    const digest = createHash("sha256").update(fs.readFileSync(at)).digest("hex");
+    return `${there.mode & 0o100 ? "x" : "f"} ${digest}`;
+  } catch (error) {
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** Removes what a batch has left that was under way when the container was ended. */
+function sweep() {
+  for (const root of roots) {
+    for (const name of fs.readdirSync(root)) {
+      if (name.startsWith(STAGED)) fs.rmSync(path.join(root, name), { force: true });
+    }
+  }
 }
 
 /** Makes the folders above `at`; what is no folder there gives way. */
@@ -86,8 +110,9 @@ class Batch {
   stage(name, make) {
     const { root, at } = place(name);
     const temporary = path.join(root, `${STAGED}${process.pid}-${++aside}`);
-    make(temporary);
+    // Noted first: where it cannot be written whole, the beginning of it has to go again.
     this.staged.push({ root, temporary, at });
+    make(temporary);
   }
 
   write(name, executable, body) {
@@ -99,6 +124,10 @@ class Batch {
 
   link(name, target) {
     this.stage(name, (temporary) => fs.symlinkSync(target, temporary));
+  }
+
+  remove(name) {
+    this.removed.push(place(name));
   }
 
   commit() {
@@ -129,6 +158,8 @@ function tellAll(message) {
 const application = {
   child: null,
   run: 0,
+  commit: 0, // the one that the last start was asked for by
+  answering: false,
   wanted: undefined,
   stopping: null,
 
@@ -165,12 +196,15 @@ const application = {
     const [program, ...args] = settings.command;
     const child = spawn(program, args, { stdio: "inherit", detached: true });
     this.child = child;
+    this.commit = commit;
+    this.answering = false;
     const run = ++this.run;
     const ended = (code) => {
       if (this.child !== child) return;
       this.signal("SIGKILL"); // what it has left behind in its group
       clearTimeout(this.stopping);
       this.stopping = this.child = null;
+      this.answering = false;
       if (ending) process.exit(0);
       if (this.wanted === undefined) tellAll({ is: "exited", run, code });
       else this.spawn();
@@ -191,7 +225,10 @@ const application = {
     while (this.child !== null && this.run === run) {
       const answers = await Promise.all(settings.ports.map(reachable));
       if (this.run !== run || this.child === null) return;
-      if (answers.every(Boolean)) return tellAll({ is: "answering", run });
+      if (answers.every(Boolean)) {
+        this.answering = true;
+        return tellAll({ is: "answering", run });
+      }
       await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY));
     }
   },
@@ -209,11 +246,35 @@ function reachable(port) {
   });
 }
 
+const ORDERS = {
+  hello: {},
+  write: { to: "string", executable: "boolean", size: "number" },
+  link: { to: "string", target: "string" },
+  remove: { to: "string" },
+  commit: { id: "number", restart: "boolean" },
+};
+
+/** What a message begins with, or nothing: whoever has connected does not speak of files. */
+function headOf(line) {
+  try {
+    const head = JSON.parse(line);
+    const wanted = Object.hasOwn(ORDERS, head?.do) ? ORDERS[head.do] : undefined;
+    if (!wanted || Object.entries(wanted).some(([name, kind]) => typeof head[name] !== kind)) return undefined;
+    const size = head.do === "write" ? head.size : 0;
+    return Number.isSafeInteger(size) && size >= 0 ? { ...head, size } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Somebody who is connected. */
 class Peer {
-  received = Buffer.alloc(0);
+  received = []; // as it came; joined when a message may be whole
+  length = 0;
+  unsaid = 0; // bytes received since the last sign of life
   head = null;
   batch = new Batch();
+  refused = undefined; // why the next commit is
 
   constructor(stream) {
     this.stream = stream;
@@ -231,47 +292,79 @@ class Peer {
   }
 
   take(data) {
-    this.received = Buffer.concat([this.received, data]);
+    if (this.stream.destroyed) return;
+    this.received.push(data);
+    this.length += data.length;
+    this.unsaid += data.length;
+    if (this.unsaid >= SIGN_EVERY) {
+      this.unsaid = 0;
+      this.tell({ is: "receiving" });
+    }
+    if (this.head !== null && this.length < this.head.size) return;
+    let rest = Buffer.concat(this.received);
     for (;;) {
       if (this.head === null) {
-        const end = this.received.indexOf(10);
-        if (end < 0) return;
-        this.head = JSON.parse(this.received.subarray(0, end).toString());
-        this.received = this.received.subarray(end + 1);
+        const end = rest.indexOf(10);
+        if (end < 0 && rest.length < LONGEST) break;
+        const head = end < 0 ? undefined : headOf(rest.subarray(0, end).toString());
+        if (head === undefined) return this.stream.destroy();
+        this.head = head;
+        rest = rest.subarray(end + 1);
       }
-      const size = this.head.size ?? 0;
-      if (this.received.length < size) return;
-      const body = this.received.subarray(0, size);
-      this.received = this.received.subarray(size);
-      const head = this.head;
+      if (rest.length < this.head.size) break;
+      const [head, body] = [this.head, rest.subarray(0, this.head.size)];
+      rest = rest.subarray(head.size);
       this.head = null;
-      try {
-        this.obey(head, body);
-      } catch (error) {
-        this.batch.drop();
-        this.tell({ is: "refused", why: error.message });
-      }
+      this.obey(head, body);
     }
+    this.received = rest.length === 0 ? [] : [rest];
+    this.length = rest.length;
   }
 
   obey(head, body) {
     switch (head.do) {
       case "hello":
-        return this.tell({ is: "here", files: listing(), running: application.child !== null, run: application.run });
+        return this.describe();
       case "write":
-        return this.batch.write(head.to, head.executable, body);
+        return this.prepare(() => this.batch.write(head.to, head.executable, body));
       case "link":
-        return this.batch.link(head.to, head.target);
+        return this.prepare(() => this.batch.link(head.to, head.target));
       case "remove":
-        return this.batch.removed.push(place(head.to));
-      case "commit":
-        this.batch.commit();
-        this.tell({ is: "applied", id: head.id });
-        if (head.restart) application.start(head.id);
-        return undefined;
+        return this.prepare(() => this.batch.remove(head.to));
       default:
-        throw new Error(`unknown order ${head.do}`);
+        return this.commit(head.id, head.restart);
     }
+  }
+
+  describe() {
+    try {
+      const files = listing();
+      const { child, commit: id, answering } = application;
+      this.tell({ is: "here", roots: settings.roots, files, running: child !== null, id, answering });
+    } catch (error) {
+      this.tell({ is: "refused", why: error.message });
+    }
+  }
+
+  /** Does one thing of a batch, unless one before it could not be done. */
+  prepare(order) {
+    if (this.refused !== undefined) return;
+    try {
+      order();
+    } catch (error) {
+      // What follows up to the commit is passed over: half of a batch is nothing that anybody has saved.
+      this.refused = error.message;
+      this.batch.drop();
+    }
+  }
+
+  commit(id, restart) {
+    this.prepare(() => this.batch.commit());
+    const why = this.refused;
+    this.refused = undefined;
+    if (why !== undefined) return this.tell({ is: "refused", why });
+    this.tell({ is: "applied", id });
+    if (restart) application.start(id);
   }
 }
 
@@ -282,4 +375,5 @@ for (const name of ["SIGTERM", "SIGINT"]) {
     application.stop();
   });
 }
+sweep();
 net.createServer((stream) => peers.add(new Peer(stream))).listen(settings.listen, "127.0.0.1");

@@ -1,11 +1,14 @@
 """Runs inside a container under `dev`: receives files and keeps the application running. Python 3.9 or later.
 
 Three kinds of process. This one is the container's first: it serves one loopback port, writes files and starts and
-stops the others. The *nursery* has loaded the modules that the application imports from elsewhere and has no thread;
-each start of the application is a fork of it, which has to load only the application's own modules.
+stops the others, and waits for none of them. The *nursery* has loaded the modules that the application imports from
+elsewhere and has no thread; each start of the application is a fork of it, which has to load only the application's own
+modules.
 
 A message is a line of JSON, then as many bytes as its `size` says. What is asked: `hello`, `write`, `link`, `remove`,
-`commit`. What is told: `here`, `applied`, `started`, `answering`, `exited`, `refused`.
+`commit`. What is told: `here`, `receiving`, `applied`, `started`, `answering`, `exited`, `refused`. Orders up to a
+`commit` belong together: one that cannot be obeyed makes the commit refused, and nothing of it is done. Anybody in the
+pod may connect to the port by mistake; who sends anything else is cut off.
 """
 
 import ast
@@ -28,7 +31,11 @@ SETTINGS = json.loads(os.environ.pop("XTASK_DEV"))
 ROOTS = [os.path.realpath(root) for root in SETTINGS["roots"]]
 COMMAND = SETTINGS["command"]
 STOP_WITHIN = 1.0  # seconds; then it is killed
+LOAD_WITHIN = 60.0  # seconds for the modules from elsewhere; then none is loaded before the application starts
+TELL_WITHIN = 10.0  # seconds; then whoever does not read what is told is cut off
 LOOK_EVERY = 0.01  # seconds between attempts to reach a port that is about to be opened
+LONGEST = 1 << 16  # bytes of the line that begins a message
+SIGN_EVERY = 1 << 18  # bytes received, after which a sign of life is given
 STAGED = ".xtask-"
 
 
@@ -36,7 +43,7 @@ def place(name):
     """The root and the path that a name such as `0/models/task.py` means."""
     index, _, path = name.partition("/")
     parts = path.split("/")
-    if not path or any(part in ("", ".", "..") for part in parts):
+    if not index.isdigit() or any(part in ("", ".", "..") for part in parts):
         raise ValueError(f"not a path below a synced folder: {name}")
     root = ROOTS[int(index)]
     return root, os.path.join(root, *parts)
@@ -51,14 +58,33 @@ def listing():
                 path = os.path.join(folder, name)
                 if name.startswith(STAGED):
                     continue
-                key = f"{index}/{os.path.relpath(path, root).replace(os.sep, '/')}"
-                if os.path.islink(path):
-                    found[key] = "link " + os.readlink(path)
-                else:
-                    with open(path, "rb") as file:
-                        digest = hashlib.sha256(file.read()).hexdigest()
-                    found[key] = ("x " if os.stat(path).st_mode & stat.S_IXUSR else "f ") + digest
+                try:
+                    there = described(path)
+                except FileNotFoundError:
+                    continue  # the application has removed it a moment ago
+                if there is not None:
+                    found[f"{index}/{os.path.relpath(path, root).replace(os.sep, '/')}"] = there
     return found
+
+
+def described(path):
+    """What is at `path`; nothing for what is neither a file nor a symlink."""
+    mode = os.lstat(path).st_mode
+    if stat.S_ISLNK(mode):
+        return "link " + os.readlink(path)
+    if not stat.S_ISREG(mode):
+        return None
+    with open(path, "rb") as file:
+        digest = hashlib.sha256(file.read()).hexdigest()
+    return ("x " if mode & stat.S_IXUSR else "f ") + digest
+
+
+def sweep():
+    """Removes what a batch has left that was under way when the container was ended."""
+    for root in ROOTS:
+        for name in os.listdir(root):
+            if name.startswith(STAGED):
+                os.unlink(os.path.join(root, name))
 
 
 def make_parents(root, path):
@@ -111,16 +137,17 @@ class Batch:
     def write(self, name, executable, body):
         root, path = place(name)
         aside = self._aside(root)
+        # Noted first: where it cannot be written whole, the beginning of it has to go again.
+        self.staged.append((root, aside, path))
         with open(aside, "wb") as file:
             file.write(body)
         os.chmod(aside, 0o755 if executable else 0o644)
-        self.staged.append((root, aside, path))
 
     def link(self, name, target):
         root, path = place(name)
         aside = self._aside(root)
-        os.symlink(target, aside)
         self.staged.append((root, aside, path))
+        os.symlink(target, aside)
 
     def remove(self, name):
         self.removed.append(place(name))
@@ -172,11 +199,16 @@ def is_own(name):
     if spec is None:
         return True
     places = list(spec.submodule_search_locations or []) + [spec.origin or ""]
-    return any(os.path.realpath(path).startswith(root) for path in places for root in ROOTS if path)
+    return any(is_below(os.path.realpath(path), root) for path in places for root in ROOTS if path)
+
+
+def is_below(path, root):
+    return path == root or path.startswith(root + os.sep)
 
 
 def from_elsewhere():
     """The modules from outside the synced folders that the sources in them import."""
+    importlib.invalidate_caches()
     names = set()
     for root in ROOTS:
         for folder, _, files in os.walk(root):
@@ -252,7 +284,6 @@ def application():
 
 def nursery(channel):
     """Loads modules and forks the application when it is told to; ends with its parent."""
-    sys.path[0] = os.getcwd()
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -266,11 +297,19 @@ def nursery(channel):
                     importlib.import_module(name)
                 except BaseException as error:  # the application may catch it, or never get there
                     print(f"xtask dev: {name} is not loaded beforehand: {error}", file=sys.stderr, flush=True)
-            if threading.active_count() > 1:
+            if has_threads():
                 stream.write(b'{"threads": true}\n')
                 continue
             stream.write(json.dumps({"child": fork_away(channel)}).encode() + b"\n")
     os._exit(0)
+
+
+def has_threads():
+    """Whether forks of this process would lack something: also threads that are not Python's count."""
+    try:
+        return len(os.listdir("/proc/self/task")) > 1
+    except OSError:
+        return threading.active_count() > 1
 
 
 def fork_away(channel):
@@ -280,7 +319,7 @@ def fork_away(channel):
     if between == 0:
         child = os.fork()
         if child == 0:
-            channel.close()
+            os.close(channel.detach())
             os.close(reader)
             os.close(writer)
             application()
@@ -308,44 +347,47 @@ class Application:
         self.tell = tell
         self.child = None
         self.run = 0
+        self.commit = 0  # the one that the last start was asked for by
         self.nursery = None
         self.channel = None
         self.loaded = set()
         self.beforehand = True
         self.wanted = None  # the commit that asked for a start
+        self.ending = False  # for good
+        self.ordered = None  # the commit that the nursery forks for, and what it loads before
+        self.orphans = {}  # how processes ended while it did: the application may be among them
         self.kill_at = None
         self.look_at = None
+        self.give_up_at = None
 
-    def hatch(self):
-        ours, theirs = socket.socketpair()
-        pid = os.fork()
-        if pid == 0:
-            ours.close()
-            for inherited in list(SELECTOR.get_map().values()):
-                if inherited.fileobj is not theirs:
-                    os.close(inherited.fd)
-            nursery(theirs)
-        theirs.close()
-        self.nursery, self.channel, self.loaded = pid, ours.makefile("rwb", buffering=0), set()
-
-    def order(self, **order):
-        self.channel.write(json.dumps(order).encode() + b"\n")
-        return json.loads(self.channel.readline() or b'{"gone": true}')
+    def is_over(self):
+        return self.ending and self.child is None and self.ordered is None
 
     def start(self, commit):
         """Starts the application, after the one that runs has ended."""
+        if self.ending:
+            return
         self.wanted = commit
+        if self.ordered is not None:
+            return  # it is started once more as soon as it is there
         if self.child is None:
             self._fork()
-        elif self.kill_at is None:
-            self._signal(signal.SIGINT)  # as from a keyboard: at once, without the courtesies of a rollout
-            self.kill_at = time.monotonic() + STOP_WITHIN
+        else:
+            self._interrupt()
 
     def stop(self):
-        self.wanted = None
+        """Ends the application, and starts none any more."""
+        self.ending, self.wanted = True, None
+        if self.ordered is not None:
+            self._kill_nursery()
         if self.child is not None and self.kill_at is None:
             self._signal(signal.SIGTERM)
             self.kill_at = time.monotonic() + STOP_WITHIN * 20
+
+    def _interrupt(self):
+        if self.kill_at is None:
+            self._signal(signal.SIGINT)  # as from a keyboard: at once, without the courtesies of a rollout
+            self.kill_at = time.monotonic() + STOP_WITHIN
 
     def _signal(self, number):
         try:
@@ -353,33 +395,98 @@ class Application:
         except ProcessLookupError:
             pass
 
-    def _fork(self):
-        commit, self.wanted = self.wanted, None
-        for _ in range(2):
-            if self.nursery is None:
-                self.hatch()
-            names = [name for name in from_elsewhere() if name not in self.loaded] if self.beforehand else []
-            answer = self.order(load=names)
-            if "child" in answer:
-                self.loaded.update(names)
-                self.child = answer["child"]
-                self.run += 1
-                self.tell({"is": "started", "id": commit, "run": self.run})
-                self.look_at = time.monotonic()
-                return
-            # A module has started a thread as it was loaded: forks would lack it. From now on nothing is loaded first.
-            self.beforehand = False
-            self.close_nursery()
-        self.tell({"is": "exited", "run": self.run, "code": 1})
+    def _hatch(self):
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
+            for inherited in list(SELECTOR.get_map().values()):
+                os.close(inherited.fd)
+            nursery(theirs)
+        theirs.close()
+        self.nursery, self.channel, self.loaded = pid, ours, set()
+        SELECTOR.register(ours, selectors.EVENT_READ, self.answered)
 
-    def close_nursery(self):
-        self.channel.close()
-        self.nursery = None
+    def _fork(self):
+        """Has the nursery fork the application."""
+        commit, self.wanted = self.wanted, None
+        if self.nursery is None:
+            self._hatch()
+        names = [name for name in from_elsewhere() if name not in self.loaded] if self.beforehand else []
+        self.ordered = commit, names
+        self.give_up_at = time.monotonic() + LOAD_WITHIN
+        try:
+            self.channel.sendall(json.dumps({"load": names}).encode() + b"\n")
+        except OSError:
+            pass  # that it has ended is told next
+
+    def answered(self, channel):
+        """The nursery has forked the application, or says why not, or is gone."""
+        if channel is not self.channel:
+            return
+        try:
+            line = channel.recv(4096)
+        except OSError:
+            line = b""
+        if not line:
+            self._close_nursery()
+            self._without()
+        elif "child" in (answer := json.loads(line)):
+            self._born(answer["child"])
+        else:
+            # A module has started a thread as it was loaded: forks would lack it.
+            self._kill_nursery()
+            self._without()
+
+    def _born(self, child):
+        (commit, names), self.ordered, self.give_up_at = self.ordered, None, None
+        orphans, self.orphans = self.orphans, {}
+        self.loaded.update(names)
+        self.child, self.commit = child, commit
+        self.run += 1
+        self.tell({"is": "started", "id": commit, "run": self.run})
+        self.look_at = time.monotonic()
+        if child in orphans:
+            self.ended(child, orphans[child])
+        elif self.wanted is not None:
+            self._interrupt()
+
+    def _without(self):
+        """The nursery could not fork the application: from now on nothing is loaded beforehand."""
+        if self.ordered is None:
+            return
+        (commit, _), self.ordered, self.give_up_at = self.ordered, None, None
+        self.orphans = {}
+        if self.wanted is None:
+            self.wanted = commit
+        if self.beforehand:
+            self.beforehand = False
+            self._fork()
+        else:
+            self.wanted = None
+            self.tell({"is": "exited", "run": self.run, "code": 1})
+
+    def _kill_nursery(self):
+        try:
+            os.kill(self.nursery, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self._close_nursery()
+        if self.ending:
+            self.ordered = self.give_up_at = None
+
+    def _close_nursery(self):
+        if self.channel is not None:
+            SELECTOR.unregister(self.channel)
+            self.channel.close()
+        self.nursery = self.channel = None
 
     def ended(self, pid, status):
         """A process has ended: the application, the nursery, or somebody whose parent has gone."""
-        if pid == self.nursery:
-            self.close_nursery()
+        if pid == self.nursery and self.ordered is None:
+            self._close_nursery()
+        if self.ordered is not None:
+            self.orphans[pid] = status
         if pid != self.child:
             return
         self._signal(signal.SIGKILL)  # what it has left behind in its group
@@ -394,12 +501,17 @@ class Application:
         if self.kill_at is not None and now >= self.kill_at and self.child is not None:
             self._signal(signal.SIGKILL)
             self.kill_at = now + STOP_WITHIN
+        if self.give_up_at is not None and now >= self.give_up_at:
+            print("xtask dev: modules are not loaded beforehand: it takes too long", file=sys.stderr, flush=True)
+            self._kill_nursery()
+            self._without()
         if self.look_at is not None and now >= self.look_at:
             self.look_at = now + LOOK_EVERY
             if all(answers(port) for port in SETTINGS["ports"]):
                 self.look_at = None
                 self.tell({"is": "answering", "run": self.run})
-        return min((at for at in (self.kill_at, self.look_at) if at is not None), default=None)
+        due = (self.kill_at, self.look_at, self.give_up_at)
+        return min((at for at in due if at is not None), default=None)
 
 
 def answers(port):
@@ -408,37 +520,81 @@ def answers(port):
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+ORDERS = {
+    "hello": {},
+    "write": {"to": str, "executable": bool, "size": int},
+    "link": {"to": str, "target": str},
+    "remove": {"to": str},
+    "commit": {"id": int, "restart": bool},
+}
+
+
+class Stranger(Exception):
+    """Whoever has connected does not speak of files."""
+
+
 class Peer:
     """Somebody who is connected."""
 
     def __init__(self, stream):
         self.stream = stream
         self.received = bytearray()
+        self.unsaid = 0  # bytes received since the last sign of life
         self.head = None
         self.batch = Batch()
+        self.refused = None  # why the next commit is
+        self.is_cut = False
 
     def messages(self):
         while True:
             if self.head is None:
-                line, newline, rest = self.received.partition(b"\n")
-                if not newline:
+                end = self.received.find(b"\n", 0, LONGEST)
+                if end < 0 and len(self.received) >= LONGEST:
+                    raise Stranger
+                if end < 0:
                     return
-                self.head, self.received = json.loads(line), rest
+                self.head = head_of(bytes(self.received[:end]))
+                del self.received[: end + 1]
             size = self.head.get("size", 0)
             if len(self.received) < size:
                 return
-            body, self.received = bytes(self.received[:size]), self.received[size:]
+            body = bytes(self.received[:size])
+            del self.received[:size]
             head, self.head = self.head, None
             yield head, body
 
     def tell(self, message):
         data = json.dumps(message).encode() + b"\n"
         try:
-            self.stream.setblocking(True)
+            self.stream.settimeout(TELL_WITHIN)
             self.stream.sendall(data)
             self.stream.setblocking(False)
         except OSError:
-            pass  # reading from it says that it has gone
+            self.cut()
+
+    def cut(self):
+        """Nothing more is heard or told; reading from it says so."""
+        self.is_cut = True
+        self.stream.setblocking(False)
+        try:
+            self.stream.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it has gone already
+
+
+def head_of(line):
+    """What a message begins with."""
+    try:
+        head = json.loads(line)
+    except (ValueError, RecursionError):
+        raise Stranger from None
+    order = head.get("do") if isinstance(head, dict) else None
+    wanted = ORDERS.get(order) if isinstance(order, str) else None
+    if wanted is None or any(type(head.get(name)) is not kind for name, kind in wanted.items()):
+        raise Stranger
+    if order == "write" and head["size"] < 0:
+        raise Stranger
+    return head if order == "write" else {**head, "size": 0}
 
 
 SELECTOR = selectors.DefaultSelector()
@@ -448,7 +604,6 @@ class Agent:
     def __init__(self):
         self.peers = {}
         self.application = Application(self.tell_all)
-        self.ending = False
 
     def tell_all(self, message):
         for peer in list(self.peers.values()):
@@ -477,7 +632,6 @@ class Agent:
     def signalled(self, reader):
         numbers = os.read(reader, 4096)
         if any(number in (signal.SIGTERM, signal.SIGINT) for number in numbers):
-            self.ending = True
             self.application.stop()
         while True:
             try:
@@ -496,42 +650,76 @@ class Agent:
             return
         except OSError:
             data = b""
-        if not data:
+        if not data or peer.is_cut:
             SELECTOR.unregister(stream)
             del self.peers[stream]
             peer.batch.drop()
             stream.close()
             return
         peer.received += data
-        for head, body in peer.messages():
-            try:
+        peer.unsaid += len(data)
+        if peer.unsaid >= SIGN_EVERY:
+            peer.unsaid = 0
+            peer.tell({"is": "receiving"})
+        try:
+            for head, body in peer.messages():
                 self.obey(peer, head, body)
-            except (OSError, ValueError, IndexError) as error:
-                peer.batch.drop()
-                peer.tell({"is": "refused", "why": str(error)})
+        except Stranger:
+            peer.cut()
 
     def obey(self, peer, head, body):
         order = head["do"]
         if order == "hello":
-            running = self.application.child is not None
-            peer.tell({"is": "here", "files": listing(), "running": running, "run": self.application.run})
+            self.describe(peer)
         elif order == "write":
-            peer.batch.write(head["to"], head["executable"], body)
+            self.prepare(peer, lambda batch: batch.write(head["to"], head["executable"], body))
         elif order == "link":
-            peer.batch.link(head["to"], head["target"])
+            self.prepare(peer, lambda batch: batch.link(head["to"], head["target"]))
         elif order == "remove":
-            peer.batch.remove(head["to"])
+            self.prepare(peer, lambda batch: batch.remove(head["to"]))
         elif order == "commit":
-            peer.batch.commit()
-            peer.tell({"is": "applied", "id": head["id"]})
-            if head["restart"]:
-                self.application.start(head["id"])
-        else:
-            raise ValueError(f"unknown order {order}")
+            self.commit(peer, head["id"], head["restart"])
+
+    def describe(self, peer):
+        try:
+            files = listing()
+        except OSError as error:
+            peer.tell({"is": "refused", "why": str(error)})
+            return
+        application = self.application
+        peer.tell({
+            "is": "here",
+            "roots": SETTINGS["roots"],
+            "files": files,
+            "running": application.child is not None or application.ordered is not None,
+            "id": application.commit,
+            "answering": application.child is not None and application.look_at is None,
+        })
+
+    def prepare(self, peer, order):
+        """Does one thing of a batch, unless one before it could not be done."""
+        if peer.refused is not None:
+            return
+        try:
+            order(peer.batch)
+        except (OSError, ValueError, IndexError) as error:
+            # What follows up to the commit is passed over: half of a batch is nothing that anybody has saved.
+            peer.refused = str(error)
+            peer.batch.drop()
+
+    def commit(self, peer, commit, restart):
+        self.prepare(peer, Batch.commit)
+        refused, peer.refused = peer.refused, None
+        if refused is not None:
+            peer.tell({"is": "refused", "why": refused})
+            return
+        peer.tell({"is": "applied", "id": commit})
+        if restart:
+            self.application.start(commit)
 
     def serve(self):
         self.listen()
-        while not (self.ending and self.application.child is None):
+        while not self.application.is_over():
             due = self.application.tick(time.monotonic())
             wait = None if due is None else max(0.0, due - time.monotonic())
             for key, _ in SELECTOR.select(wait):
@@ -539,8 +727,13 @@ class Agent:
 
 
 if __name__ == "__main__":
+    # The application's modules are found as it finds them, and none beside this file.
+    sys.path[0] = os.getcwd()
     sys.dont_write_bytecode = False
     sys.pycache_prefix = os.path.join(os.environ.get("TMPDIR", "/tmp"), "xtask-pycache")
+    # For all that the application starts, too: what they would cache beside the sources is not forgotten with them.
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
     os.environ["PYTHONUNBUFFERED"] = "1"
     adopt_orphans()
+    sweep()
     Agent().serve()

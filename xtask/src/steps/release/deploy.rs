@@ -27,7 +27,7 @@ use crate::world::helm::annotate;
 use crate::world::helm::complaint;
 use crate::world::helm::hooks;
 use crate::world::helm::pending::{self, Ours};
-use crate::world::helm::program::{Helm, Place, Upgrade};
+use crate::world::helm::program::{HISTORY, Helm, Place, Upgrade};
 use crate::world::helm::record::{self, Head, Record, Status};
 use crate::world::helm::unread::Reads;
 use crate::world::kube::drift::{Found, Inspected};
@@ -89,6 +89,9 @@ impl Plan {
             post_renderer,
             description: self.description.as_str(),
             timeout: step.definition.timeout,
+            // However often `dev` upgrades, the revision that it goes back to at the end is there. That one's upgrade or
+            // rollback removes what is too much.
+            history: if self.amendments.is_empty() { HISTORY } else { 0 },
         }
     }
 }

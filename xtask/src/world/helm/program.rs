@@ -14,7 +14,7 @@ use crate::world::process::{Command, Exit, Finished, Redact, Stream};
 use crate::world::tool::Tool;
 
 /// How many revisions helm keeps of a release.
-const HISTORY: u32 = 10;
+pub const HISTORY: u32 = 10;
 
 /// How long a release may take to go, hooks and pods included.
 pub const REMOVAL: Duration = Duration::from_secs(300);
@@ -71,6 +71,8 @@ pub struct Upgrade<'a> {
     pub description: &'a str,
     /// How long helm waits for any one hook.
     pub timeout: Duration,
+    /// How many revisions are kept; all with 0.
+    pub history: u32,
 }
 
 impl Helm {
@@ -93,7 +95,7 @@ impl Helm {
             .command(upgrade.place, "upgrade")
             .arg(&upgrade.place.release)
             .arg(upgrade.chart)
-            .args(["--install", "--reset-values", "--values", "-", "--history-max", &HISTORY.to_string()])
+            .args(["--install", "--reset-values", "--values", "-", "--history-max", &upgrade.history.to_string()])
             .args(["--timeout", &format!("{}s", upgrade.timeout.as_secs()), "--description", upgrade.description])
             .stdin(upgrade.values.to_string())
             .redact(redact);
