@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From a saved file to the new answer over HTTP under `cargo xtask dev`: a Python file of the backend, a page of the
-# frontend; from a changed dependency file to its pod being ready, against docker-env, docker build, helm upgrade and
-# kubectl by hand; and what the loop takes while nothing happens.
+# frontend; from a changed dependency file to the answer of the new pod, against docker-env, docker build and helm upgrade
+# --wait by hand; and what the loop takes while nothing happens.
 #
 #   XTASK_TEST_CONTEXT=PROFILE bench/dev.sh [RUNS]    10 of each by default
 #   DOCKER=/usr/bin/docker names a client that has BuildKit in it (20.10 to 22)
@@ -42,10 +42,12 @@ rebuild() {
     local before
     before=$(grep -c '"event":"done","step":"release:todo"' "$folder/events" || true)
     echo "# $word" >>backend/pyproject.toml
+    # The old pods have gone by then.
     told $((before + 1)) '"event":"done","step":"release:todo"'
+    answers "http://127.0.0.1:$backend/api/health" ok
 }
-# In a shell of its own: docker-env must not stay. The same stage, in the namespace of the loop's own release would be
-# drift to it, so a Deployment of its own is upgraded.
+# In a shell of its own: docker-env must not stay. The whole image, as it has to be by hand: the stage for `dev` has no
+# sources. In the namespace of the loop's own release it would be drift to the loop, so a release of its own is upgraded.
 by_hand=bench-dev-hand
 hand() (
     echo "# $word" >>"$folder/by-hand/pyproject.toml"
@@ -70,7 +72,7 @@ hand >"$folder/output" 2>&1 || { cat "$folder/output" >&2; exit 1; }
 load
 each python
 each page
-for ((run = 0; run < (runs + 2) / 3; run++)); do
+for ((run = 0; run < runs; run++)); do
     word=w$(now); timed rebuild rebuild
     word=w$(now); timed hand hand
 done

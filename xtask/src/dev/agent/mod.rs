@@ -49,6 +49,7 @@ impl Process {
         let folder = tempfile::tempdir().unwrap();
         let root = fs::canonicalize(folder.path()).unwrap().join("app");
         fs::create_dir(&root).unwrap();
+        fs::create_dir(folder.path().join("elsewhere")).unwrap();
         let (listen, port) = (free_port(), free_port());
         let (program, agent) = match runtime {
             Runtime::Python => ("python3", "agent.py"),
@@ -60,6 +61,8 @@ impl Process {
             .current_dir(folder.path().join(cwd))
             .env("XTASK_DEV", settings.to_string())
             .env("TMPDIR", folder.path())
+            .env("PYTHONPATH", folder.path().join("elsewhere"))
+            .env_remove("PYTHONDONTWRITEBYTECODE")
             .env("PORT", port.to_string())
             .spawn()
             .unwrap();

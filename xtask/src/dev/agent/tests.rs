@@ -126,7 +126,7 @@ async fn a_lot_is_received_with_signs_of_life() {
 #[tokio::test]
 async fn a_module_that_never_ends_loading_keeps_nothing_from_ending() {
     let agent = Process::start(Runtime::Python).await;
-    fs::write(agent.beside("endless.py"), "import threading\nthreading.Event().wait()\n").unwrap();
+    fs::write(agent.beside("elsewhere/endless.py"), "import threading\nthreading.Event().wait()\n").unwrap();
     let mut peer = agent.connect().await;
     peer.give(&[write("0/__main__.py", "import endless\n")], 1, true).await;
     peer.until("applied").await;
@@ -138,12 +138,9 @@ async fn a_module_that_never_ends_loading_keeps_nothing_from_ending() {
 #[tokio::test]
 async fn a_module_that_starts_a_thread_of_any_kind_is_not_loaded_beforehand() {
     let agent = Process::start(Runtime::Python).await;
-    fs::write(
-        agent.beside("native.py"),
-        "import _thread\n_thread.start_new_thread(_thread.allocate_lock().acquire, ())\n\
-        lock = _thread.allocate_lock()\nlock.acquire()\n_thread.start_new_thread(lock.acquire, ())\n",
-    )
-    .unwrap();
+    let native =
+        "import _thread\nlock = _thread.allocate_lock()\nlock.acquire()\n_thread.start_new_thread(lock.acquire, ())\n";
+    fs::write(agent.beside("elsewhere/native.py"), native).unwrap();
     let mut peer = agent.connect().await;
     let source = python("len(os.listdir('/proc/self/task'))", "import native");
     for id in [1, 2] {

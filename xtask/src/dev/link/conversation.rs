@@ -239,7 +239,7 @@ async fn overdue(under_way: Option<&UnderWay>) {
 }
 
 fn unanswered() -> String {
-    format!("the agent has given no sign of life for {}s", ANSWER.as_secs())
+    format!("the agent has not answered for {}s", ANSWER.as_secs())
 }
 
 /// Writes all of `bytes`, however long that takes, as long as it goes on.
