@@ -73,7 +73,7 @@ impl Ports {
                 None => open(world, &at, file.local_port(service), screen).await,
             };
             if let Some(forward) = opened {
-                screen.good("Forwarding", &format!("http://{} to {at}", forward.local()));
+                screen.good("Forwarding", &format!("{} to {at}", url(&forward)));
                 screen
                     .fact(&json!({"event": "forwarding", "service": at.service, "local": forward.local().to_string()}));
                 let (mut events, teller, of) = (forward.events(), self.teller.clone(), at.clone());
@@ -103,15 +103,20 @@ impl Ports {
 
     /// Where they answer, in one line.
     pub fn line(&self) -> String {
-        let ports = self.open.iter().map(|(at, open)| format!("http://{} {}", open.forward.local(), at.service));
+        let ports = self.open.iter().map(|(at, open)| format!("{} {}", url(&open.forward), at.service));
         ports.collect::<Vec<_>>().join("   ")
     }
 
     /// The address for a browser: that of the Service with the lowest port, which is a web server's if any is.
     pub fn first(&self) -> Option<String> {
         let first = self.open.values().min_by_key(|open| open.service.port)?;
-        Some(format!("http://localhost:{}", first.forward.local().port()))
+        Some(url(&first.forward))
     }
+}
+
+/// Where a browser finds it: by the name that applications are told of themselves, for sign-ins hold for one name only.
+fn url(forward: &Forward) -> String {
+    format!("http://localhost:{}", forward.local().port())
 }
 
 /// What a socket is called from one program to the next.
