@@ -61,3 +61,4 @@ mod teardown;
 mod twice;
 mod two_at_once;
 mod way;
+mod wide;

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use engine::failure::Failure;
 use serde_json::{Value, json};
-use support::{Namespace, PAUSE, SHELL, deployment, shell};
+use support::{Namespace, PAUSE, SHELL, daemon_set, deployment, shell};
 use xtask::diagnose::evidence::{Identity, Kind};
 use xtask::world::settle::scope::Scope;
 use xtask::world::settle::{Expected, Settled, Watch};
@@ -41,7 +41,7 @@ async fn within(
     let identities = workloads.iter().map(|(kind, name)| Identity::new(*kind, namespace.name(), *name));
     let expected: Vec<Expected> = identities.map(|identity| Expected { identity, generation: 1 }).collect();
     let scope = Scope::of(expected.iter().map(|expected| expected.identity.clone()));
-    let watch = Watch::begin(namespace.client(), scope, support::show_all()).await?;
+    let mut watch = Watch::begin(namespace.client(), scope, support::show_all()).await?;
     for object in objects {
         namespace.apply(object).await;
     }
@@ -61,9 +61,14 @@ async fn breaks(case: &str, pod: Value, says: &[&str]) {
 
 async fn breaks_within(seconds: i64, case: &str, pod: Value, says: &[&str]) {
     let namespace = Namespace::make(case).await;
-    let failure = settle(&namespace, &[deployment("app", 1, pod)], &[(Kind::Deployment, "app")])
-        .await
-        .expect_err("it cannot become ready");
+    let ended = settle(&namespace, &[deployment("app", 1, pod)], &[(Kind::Deployment, "app")]).await;
+    is_told(&namespace, ended, seconds, says).await;
+    namespace.remove().await;
+}
+
+/// A wait has ended within so many seconds of the last that the cluster told of a failure, and `says` why.
+async fn is_told(namespace: &Namespace, ended: Result<Settled, Failure>, seconds: i64, says: &[&str]) {
+    let failure = ended.expect_err("it cannot become ready");
     let ended = jiff::Timestamp::now();
     // The cluster's clock counts whole seconds.
     let late = ended.as_second() - namespace.last_sign(ended).await.as_second() - 1;
@@ -71,7 +76,6 @@ async fn breaks_within(seconds: i64, case: &str, pod: Value, says: &[&str]) {
     assert_says(&failure, says);
     assert!(!failure.causes.iter().any(|cause| cause.contains(TIME)), "it did not end early: {failure:#?}");
     assert!(!failure.help.is_empty(), "nothing says what to do: {failure:#?}");
-    namespace.remove().await;
 }
 
 fn assert_says(failure: &Failure, says: &[&str]) {
@@ -183,7 +187,8 @@ async fn a_secret_that_comes_late_is_waited_for() {
     let variable = json!({"env": [{"name": "URL", "valueFrom": {"secretKeyRef": {"name": "late", "key": "A"}}}]});
     let expected = [Expected { identity: Identity::new(Kind::Deployment, namespace.name(), "app"), generation: 1 }];
     let scope = Scope::of([expected[0].identity.clone()]);
-    let watch = Watch::begin(namespace.client(), scope, support::show_all()).await.expect("the cluster can be watched");
+    let mut watch =
+        Watch::begin(namespace.client(), scope, support::show_all()).await.expect("the cluster can be watched");
     namespace.apply(&deployment("app", 1, container(PAUSE, variable))).await;
     namespace.until_waiting("app", "CreateContainerConfigError").await;
     namespace
@@ -360,7 +365,7 @@ async fn a_stateful_set_that_waits_for_a_broken_pod_of_its_old_template() {
     namespace.until_waiting("app", "CrashLoopBackOff").await;
     let identity = Identity::new(Kind::StatefulSet, namespace.name(), "app");
     let scope = Scope::of([identity.clone()]);
-    let watch = Watch::begin(namespace.client(), scope, support::show_all()).await.expect("it can be watched");
+    let mut watch = Watch::begin(namespace.client(), scope, support::show_all()).await.expect("it can be watched");
     namespace.apply(&set("sleep infinity")).await;
     let expected = [Expected { identity, generation: 2 }];
     let failure = watch.until_settled(&expected, Instant::now() + DEADLINE).await.expect_err("nothing replaces it");
@@ -451,13 +456,101 @@ async fn a_changed_workload_is_told_from_an_unchanged_one() {
         generation,
     });
     let scope = Scope::of(expected.iter().map(|expected| expected.identity.clone()));
-    let watch = Watch::begin(namespace.client(), scope, support::show_all()).await.expect("the cluster can be watched");
+    let mut watch =
+        Watch::begin(namespace.client(), scope, support::show_all()).await.expect("the cluster can be watched");
     namespace.apply(&changed).await;
     let settled = watch.until_settled(&expected, Instant::now() + DEADLINE).await.expect("the change rolls out");
     let unchanged: Vec<bool> =
         expected.iter().map(|expected| settled.workloads[&expected.identity].unchanged).collect();
     assert_eq!(unchanged, [false, true]);
     namespace.remove().await;
+}
+
+#[tokio::test]
+async fn a_daemon_set_is_rolled_out_and_its_change_too() {
+    let namespace = Namespace::make("daemons").await;
+    let daemons = [(Kind::DaemonSet, "app")];
+    let settled = settle(&namespace, &[daemon_set("app", container(PAUSE, json!({})))], &daemons).await;
+    let identity = Identity::new(Kind::DaemonSet, namespace.name(), "app");
+    let first = settled.expect("it starts").workloads[&identity].clone();
+    assert!(first.desired >= 1, "no node takes its pods, so it proves nothing");
+    assert_eq!((first.ready, first.unchanged), (first.desired, false));
+
+    let changed = container(PAUSE, json!({"env": [{"name": "A", "value": "b"}]}));
+    for (generation, unchanged) in [(2, false), (2, true)] {
+        let scope = Scope::of([identity.clone()]);
+        let mut watch = Watch::begin(namespace.client(), scope, support::show_all()).await.expect("it can be watched");
+        namespace.apply(&daemon_set("app", changed.clone())).await;
+        let expected = [Expected { identity: identity.clone(), generation }];
+        let settled = watch.until_settled(&expected, Instant::now() + DEADLINE).await.expect("it is replaced");
+        let state = &settled.workloads[&identity];
+        assert_eq!((state.ready, state.unchanged), (first.desired, unchanged));
+        let pods = namespace.pods("app").await;
+        let staying = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
+        let envs = staying.flat_map(|pod| pod.spec.iter().flat_map(|spec| &spec.containers)).map(|app| app.env.iter());
+        assert!(envs.into_iter().all(|env| env.len() == 1), "a pod of the old template is left");
+    }
+    namespace.remove().await;
+}
+
+#[tokio::test]
+async fn a_daemon_set_that_cannot_start() {
+    let namespace = Namespace::make("daemon-image").await;
+    let object = daemon_set("app", container("local/none:1", json!({})));
+    let ended = settle(&namespace, &[object], &[(Kind::DaemonSet, "app")]).await;
+    let says = ["the image local/none:1 of pod app-", "is not in the cluster"];
+    is_told(&namespace, ended, PROMPT, &says).await;
+    namespace.remove().await;
+}
+
+#[tokio::test]
+async fn a_change_of_a_daemon_set_that_keeps_ending() {
+    let namespace = Namespace::make("daemon-crash").await;
+    let daemons = [(Kind::DaemonSet, "app")];
+    settle(&namespace, &[daemon_set("app", container(PAUSE, json!({})))], &daemons).await.expect("it starts");
+    let identity = Identity::new(Kind::DaemonSet, namespace.name(), "app");
+    let scope = Scope::of([identity.clone()]);
+    let mut watch = Watch::begin(namespace.client(), scope, support::show_all()).await.expect("it can be watched");
+    let crash = container(SHELL, json!({"command": shell("echo no moon; exit 3")}));
+    namespace.apply(&daemon_set("app", crash)).await;
+    let expected = [Expected { identity, generation: 2 }];
+    let ended = watch.until_settled(&expected, Instant::now() + DEADLINE).await;
+    is_told(&namespace, ended, PROMPT, &["container app ended with exit code 3", "no moon"]).await;
+    namespace.remove().await;
+}
+
+/// What an apply has put elsewhere is watched from then on; who may look at one namespace alone needs no more.
+#[tokio::test]
+async fn a_workload_in_another_namespace_than_the_watch_began_with() {
+    let (namespace, aside) = (Namespace::make("own").await, Namespace::make("aside").await);
+    let expected = |namespace: &Namespace| {
+        [Expected { identity: Identity::new(Kind::Deployment, namespace.name(), "app"), generation: 1 }]
+    };
+    let confined = namespace.confined_client().await;
+    let scope = Scope::release(namespace.name(), "todo");
+    let begin = |client| Watch::begin(client, scope.clone(), support::show_all());
+    let mut watch = begin(namespace.client()).await.expect("it can be watched");
+    let mut confined = begin(confined).await.expect("it may look here");
+    namespace.apply(&deployment("app", 1, container(PAUSE, json!({})))).await;
+    confined.until_settled(&expected(&namespace), Instant::now() + DEADLINE).await.expect("it may look here");
+    aside.apply(&deployment("app", 1, container(PAUSE, json!({})))).await;
+    let both = [expected(&namespace), expected(&aside)].concat();
+    let settled = watch.until_settled(&both, Instant::now() + DEADLINE).await.expect("both start");
+    assert_eq!(settled.workloads.len(), 2);
+
+    let forbidden = confined.until_settled(&both, Instant::now() + DEADLINE).await.expect_err("it may not look there");
+    let help = format!("in namespace {}", aside.name());
+    assert!(forbidden.help.iter().any(|line| line.ends_with(&help)), "{forbidden:#?}");
+
+    // One that cannot start there ends the wait as it would here.
+    aside.apply(&deployment("bad", 1, container("local/none:1", json!({})))).await;
+    let bad = [Expected { identity: Identity::new(Kind::Deployment, aside.name(), "bad"), generation: 1 }];
+    let mut watch = begin(namespace.client()).await.expect("it can be watched");
+    let failure = watch.until_settled(&bad, Instant::now() + DEADLINE).await.expect_err("there is no image");
+    assert_says(&failure, &["the image local/none:1 of pod bad-"]);
+    assert!(!failure.causes.iter().any(|cause| cause.contains(TIME)), "it did not end early: {failure:#?}");
+    namespace.remove().await;
+    aside.remove().await;
 }
 
 /// Beside helm: what was broken before is not this run's failure, what this run breaks is.

@@ -134,7 +134,7 @@ impl ManifestsStep {
 
     async fn apply(&self, cx: &Context, client: &Client, left: &Observed) -> Result<Observed, Failure> {
         let located = self.located(self.objects(cx)?, client).await?;
-        let watch = Watch::begin(
+        let mut watch = Watch::begin(
             client.clone(),
             scope::Scope::of(located.iter().filter_map(|(address, _)| scope::workload(address))),
             cx.redact(),
@@ -328,7 +328,7 @@ impl Step for ManifestsStep {
             self.expect_inside(cx, &client).await?;
         }
         namespaces::ensure(&client, namespace, &cx.project).await?;
-        let applied = under_lease(cx, &self.id, &client, namespace, self.apply(cx, &client, &left)).await?;
+        let applied = under_lease(cx, &self.id, &client, namespace, Box::pin(self.apply(cx, &client, &left))).await?;
         let mut hasher = Hasher::new("manifests-output/1");
         for (address, identity) in &applied.objects {
             hasher.text(&address.title()).text(&identity.uid);
@@ -375,8 +375,8 @@ impl Step for ManifestsStep {
             }
             Ok(())
         };
-        if namespaces::is_there(&client, &self.definition.namespace).await? {
-            under_lease(cx, &self.id, &client, &self.definition.namespace, work).await?;
+        if namespaces::stays(&client, &self.definition.namespace).await? {
+            under_lease(cx, &self.id, &client, &self.definition.namespace, Box::pin(work)).await?;
         } else {
             work.await?;
         }

@@ -31,6 +31,7 @@ use crate::dayzero::bases;
 use crate::dev::overlay::{self, Amendment};
 use crate::diagnose::evidence::Kind as Workload;
 use crate::steps::cluster;
+use crate::steps::exclusive::under_lease;
 use crate::steps::image;
 use crate::steps::secrets;
 use crate::steps::{Belonging, Made, Scope, Step};
@@ -175,14 +176,17 @@ impl ReleaseStep {
         if !objects.unknown.is_empty() {
             record::leave_out(client, &place.namespace, head, &objects.unknown).await?;
         }
-        let workloads = objects.known.into_iter().map(|(address, _)| address);
-        let workloads = workloads.filter(|address| Workload::from_word(&address.resource.kind).is_some());
-        let workloads = gone::present(client, workloads).await?;
+        let awaited = objects.known.into_iter().filter(|(address, rendered)| match address.resource.kind.as_str() {
+            "Namespace" => !keep && !rendered.asks_to_be_kept(),
+            kind => Workload::from_word(kind).is_some(),
+        });
+        let awaited = gone::present(client, awaited.map(|(address, _)| address)).await?;
         let deploy = Deploy { cx, step: self, client: client.clone() };
-        deploy.uninstall(&Helm::new(&self.helm(cx).await?)).await?;
-        // They go after their pods: until then the volumes are in use, and the namespace is not empty.
+        deploy.uninstall_alone(&Helm::new(&self.helm(cx).await?)).await?;
+        // Workloads go after their pods: until then the volumes are in use, and the namespace is not empty. Into a
+        // namespace that is about to go nothing can be deployed again.
         tokio::select! {
-            gone = gone::until_gone(client, &workloads, program::REMOVAL) => gone?,
+            gone = gone::until_gone(client, &awaited, program::REMOVAL) => gone?,
             () = cx.cancel.cancelled() => return Err(Failure::interrupted()),
         }
         for hook in hooks {
@@ -211,6 +215,24 @@ impl ReleaseStep {
             Ok::<_, Failure>(bases::told(&inventory, &self.images(cx, head).await?))
         };
         look.await.unwrap_or_default()
+    }
+
+    /// Removes the release and what hangs on it, less its namespace.
+    async fn remove_alone(&self, cx: &Context, client: &Client, scope: Scope) -> Result<(), Failure> {
+        let own = self.own_record(cx).await?;
+        let claims = self.claims(cx, own.as_ref().map(|(_, record)| record)).await?;
+        if let Some((head, record)) = &own {
+            self.uninstall(cx, client, head, record, !scope.data && !claims.is_empty()).await?;
+        }
+        let step = self.id.file_stem();
+        for (namespace, claim) in &claims {
+            if scope.data {
+                volumes::remove(client, namespace, claim).await?;
+            } else {
+                volumes::mark(client, namespace, claim, &Owner { project: &cx.project, step: &step }).await?;
+            }
+        }
+        Ok(())
     }
 
     fn made(&self, deployed: Deployed, assembled: Vec<String>) -> Result<Made, Failure> {
@@ -496,20 +518,16 @@ impl Step for ReleaseStep {
 
     async fn remove(&self, cx: &Context, scope: Scope) -> Result<(), Failure> {
         let client = cx.world.kube().await?;
-        let place = self.place(cx);
+        let namespace = self.definition.namespace.as_str();
         let own = self.own_record(cx).await?;
-        let claims = self.claims(cx, own.as_ref().map(|(_, record)| record)).await?;
-        if let Some((head, record)) = &own {
-            self.uninstall(cx, &client, head, record, !scope.data && !claims.is_empty()).await?;
-        }
-        let step = self.id.file_stem();
-        for (namespace, claim) in &claims {
-            if scope.data {
-                volumes::remove(&client, namespace, claim).await?;
+        if own.is_some() || !self.claims(cx, None).await?.is_empty() {
+            let work = Box::pin(self.remove_alone(cx, &client, scope));
+            if namespaces::stays(&client, namespace).await? {
+                under_lease(cx, &self.id, &client, namespace, work).await?;
             } else {
-                volumes::mark(&client, namespace, claim, &Owner { project: &cx.project, step: &step }).await?;
+                work.await?;
             }
         }
-        namespaces::remove_if_empty(&client, &place.namespace, &cx.project).await.map(drop)
+        namespaces::remove_if_empty(&client, namespace, &cx.project).await.map(drop)
     }
 }

@@ -27,6 +27,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
+use crate::steps::exclusive::{under_lease, under_leases};
 use crate::steps::{Belonging, Made, Scope, Step};
 use crate::world::git_ignore;
 use crate::world::git_index;
@@ -149,16 +150,29 @@ impl SecretsStep {
         }
     }
 
-    /// The file with a value for every key that gets one by itself; made when it is missing.
-    async fn complete(&self, cx: &Context, client: Option<&Client>) -> Result<Local, Failure> {
-        let path = self.path(cx);
-        let (mut local, mut write) = match self.read(cx)? {
-            Some(local) => (local, false),
-            None => (self.example(cx)?, true),
-        };
-        if write {
-            cx.note(&self.id, Level::Info, format!("made {} from its example", self.origin.from.display()));
+    /// The file as it is, or as its example says; whether it has to be written.
+    fn draft(&self, cx: &Context) -> Result<(Local, bool), Failure> {
+        if let Some(local) = self.read(cx)? {
+            return Ok((local, false));
         }
+        let local = self.example(cx)?;
+        cx.note(&self.id, Level::Info, format!("made {} from its example", self.origin.from.display()));
+        Ok((local, true))
+    }
+
+    fn write(&self, cx: &Context, local: &Local) -> Result<(), Failure> {
+        let path = self.path(cx);
+        self.warn_of_git(cx, &path);
+        local.write(&path)
+    }
+
+    /// The file with a value for every key that gets one by itself, written.
+    async fn complete(
+        &self,
+        cx: &Context,
+        client: Option<&Client>,
+        (mut local, mut write): (Local, bool),
+    ) -> Result<Local, Failure> {
         let empty: Vec<&String> = self.definition.generate.keys().filter(|key| local.is_empty(key)).collect();
         let kept = match client {
             Some(client) if !empty.is_empty() => self.kept(client).await?,
@@ -189,9 +203,8 @@ impl SecretsStep {
             self.warn_of_kept_data(cx, client, &made_up).await?;
         }
         if write {
-            self.warn_of_git(cx, &path);
-            local.write(&path)?;
-        } else if local::make_private(&path)? {
+            self.write(cx, &local)?;
+        } else if local::make_private(&self.path(cx))? {
             let text = format!("took the rights of others to {} away", self.origin.from.display());
             cx.note(&self.id, Level::Warning, text);
         }
@@ -249,12 +262,38 @@ impl SecretsStep {
         Ok(kept)
     }
 
-    async fn apply(&self, cx: &Context, values: &Values) -> Result<BTreeMap<String, Versions>, Failure> {
+    /// The Secrets with what the completed file says, and that.
+    async fn apply_completed(
+        &self,
+        cx: &Context,
+        draft: (Local, bool),
+    ) -> Result<(Values, BTreeMap<String, Versions>), Failure> {
+        let targets: Vec<&str> = self.targets().collect();
+        if targets.is_empty() {
+            return Ok((filled(cx, &self.complete(cx, None, draft).await?), BTreeMap::new()));
+        }
+        let client = cx.world.kube().await?;
+        for namespace in &targets {
+            namespaces::ensure(&client, namespace, &cx.project).await?;
+        }
+        // Also while the file is completed: of two machines that make up a value, the second finds the first one's.
+        let work = async {
+            let values = filled(cx, &self.complete(cx, Some(&client), draft).await?);
+            let applied = self.apply(cx, &client, &values).await?;
+            Ok((values, applied))
+        };
+        under_leases(cx, &self.id, &client, &targets, Box::pin(work)).await
+    }
+
+    async fn apply(
+        &self,
+        cx: &Context,
+        client: &Client,
+        values: &Values,
+    ) -> Result<BTreeMap<String, Versions>, Failure> {
         let mut applied = BTreeMap::new();
         for namespace in self.targets() {
-            let client = cx.world.kube().await?;
-            namespaces::ensure(&client, namespace, &cx.project).await?;
-            let found = secret::apply(&client, &self.owned(cx, namespace), values).await?;
+            let found = secret::apply(client, &self.owned(cx, namespace), values).await?;
             if !found.strangers.is_empty() {
                 let (object, keys) = (&self.definition.object, found.strangers.join(", "));
                 let text = format!(
@@ -403,11 +442,14 @@ impl Step for SecretsStep {
 
     async fn perform(&self, cx: &Context, _job: &Job) -> Result<Made, Failure> {
         self.refuse_tracked(cx)?;
-        let client = if self.targets().next().is_some() { Some(cx.world.kube().await?) } else { None };
-        let local = self.complete(cx, client.as_ref()).await?;
-        self.require(&local)?;
-        let values = filled(cx, &local);
-        let namespaces = self.apply(cx, &values).await?;
+        let (draft, is_new) = self.draft(cx)?;
+        if let Err(lacking) = self.require(&draft) {
+            if is_new {
+                self.write(cx, &draft)?;
+            }
+            return Err(lacking);
+        }
+        let (values, namespaces) = self.apply_completed(cx, (draft, is_new)).await?;
         let facts =
             Facts { object: self.definition.object.clone(), namespaces, present: values.keys().cloned().collect() };
         let summary = match facts.namespaces.len() {
@@ -463,8 +505,15 @@ impl Step for SecretsStep {
     async fn remove(&self, cx: &Context, scope: Scope) -> Result<(), Failure> {
         let client = cx.world.kube().await?;
         for namespace in self.targets() {
-            let kept = self.kept_keys(&client, namespace, scope).await?;
-            secret::remove(&client, &self.owned(cx, namespace), &kept).await?;
+            let owned = self.owned(cx, namespace);
+            let live = secret::read(&client, namespace, owned.name).await?;
+            if live.is_some_and(|live| secret::is_ours(&live, &owned)) {
+                let work = async {
+                    let kept = self.kept_keys(&client, namespace, scope).await?;
+                    secret::remove(&client, &owned, &kept).await
+                };
+                under_lease(cx, &self.id, &client, namespace, Box::pin(work)).await?;
+            }
             namespaces::remove_if_empty(&client, namespace, &cx.project).await?;
         }
         Ok(())

@@ -30,6 +30,7 @@ async fn settled(namespace: &Namespace, name: &str) {
     let generation = namespace.generation(name).await;
     let expected = [Expected { identity: Identity::new(Kind::Deployment, namespace.name(), name), generation }];
     let scope = Scope::of([expected[0].identity.clone()]);
-    let watch = Watch::begin(namespace.client(), scope, support::show_all()).await.expect("the cluster can be watched");
+    let mut watch =
+        Watch::begin(namespace.client(), scope, support::show_all()).await.expect("the cluster can be watched");
     watch.until_settled(&expected, Instant::now() + DEADLINE).await.expect("it starts");
 }

@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
     Event, Namespace as NamespaceObject, PersistentVolumeClaim, Pod, ResourceQuota, Secret, Service,
 };
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::config::KubeConfigOptions;
 use kube::runtime::wait::await_condition;
-use kube::{Api, Client, Resource};
+use kube::{Api, Client, Config, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -65,11 +67,32 @@ impl Namespace {
         self.client.clone()
     }
 
+    /// A client that may do everything in this namespace and nothing anywhere else.
+    pub async fn confined_client(&self) -> Client {
+        let all = json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]);
+        let rights = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "all"}, "rules": all});
+        self.apply(&rights).await;
+        let account = format!("system:serviceaccount:{}:default", self.name);
+        let binding = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "all"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "all"},
+            "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": self.name}],
+        });
+        self.apply(&binding).await;
+        let context = KubeConfigOptions { context: Some(context()), ..KubeConfigOptions::default() };
+        let mut config = Config::from_kubeconfig(&context).await.expect("the context can be used");
+        config.headers.push(("impersonate-user".parse().expect("a name"), account.parse().expect("a name")));
+        Client::try_from(config).expect("the context can be used")
+    }
+
     /// Applies an object and gives it back as the server holds it.
     pub async fn apply(&self, object: &Value) -> Value {
         match object["kind"].as_str().unwrap() {
             "Deployment" => self.apply_as::<Deployment>(object).await,
             "StatefulSet" => self.apply_as::<StatefulSet>(object).await,
+            "DaemonSet" => self.apply_as::<DaemonSet>(object).await,
+            "Role" => self.apply_as::<Role>(object).await,
+            "RoleBinding" => self.apply_as::<RoleBinding>(object).await,
             "Job" => self.apply_as::<Job>(object).await,
             "Secret" => self.apply_as::<Secret>(object).await,
             "Service" => self.apply_as::<Service>(object).await,
@@ -217,6 +240,17 @@ pub fn stateful_set(name: &str, pod: Value) -> Value {
         "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name},
         "spec": {
             "serviceName": name,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": {"labels": {"app": name}}, "spec": pod},
+        },
+    })
+}
+
+/// A DaemonSet of pods labelled `app: NAME`.
+pub fn daemon_set(name: &str, pod: Value) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": name},
+        "spec": {
             "selector": {"matchLabels": {"app": name}},
             "template": {"metadata": {"labels": {"app": name}}, "spec": pod},
         },

@@ -189,7 +189,7 @@ pub const SUITES: &[Suite] = &[
         needs: Needs::Cluster,
         counted: true,
         tools: CLUSTER,
-        command: &["cargo", "test", "--package", "xtask", "--test", "settle", "--test", "pods"],
+        command: &["cargo", "test", "--package", "xtask", "--test", "settle", "--test", "pods", "--test", "lease"],
     },
     Suite {
         name: "system",

@@ -17,7 +17,7 @@ use crate::dayzero::bases::{self, Wanted};
 use crate::dev::overlay::Amendment;
 use crate::diagnose::evidence::Identity as Workload;
 use crate::steps::cluster;
-use crate::steps::exclusive::under_lease;
+use crate::steps::exclusive::{self, under_lease};
 use crate::steps::release::ReleaseStep;
 use crate::steps::release::changes::Changes;
 use crate::steps::release::gone_kinds;
@@ -32,9 +32,9 @@ use crate::world::helm::record::{self, Head, Record, Status};
 use crate::world::helm::unread::Reads;
 use crate::world::kube::drift::{Found, Inspected};
 use crate::world::kube::identity::{self, Address};
-use crate::world::kube::namespaces;
 use crate::world::kube::put_back::{put_back, resume, rolls_pods};
 use crate::world::kube::rendered::{self, Rendered};
+use crate::world::kube::{lease, namespaces};
 use crate::world::pause;
 use crate::world::settle::scope::{self, Scope};
 use crate::world::settle::{Expected, Settled, Watch};
@@ -114,15 +114,15 @@ pub struct Deploy<'a> {
 impl Deploy<'_> {
     /// Only waits: nothing is wrong with the objects, something is with their pods.
     pub async fn settle(&self, left: Observed) -> Result<Deployed, Failure> {
-        let watch = Watch::begin(self.client.clone(), self.scope(&left), self.cx.redact()).await?;
-        self.settled(&watch, left).await
+        let mut watch = Watch::begin(self.client.clone(), self.scope(&left), self.cx.redact()).await?;
+        self.settled(&mut watch, left).await
     }
 
     /// Upgrades under the namespace's Lease.
     pub async fn upgrade(&self, plan: &Plan) -> Result<Deployed, Failure> {
         let namespace = plan.place.namespace.as_str();
         namespaces::ensure(&self.client, namespace, &self.cx.project).await?;
-        under_lease(self.cx, &self.step.id, &self.client, namespace, self.upgrade_alone(plan)).await
+        under_lease(self.cx, &self.step.id, &self.client, namespace, Box::pin(self.upgrade_alone(plan))).await
     }
 
     /// Makes the next revision as `head` was, under the namespace's Lease, and waits for its pods.
@@ -131,7 +131,9 @@ impl Deploy<'_> {
         let namespace = place.namespace.as_str();
         let work = async {
             self.clear(&place).await?;
-            let watch = Watch::begin(self.client.clone(), self.release_scope(), self.cx.redact()).await?;
+            let (_, newest) = self.newest(namespace, &place.release).await?;
+            let scope = self.release_scope().with(self.workloads(namespace, &newest).await?);
+            let mut watch = Watch::begin(self.client.clone(), scope, self.cx.redact()).await?;
             let record = record::read(&self.client, namespace, head).await?;
             let server_side = record.apply_method.as_deref() == Some("ssa");
             let timeout = self.step.definition.timeout;
@@ -140,16 +142,15 @@ impl Deploy<'_> {
             let (head, record) = self.newest(namespace, &place.release).await?;
             self.put_back(namespace, &record, None, None).await?;
             let left = self.look(namespace, &head, &record).await?;
-            self.settled(&watch, left).await
+            self.settled(&mut watch, left).await
         };
-        under_lease(self.cx, &self.step.id, &self.client, namespace, work).await
+        under_lease(self.cx, &self.step.id, &self.client, namespace, Box::pin(work)).await
     }
 
-    /// Removes the release with its history, under the namespace's Lease.
-    pub async fn uninstall(&self, helm: &Helm) -> Result<(), Failure> {
+    /// Removes the release with its history. Only while holding the namespace's Lease.
+    pub async fn uninstall_alone(&self, helm: &Helm) -> Result<(), Failure> {
         let place = self.step.place(self.cx);
-        let work = self.noted(&place, helm.uninstall(&place, &self.cx.cancel));
-        under_lease(self.cx, &self.step.id, &self.client, &place.namespace, work).await
+        self.noted(&place, helm.uninstall(&place, &self.cx.cancel)).await
     }
 
     async fn upgrade_alone(&self, plan: &Plan) -> Result<Deployed, Failure> {
@@ -170,11 +171,14 @@ impl Deploy<'_> {
             let text = format!("helm gets secret values and keeps them in its history, in namespace {namespace}");
             self.cx.note(&self.step.id, Level::Info, text);
         }
-        let scope = plan.left.as_ref().map_or_else(|| self.release_scope(), |left| self.scope(left));
+        let mut scope = plan.left.as_ref().map_or_else(|| self.release_scope(), |left| self.scope(left));
+        if let Some(record) = &before {
+            scope = scope.with(self.workloads(namespace, record).await?);
+        }
         let hooks = self.hooks(plan).await?;
         let scope = scope.with(hooks.iter().cloned());
         // Before the first write, so that pods which only a put-back has replaced are not told as unchanged.
-        let watch = Watch::begin(self.client.clone(), scope, self.cx.redact()).await?;
+        let mut watch = Watch::begin(self.client.clone(), scope, self.cx.redact()).await?;
         let mut held = Vec::new();
         let changed = async {
             if let Some(record) = deployed {
@@ -193,7 +197,7 @@ impl Deploy<'_> {
             self.put_back(namespace, &record, None, None).await?;
         }
         let left = self.look(namespace, &head, &record).await?;
-        self.settled(&watch, left).await
+        self.settled(&mut watch, left).await
     }
 
     /// Returns when no helm is at work on the release, with what tells ours from others.
@@ -205,6 +209,7 @@ impl Deploy<'_> {
     }
 
     async fn wait_or_repair(&self, place: &Place, ours: &Ours) -> Result<(), Failure> {
+        lease::confirm(&self.client, &place.namespace, &exclusive::holder(&self.step.id)).await?;
         let waiting = |holder| self.cx.tell(Event::Waiting { step: self.step.id.clone(), holder });
         let repaired = tokio::select! {
             repaired = pending::clear(&self.client, &place.namespace, &place.release, ours, waiting) => repaired?,
@@ -219,14 +224,17 @@ impl Deploy<'_> {
     /// Awaits `helm`, which runs helm, so that whatever comes of it the next run knows what it may repair.
     async fn noted<T>(&self, place: &Place, helm: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         let Place { namespace, release, .. } = place;
-        let started = pending::note_start(&self.client, namespace, release).await?;
+        let holder = exclusive::holder(&self.step.id);
+        let started = pending::note_start(&self.client, namespace, &holder, release).await?;
         let ended = helm.await;
         let cleaned = async {
+            // What is pending now may be somebody else's.
+            lease::confirm(&self.client, namespace, &holder).await?;
             // A helm that found another one in its way has left nothing.
             if ended.as_ref().is_err_and(|failure| !complaint::is_in_the_way(failure)) {
                 pending::clean_up(&self.client, namespace, release, started).await?;
             }
-            pending::note_end(&self.client, namespace, release).await
+            pending::note_end(&self.client, namespace, &holder, release).await
         };
         let cleaned = cleaned.await;
         let ended = ended?;
@@ -446,7 +454,7 @@ impl Deploy<'_> {
     }
 
     /// Waits for the workloads of `left`, telling how they are.
-    async fn settled(&self, watch: &Watch, left: Observed) -> Result<Deployed, Failure> {
+    async fn settled(&self, watch: &mut Watch, left: Observed) -> Result<Deployed, Failure> {
         let expected: Vec<Expected> = left
             .objects
             .iter()
@@ -456,8 +464,9 @@ impl Deploy<'_> {
             })
             .collect();
         let deadline = Instant::now() + self.step.definition.timeout;
+        let lines = watch.progress();
         let progress = async {
-            let mut lines = std::pin::pin!(watch.progress());
+            let mut lines = std::pin::pin!(lines);
             while let Some(line) = lines.next().await {
                 self.cx.progress(&self.step.id, line);
             }
@@ -477,6 +486,12 @@ impl Deploy<'_> {
         let observation = observed::observe(&self.client, &self.step.kinds, &namespace, &release, &left).await?;
         let refreshed = observation.refreshed.and_then(|refreshed| serde_json::from_value(refreshed).ok());
         Ok(refreshed.unwrap_or(left))
+    }
+
+    /// The workloads of a record, wherever they are.
+    async fn workloads(&self, namespace: &str, record: &Record) -> Result<Vec<Workload>, Failure> {
+        let objects = observed::objects(&self.client, &self.step.kinds, namespace, record).await?;
+        Ok(objects.known.iter().filter_map(|(address, _)| scope::workload(address)).collect())
     }
 
     fn release_scope(&self) -> Scope {

@@ -14,7 +14,7 @@ use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
 
 use crate::world::helm::record::{self, Head, Info, Status};
-use crate::world::kube::lease;
+use crate::world::kube::lease::{self, Holder};
 use crate::world::pause;
 
 /// How long helm waits for hooks and pods unless it is told otherwise: a record that is older than this and still
@@ -55,15 +55,20 @@ impl Ours {
 }
 
 /// Notes for whoever holds the Lease next that helm is about to be started on `release`; when.
-pub async fn note_start(client: &Client, namespace: &str, release: &str) -> Result<Timestamp, Failure> {
+pub async fn note_start(
+    client: &Client,
+    namespace: &str,
+    holder: &Holder,
+    release: &str,
+) -> Result<Timestamp, Failure> {
     let now = Timestamp::now();
-    lease::note(client, namespace, &noted_as(release), Some(&now.to_string())).await?;
+    lease::note(client, namespace, holder, &noted_as(release), Some(&now.to_string())).await?;
     Ok(now)
 }
 
 /// Notes that a helm which was started has ended, and that nothing of it is left pending.
-pub async fn note_end(client: &Client, namespace: &str, release: &str) -> Result<(), Failure> {
-    lease::note(client, namespace, &noted_as(release), None).await
+pub async fn note_end(client: &Client, namespace: &str, holder: &Holder, release: &str) -> Result<(), Failure> {
+    lease::note(client, namespace, holder, &noted_as(release), None).await
 }
 
 fn noted_as(release: &str) -> String {

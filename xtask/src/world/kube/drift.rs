@@ -96,7 +96,7 @@ async fn against(
 /// alone what asks to be kept, so a person may have removed it.
 pub fn may_be_gone(rendered: &Rendered) -> bool {
     let finished_job = rendered.kind == "Job" && rendered.body.pointer("/spec/ttlSecondsAfterFinished").is_some();
-    finished_job || rendered.annotation("helm.sh/resource-policy").is_some_and(|policy| policy.trim() == "keep")
+    finished_job || rendered.asks_to_be_kept()
 }
 
 /// Whether any HorizontalPodAutoscaler of the namespace, a chart's or a person's, scales the object.

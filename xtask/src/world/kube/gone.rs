@@ -39,10 +39,15 @@ pub async fn until_gone(client: &Client, objects: &[Present], patience: Duration
     match join_all(waits).await.into_iter().find(|(_, gone)| !gone) {
         None => Ok(()),
         Some((address, _)) => {
-            let namespace = address.namespace.as_deref().unwrap_or_default();
-            Err(Failure::step(format!("{} in namespace {namespace} does not go", address.title()))
+            let (place, look) = match &address.namespace {
+                Some(namespace) => {
+                    (format!(" in namespace {namespace}"), format!("kubectl --namespace {namespace} describe pods"))
+                }
+                None => (String::new(), format!("kubectl describe {} {}", address.resource.kind, address.name)),
+            };
+            Err(Failure::step(format!("{}{place} does not go", address.title()))
                 .because(format!("it is still there {} s after it was removed", patience.as_secs()))
-                .help(format!("see what holds it: kubectl --namespace {namespace} describe pods")))
+                .help(format!("see what holds it: {look}")))
         }
     }
 }

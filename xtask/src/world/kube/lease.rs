@@ -55,6 +55,11 @@ impl Holder {
         Self { host, pid: std::process::id(), boot: format!("{boot}.{processes}"), task: task.to_owned() }
     }
 
+    /// Whether `lease` is this holder's.
+    fn has(&self, lease: &Lease) -> bool {
+        lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_ref()) == Some(&self.text())
+    }
+
     fn text(&self) -> String {
         format!("{}/{}/{}/{}", self.host, self.pid, self.boot, self.task)
     }
@@ -74,8 +79,11 @@ impl Holder {
         comparable && (boot != own_boot || (processes == own_processes && !runs(self.pid)))
     }
 
-    /// `process 4711 on host-a`.
-    fn title(&self) -> String {
+    /// `process 4711 on host-a`, as `asker` names it.
+    fn title(&self, asker: &Self) -> String {
+        if *self == (Self { task: self.task.clone(), ..asker.clone() }) {
+            return format!("{} of this run", self.task);
+        }
         format!("process {} on {}", self.pid, self.host)
     }
 }
@@ -86,12 +94,64 @@ fn runs(pid: u32) -> bool {
     pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
 }
 
+/// How often something is written to a Lease that is renewed or noted in at the same moment.
+const ATTEMPTS: u32 = 5;
+
 /// A Lease that is held, and renewed until it is released or dropped.
 pub struct Held {
-    api: Api<Lease>,
-    uid: String,
+    place: Place,
     renewing: JoinHandle<()>,
     lost: CancellationToken,
+}
+
+/// The Lease of a namespace, as one holder sees it.
+#[derive(Clone)]
+struct Place {
+    client: Client,
+    namespace: String,
+    holder: Holder,
+}
+
+impl Place {
+    fn api(&self) -> Api<Lease> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Whether a Lease that is not there any more has gone with its namespace, where nobody can take another.
+    async fn has_gone(&self) -> bool {
+        namespaces::stays(&self.client, &self.namespace).await.is_ok_and(|stays| !stays)
+    }
+
+    /// Gives the Lease back if it is still the holder's; says whether it was.
+    async fn give_back(&self) -> bool {
+        let api = self.api();
+        for _ in 0..ATTEMPTS {
+            let lease = match api.get_opt(MANAGER).await {
+                Ok(Some(lease)) if self.holder.has(&lease) => lease,
+                Ok(Some(_)) => return false,
+                Ok(None) => return self.has_gone().await,
+                // One that stays, because the cluster has gone, is free when it is not renewed.
+                Err(_) => return true,
+            };
+            // Refused when it was written since: it may have been taken.
+            let (uid, resource_version) = (lease.metadata.uid.clone(), lease.metadata.resource_version.clone());
+            let given = if has_notes(&lease) {
+                let nobody = json!({
+                    "metadata": {"uid": uid, "resourceVersion": resource_version}, "spec": {"holderIdentity": null},
+                });
+                api.patch(MANAGER, &PatchParams::default(), &Patch::Merge(nobody)).await.map(drop)
+            } else {
+                let this = Preconditions { uid, resource_version };
+                api.delete(MANAGER, &DeleteParams::default().preconditions(this)).await.map(drop)
+            };
+            match given {
+                Err(found) if error::is_conflict(&found) => {}
+                _ => return true,
+            }
+        }
+        // Its own notes and renewals do not come so fast.
+        false
+    }
 }
 
 impl Held {
@@ -101,18 +161,10 @@ impl Held {
     }
 
     /// Lets go of it: whoever waits gets it at once, and nothing of it stays in the namespace but what was noted and
-    /// not dealt with.
-    pub async fn release(self) {
+    /// not dealt with. What is somebody else's by now is left alone; says whether it was held to the end.
+    pub async fn release(self) -> bool {
         self.renewing.abort();
-        let noted = self.api.get_opt(MANAGER).await.is_ok_and(|lease| lease.is_some_and(|lease| has_notes(&lease)));
-        // One that stays, because the cluster has gone, is free when it is not renewed.
-        if noted {
-            let nobody = json!({"metadata": {"uid": self.uid}, "spec": {"holderIdentity": null}});
-            let _ = self.api.patch(MANAGER, &PatchParams::default(), &Patch::Merge(nobody)).await;
-        } else {
-            let this = Preconditions { uid: Some(self.uid.clone()), resource_version: None };
-            let _ = self.api.delete(MANAGER, &DeleteParams::default().preconditions(this)).await;
-        }
+        !self.lost.is_cancelled() && self.place.give_back().await
     }
 }
 
@@ -131,12 +183,54 @@ pub async fn noted(client: &Client, namespace: &str, what: &str) -> Result<Optio
     Ok(lease.and_then(|lease| lease.metadata.annotations?.remove(&format!("{NOTE}{what}"))))
 }
 
-/// Notes something of `what` in the Lease of `namespace`, which the caller holds; `None` when it has been dealt with.
-pub async fn note(client: &Client, namespace: &str, what: &str, note: Option<&str>) -> Result<(), Failure> {
+/// Notes something of `what` in the Lease of `namespace`, which `holder` holds; `None` when it has been dealt with.
+///
+/// # Errors
+/// When the Lease is not `holder`'s: its notes are those of somebody else's work.
+pub async fn note(
+    client: &Client,
+    namespace: &str,
+    holder: &Holder,
+    what: &str,
+    note: Option<&str>,
+) -> Result<(), Failure> {
     let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
-    let patch = json!({"metadata": {"annotations": {format!("{NOTE}{what}"): note}}});
-    let written = api.patch_metadata(MANAGER, &PatchParams::default(), &Patch::Merge(patch)).await;
-    written.map(drop).map_err(|found| error::failed(&format!("write to the Lease of namespace {namespace}"), &found))
+    let failed = |found: kube::Error| error::failed(&format!("write to the Lease of namespace {namespace}"), &found);
+    let mut attempt = 1;
+    loop {
+        let lease = read_own(&api, namespace, holder).await?;
+        let patch = json!({"metadata": {
+            "resourceVersion": lease.metadata.resource_version,
+            "annotations": {format!("{NOTE}{what}"): note},
+        }});
+        match api.patch_metadata(MANAGER, &PatchParams::default(), &Patch::Merge(patch)).await {
+            // It was renewed meanwhile.
+            Err(found) if error::is_conflict(&found) && attempt < ATTEMPTS => attempt += 1,
+            written => return written.map(drop).map_err(failed),
+        }
+    }
+}
+
+/// Makes sure that `holder` holds the Lease of `namespace`: a process that was stopped for a while may have lost it and
+/// not know it yet, and would take what its successor does for its own.
+///
+/// # Errors
+/// When it does not.
+pub async fn confirm(client: &Client, namespace: &str, holder: &Holder) -> Result<(), Failure> {
+    read_own(&Api::namespaced(client.clone(), namespace), namespace, holder).await.map(drop)
+}
+
+async fn read_own(api: &Api<Lease>, namespace: &str, holder: &Holder) -> Result<Lease, Failure> {
+    let found = api.get_opt(MANAGER).await;
+    let found = found.map_err(|found| error::failed(&format!("read the Lease of namespace {namespace}"), &found))?;
+    found.filter(|lease| holder.has(lease)).ok_or_else(|| lost(namespace))
+}
+
+/// What is said of a Lease that somebody else may have by now.
+pub fn lost(namespace: &str) -> Failure {
+    Failure::step(format!("the Lease of namespace {namespace} was lost"))
+        .because("somebody else has taken it, or the cluster did not answer for a while")
+        .help("run the same command again")
 }
 
 impl Drop for Held {
@@ -174,7 +268,7 @@ pub async fn acquire(
             (Some(left), Some(lease)) => {
                 let other = lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone()).unwrap_or_default();
                 if told.as_ref() != Some(&other) {
-                    waiting(&Holder::parse(&other).map_or_else(|| other.clone(), |holder| holder.title()));
+                    waiting(&Holder::parse(&other).map_or_else(|| other.clone(), |other| other.title(holder)));
                     told = Some(other);
                 }
                 tokio::select! {
@@ -183,7 +277,10 @@ pub async fn acquire(
                 }
             }
             (_, found) => match take(&api, found, holder).await {
-                Ok(lease) => return Ok(held(api, &lease, holder)),
+                Ok(lease) => {
+                    let (client, namespace) = (client.clone(), namespace.to_owned());
+                    return Ok(held(Place { client, namespace, holder: holder.clone() }, lease));
+                }
                 // Somebody else was faster.
                 Err(found)
                     if error::is_conflict(&found)
@@ -228,14 +325,15 @@ async fn take(api: &Api<Lease>, found: Option<Lease>, holder: &Holder) -> Result
     }
 }
 
-fn held(api: Api<Lease>, lease: &Lease, holder: &Holder) -> Held {
+fn held(place: Place, lease: Lease) -> Held {
     let lost = CancellationToken::new();
-    let renewing = tokio::spawn(renew(api.clone(), lease.clone(), holder.text(), lost.clone()));
-    Held { api, uid: lease.metadata.uid.clone().unwrap_or_default(), renewing, lost }
+    let renewing = tokio::spawn(renew(place.clone(), lease, lost.clone()));
+    Held { place, renewing, lost }
 }
 
-async fn renew(api: Api<Lease>, mut lease: Lease, holder: String, lost: CancellationToken) {
+async fn renew(place: Place, mut lease: Lease, lost: CancellationToken) {
     let params = PostParams { dry_run: false, field_manager: Some(MANAGER.to_owned()) };
+    let api = place.api();
     let mut renewed = Instant::now();
     loop {
         pause(RENEWAL).await;
@@ -247,13 +345,10 @@ async fn renew(api: Api<Lease>, mut lease: Lease, holder: String, lost: Cancella
                 lease = written;
                 renewed = Instant::now();
             }
-            Err(found) if error::is_missing(&found) => break,
-            Err(found) if error::is_conflict(&found) => match api.get_opt(MANAGER).await {
-                Ok(Some(other))
-                    if other.spec.as_ref().and_then(|spec| spec.holder_identity.as_ref()) == Some(&holder) =>
-                {
-                    lease = other
-                }
+            // What is not there any more is a conflict, too: of the uid.
+            Err(found) if error::is_conflict(&found) || error::is_missing(&found) => match api.get_opt(MANAGER).await {
+                Ok(Some(other)) if place.holder.has(&other) => lease = other,
+                Ok(None) if place.has_gone().await => return,
                 Ok(_) => break,
                 Err(_) => {}
             },
@@ -303,6 +398,15 @@ mod tests {
         check(holder("here", 9, "b.8", "t"), false, false);
         check(holder("there", 9, "b.7", "t"), false, false);
         check(holder("here", 9, ".", "t"), false, false);
+    }
+
+    #[test]
+    fn who_is_waited_for_is_named() {
+        let asker = holder("here", 1, "b.7", "secrets:todo");
+        let check = |other: Holder, title: &str| assert_eq!(other.title(&asker), title);
+        check(holder("there", 9, "b.7", "release:todo"), "process 9 on there");
+        check(holder("here", 1, "b.8", "release:todo"), "process 1 on here");
+        check(holder("here", 1, "b.7", "release:todo"), "release:todo of this run");
     }
 
     #[test]

@@ -52,6 +52,14 @@ pub async fn is_there(client: &Client, namespace: &str) -> Result<bool, Failure>
     Ok(metadata(client, namespace).await?.is_some())
 }
 
+/// Whether there is such a namespace, and it is not being removed.
+///
+/// # Errors
+/// When the cluster does not answer.
+pub async fn stays(client: &Client, namespace: &str) -> Result<bool, Failure> {
+    Ok(metadata(client, namespace).await?.is_some_and(|found| found.deletion_timestamp.is_none()))
+}
+
 async fn metadata(client: &Client, namespace: &str) -> Result<Option<ObjectMeta>, Failure> {
     let found = Api::<Namespace>::all(client.clone()).get_metadata_opt(namespace).await;
     let found = found.map_err(|found| error::failed(&format!("look at the namespace {namespace}"), &found))?;

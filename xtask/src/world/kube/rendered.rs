@@ -36,6 +36,11 @@ impl Rendered {
         self.body.get("metadata")?.get("annotations")?.get(name)?.as_str()
     }
 
+    /// Whether helm leaves it where it is when the release goes.
+    pub fn asks_to_be_kept(&self) -> bool {
+        self.annotation("helm.sh/resource-policy").is_some_and(|policy| policy.trim() == "keep")
+    }
+
     /// Where this kind of object keeps the template of its pods, as a JSON pointer.
     pub fn pod_template(&self) -> Option<&'static str> {
         pod_template(&self.kind)

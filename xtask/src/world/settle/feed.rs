@@ -32,20 +32,31 @@ type Change = Box<dyn FnOnce(&mut Snapshot) -> Vec<Ended> + Send>;
 
 /// The running watches; dropped, they end.
 pub struct Feed {
-    snapshots: watch::Receiver<Snapshot>,
-    _tasks: JoinSet<()>,
+    sender: watch::Sender<Snapshot>,
+    namespaces: BTreeSet<String>,
+    tasks: JoinSet<()>,
 }
 
 impl Feed {
-    /// Lists and watches the namespaces, and returns once every list has been read: what `snapshots` shows from then
-    /// on is complete.
+    /// Watches the namespaces: see [`Feed::cover`].
     ///
     /// # Errors
     /// When the cluster does not answer, or does not let us watch.
     pub async fn start(client: &Client, namespaces: &BTreeSet<String>) -> Result<Self, Failure> {
-        let (sender, snapshots) = watch::channel(Snapshot::default());
+        let sender = watch::Sender::new(Snapshot::default());
+        let mut feed = Self { sender, namespaces: BTreeSet::new(), tasks: JoinSet::new() };
+        feed.cover(client, namespaces).await?;
+        Ok(feed)
+    }
+
+    /// Lists and watches those of `namespaces` that are not watched yet, and returns once every list has been read: what
+    /// the snapshots show of them from then on is complete.
+    ///
+    /// # Errors
+    /// When the cluster does not answer, or does not let us watch.
+    pub async fn cover(&mut self, client: &Client, namespaces: &BTreeSet<String>) -> Result<(), Failure> {
         let mut changes: SelectAll<BoxStream<'static, Note>> = SelectAll::new();
-        for namespace in namespaces {
+        for namespace in namespaces.difference(&self.namespaces) {
             changes.push(objects::<Deployment>(client, namespace));
             changes.push(objects::<StatefulSet>(client, namespace));
             changes.push(objects::<DaemonSet>(client, namespace));
@@ -55,16 +66,19 @@ impl Feed {
             changes.push(objects::<PartialObjectMeta<ReplicaSet>>(client, namespace));
         }
         let mut lists = changes.len();
+        if lists == 0 {
+            return Ok(());
+        }
         let mut logs = Logs::new(client.clone());
         while lists > 0 {
             match changes.next().await {
                 Some(Note::Listed(change)) => {
                     lists -= 1;
-                    let ended = apply(&sender, change);
+                    let ended = apply(&self.sender, change);
                     logs.fetch(ended);
                 }
                 Some(Note::Changed(change)) => {
-                    let ended = apply(&sender, change);
+                    let ended = apply(&self.sender, change);
                     logs.fetch(ended);
                 }
                 Some(Note::Trouble { kind, namespace, error }) => {
@@ -73,14 +87,14 @@ impl Feed {
                 None => return Err(Failure::environment("the watch of the cluster ended before it began")),
             }
         }
-        let mut tasks = JoinSet::new();
-        tasks.spawn(run(sender, changes, logs));
-        Ok(Self { snapshots, _tasks: tasks })
+        self.namespaces.extend(namespaces.iter().cloned());
+        self.tasks.spawn(run(self.sender.clone(), changes, logs));
+        Ok(())
     }
 
     /// The snapshots, from now on.
     pub fn snapshots(&self) -> watch::Receiver<Snapshot> {
-        self.snapshots.clone()
+        self.sender.subscribe()
     }
 }
 
@@ -109,7 +123,6 @@ async fn run(sender: watch::Sender<Snapshot>, mut changes: SelectAll<BoxStream<'
             Some((ended, lines)) = logs.fetched.recv() => {
                 sender.send_modify(|snapshot| snapshot.keep_lines(&ended, lines));
             }
-            () = sender.closed() => return,
         }
     }
 }

@@ -155,11 +155,20 @@ impl Watch {
         self.before.get(&workload.uid).is_none_or(|before| *before < now)
     }
 
-    /// Waits until every one of `expected` is rolled out.
+    /// Waits until every one of `expected` is rolled out, wherever it is: where the watch has not looked so far it does
+    /// from now on.
     ///
     /// # Errors
-    /// The most exact diagnosis of what will not heal, at once; at the `deadline`, of what has not healed.
-    pub async fn until_settled(&self, expected: &[Expected], deadline: std::time::Instant) -> Result<Settled, Failure> {
+    /// The most exact diagnosis of what will not heal, at once; at the `deadline`, of what has not healed. When the
+    /// cluster forbids listing and watching where one of them is.
+    pub async fn until_settled(
+        &mut self,
+        expected: &[Expected],
+        deadline: std::time::Instant,
+    ) -> Result<Settled, Failure> {
+        // Which namespaces a release uses is known for certain only when it has been applied.
+        let namespaces = expected.iter().map(|expected| expected.identity.namespace.clone()).collect();
+        self.feed.cover(&self.client, &namespaces).await?;
         let mut scope = self.scope.clone();
         scope.objects.extend(expected.iter().map(|expected| expected.identity.clone()));
         let names: BTreeSet<&Identity> = expected.iter().map(|expected| &expected.identity).collect();

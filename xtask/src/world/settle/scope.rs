@@ -21,7 +21,7 @@ pub fn workload(address: &Address) -> Option<Identity> {
 /// What a watch is about.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
-    /// The namespaces to look at: the release's own and those that its objects are in.
+    /// The namespaces to look at from the start: the release's own and those that its objects are known to be in.
     pub namespaces: BTreeSet<String>,
     /// The release: its namespace and its name. What helm or the chart marked as its own belongs.
     pub release: Option<(String, String)>,
