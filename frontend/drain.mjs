@@ -7,6 +7,9 @@ import { subscribe } from "node:diagnostics_channel";
 
 // Longer than idle connections are kept by the clients that matter: Node's fetch keeps them for 4 s.
 const IDLE_MS = 5_000;
+// For requests that are under way after that. Both end within the pod's grace period, so that it is
+// this server that ends what takes longer, and not a kill.
+const REQUEST_MS = 15_000;
 
 const servers = new Set();
 let draining = false;
@@ -16,8 +19,8 @@ subscribe("http.server.request.start", ({ response, server }) => {
   if (draining) response.setHeader("Connection", "close");
 });
 
-// Requests that are under way end first; those that take longer than the grace period do not.
 async function stop() {
+  setTimeout(() => process.exit(0), REQUEST_MS);
   await Promise.all([...servers].map((server) => new Promise((closed) => server.close(closed))));
   process.exit(0);
 }

@@ -18,17 +18,18 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import conversation_store
-from app.conversation import Message, Role
-from app.conversation_store import NoSuchConversationError
+from app.conversation import Message
+from app.conversation_store import ANSWER_SECONDS, NoSuchConversationError
 from app.database import DatabaseUnavailableError, open_session
 
 log = logging.getLogger(__name__)
 
 # How much of the conversation the assistant is told.
 REMEMBERED_MESSAGES = 30
-ANSWER_SECONDS = 120
 # How often is looked whether the answer is still wanted. Its tools look each time.
 LOOK_SECONDS = 1.0
+# What a stop of the process leaves to save them, within the time until it is killed.
+SAVE_SECONDS = 4.0
 
 FAILED = "The assistant could not answer. Please try again."
 INTERRUPTED = "The answer was interrupted. Please try again."
@@ -100,20 +101,28 @@ class Answers:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._under_way: set[asyncio.Task[None]] = set()
+        # Those of them that still think. What they have thought is saved whatever comes.
+        self._thinking: set[asyncio.Task[None]] = set()
 
     def begin(self, question: Question, think: Think) -> AsyncIterator[Event]:
         """Answer it, and tell how that goes: pieces and tools, then one Answered or Failed."""
         events: asyncio.Queue[Event] = asyncio.Queue()
         making = asyncio.create_task(self._make(events, question, think), name="answer")
         self._under_way.add(making)
+        self._thinking.add(making)
         making.add_done_callback(self._under_way.discard)
+        making.add_done_callback(self._thinking.discard)
         return _told(events)
 
     async def stop(self) -> None:
-        """End them all; each saves what it has."""
-        for making in self._under_way:
+        """End them all; each saves what it has, unless that takes longer than there is time."""
+        for making in self._thinking:
             making.cancel()
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        if self._under_way:
+            _, late = await asyncio.wait(self._under_way, timeout=SAVE_SECONDS)
+            for making in late:
+                making.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     async def _make(self, events: asyncio.Queue[Event], question: Question, think: Think) -> None:
         draft = _Draft()
@@ -144,8 +153,10 @@ class Answers:
             _log("an answer failed", error)
             failure = FAILED
         finally:
-            # Nothing was awaited since: from here on only a stop of the process cancels.
+            # Nothing was awaited since: from here on only a stop that runs out of time cancels.
             watching.cancel()
+            if making is not None:
+                self._thinking.discard(making)
         events.put_nowait(await self._save(question, draft, failure))
 
     async def _watch(
@@ -175,11 +186,11 @@ class Answers:
         tools = [asdict(tool) for tool in draft.tools]
         try:
             async with open_session(self._engine) as database:
-                message = await conversation_store.add_message(
+                message = await conversation_store.add_answer(
                     database,
                     question.user,
                     question.conversation_id,
-                    Role.ASSISTANT,
+                    question.message_id,
                     _storable(said),
                     _storable(tools),
                     question.answer_id,

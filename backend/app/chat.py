@@ -20,7 +20,7 @@ from app import conversation_store
 from app.answer import Answered, Answers, Delta, Event, Failed, Question, Think, ToolUse
 from app.assistant import Assistant
 from app.auth import User
-from app.conversation import Conversation, Message, MessageText, Role, title_of
+from app.conversation import Conversation, Message, MessageText, title_of
 from app.conversations import MISSING, missing_is_404
 from app.database import session
 from app.event_stream import EventStream
@@ -93,9 +93,7 @@ async def chat(request: Request, user: User, database: BriefSession, body: ChatI
         else:
             conversation = await conversation_store.get(database, user, body.conversation_id)
         number = conversation.id or 0
-        asked = await conversation_store.add_message(
-            database, user, number, Role.USER, body.message
-        )
+        asked = await conversation_store.add_question(database, user, number, body.message)
     answers: Answers = request.app.state.answers
     think = thinking(request.app.state.assistant, today_in(body.timezone))
     question = Question(user, number, asked.id or 0)

@@ -115,9 +115,7 @@ class Chat(ChatKitServer[Context]):
                     )
                 thread, number = int(params.thread_id), int(item.id)
                 async with open_session(self._engine) as database:
-                    await conversation_store.set_stopped(
-                        database, context.user, thread, number, False
-                    )
+                    await conversation_store.ask_again(database, context.user, thread, number)
                 return replace(context, message_id=number)
             case ThreadsUpdateReq():
                 request.params.title = title_of(_checked(request.params.title))

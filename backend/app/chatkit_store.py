@@ -116,13 +116,8 @@ class ConversationStore(Store[Context]):
         if not isinstance(item, UserMessageItem):
             return
         async with self._database() as database:
-            await conversation_store.add_message(
-                database,
-                context.user,
-                _number(thread_id),
-                Role.USER,
-                context.said,
-                message_id=_number(item.id),
+            await conversation_store.add_question(
+                database, context.user, _number(thread_id), context.said, _number(item.id)
             )
 
     async def delete_thread_item(self, thread_id: str, item_id: str, context: Context) -> None:

@@ -88,6 +88,11 @@ class Message(SQLModel, table=True):
     stopped: bool = Field(
         default=False, sa_column=Column(Boolean, server_default=false(), nullable=False)
     )
+    # Of a person's message whose answer is not there: until when it may come. A process that was
+    # killed makes it no more, and tells nobody.
+    answering_until: datetime | None = Field(
+        default=None, sa_column=Column(DateTime(timezone=True))
+    )
     created_at: datetime | None = Field(
         default=None,
         sa_column=Column(DateTime(timezone=True), server_default=func.now(), nullable=False),
@@ -111,6 +116,9 @@ class MessageOut(SQLModel):
     text: str
     tools: list[ToolOut]
     created_at: datetime
+    answering: bool = Field(
+        default=False, description="That the answer to this message of the person is being made."
+    )
 
 
 def title_of(text: str) -> str:

@@ -4,17 +4,22 @@ Every function takes the user and names them in its query: a conversation of som
 there. A function that changes something commits it.
 """
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CursorResult, delete, func, literal, tuple_, update
+from sqlalchemy import CursorResult, case, delete, func, literal, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.conversation import Conversation, Message, Role
+from app.database import may_be_id
 
 # The most conversations, or messages of one, that an answer holds.
 MOST = 500
+# How long an answer may take, and how long until one that has ended, or was stopped, is kept.
+ANSWER_SECONDS = 120
+KEEP_SECONDS = 10
 
 
 class NoSuchConversationError(Exception):
@@ -36,31 +41,67 @@ async def begin(
     return conversation
 
 
-async def add_message(
+async def add_question(
     database: AsyncSession,
     user: str,
     conversation_id: int,
-    role: Role,
     said: str,
-    tools: list[dict[str, Any]] | None = None,
     message_id: int | None = None,
 ) -> Message:
-    """Append what was said; under the number that was taken for it, if one was. Raises
-    NoSuchConversationError, also when the conversation was deleted meanwhile."""
+    """Append what the person said, which is to be answered; under the number that was taken for
+    it, if one was. Raises NoSuchConversationError."""
     message = Message(
         id=message_id,
         conversation_id=conversation_id,
         user_id=user,
-        role=role,
+        role=Role.USER,
         text=said,
-        tools=tools or [],
+        tools=[],
+        answering_until=_after(ANSWER_SECONDS + KEEP_SECONDS),
     )
+    return await _add(database, message)
+
+
+async def add_answer(
+    database: AsyncSession,
+    user: str,
+    conversation_id: int,
+    question_id: int,
+    said: str,
+    tools: list[dict[str, Any]],
+    message_id: int | None = None,
+) -> Message:
+    """Append the answer to a message of the person, which is not waited for from then on; under
+    the number that was taken for it, if one was. Raises NoSuchConversationError."""
+    message = Message(
+        id=message_id,
+        conversation_id=conversation_id,
+        user_id=user,
+        role=Role.ASSISTANT,
+        text=said,
+        tools=tools,
+    )
+    return await _add(database, message, question_id)
+
+
+async def _add(database: AsyncSession, message: Message, answered: int | None = None) -> Message:
+    """Append the message, which answers that other one. Raises NoSuchConversationError, also when
+    the conversation was deleted meanwhile."""
+    conversation_id, user = message.conversation_id, message.user_id
     database.add(message)
     try:
         await database.flush()
     except IntegrityError:
         await database.rollback()
         raise NoSuchConversationError(conversation_id) from None
+    # Only now that the conversation is held: whoever deletes it takes it first and then its
+    # messages, and in another order the two would wait for each other.
+    if answered is not None:
+        await database.exec(
+            update(Message)
+            .where(col(Message.user_id) == user, col(Message.id) == answered)
+            .values(answering_until=None)
+        )
     await database.exec(
         update(Conversation)
         .where(col(Conversation.id) == conversation_id, col(Conversation.user_id) == user)
@@ -98,13 +139,17 @@ async def find(
     return list(await database.exec(query.order_by(*order).limit(limit)))
 
 
-async def get(database: AsyncSession, user: str, conversation_id: int) -> Conversation:
-    """Raises NoSuchConversationError."""
+async def get(
+    database: AsyncSession, user: str, conversation_id: int, *, hold: bool = False
+) -> Conversation:
+    """With `hold` nobody else changes or deletes it until the end of the transaction. Raises
+    NoSuchConversationError."""
     query = select(Conversation).where(
         Conversation.user_id == user, Conversation.id == conversation_id
     )
-    in_range = 0 < conversation_id < 2**63
-    found = (await database.exec(query)).one_or_none() if in_range else None
+    if hold:
+        query = query.with_for_update(key_share=True)
+    found = (await database.exec(query)).one_or_none() if may_be_id(conversation_id) else None
     if found is None:
         raise NoSuchConversationError(conversation_id)
     return found
@@ -114,7 +159,7 @@ async def rename(
     database: AsyncSession, user: str, conversation_id: int, title: str
 ) -> Conversation:
     """Raises NoSuchConversationError."""
-    conversation = await get(database, user, conversation_id)
+    conversation = await get(database, user, conversation_id, hold=True)
     conversation.title = title
     await database.commit()
     return conversation
@@ -154,14 +199,43 @@ async def last_messages(
     return newest[::-1]
 
 
-async def set_stopped(
-    database: AsyncSession, user: str, conversation_id: int, message_id: int, stopped: bool
+async def stop_answer(
+    database: AsyncSession, user: str, conversation_id: int, message_id: int
 ) -> None:
-    """Say whether the answer to the message is not wanted any more. Waits for what the answer is
+    """Say that the answer to the message is not wanted any more. Waits for what the answer is
     just changing; once this has returned, it changes nothing. Raises NoSuchMessageError."""
-    in_range = 0 < conversation_id < 2**63 and 0 < message_id < 2**63
+    # One that is there already stays so.
+    until = case(
+        (
+            col(Message.answering_until).is_not(None),
+            func.least(Message.answering_until, _after(KEEP_SECONDS)),
+        )
+    )
+    stopped = {"stopped": True, "answering_until": until}
+    await _change_question(database, user, conversation_id, message_id, stopped)
+
+
+async def ask_again(
+    database: AsyncSession, user: str, conversation_id: int, message_id: int
+) -> None:
+    """Say that the message is to be answered once more. Raises NoSuchMessageError."""
+    asked = {"stopped": False, "answering_until": _after(ANSWER_SECONDS + KEEP_SECONDS)}
+    await _change_question(database, user, conversation_id, message_id, asked)
+
+
+def _after(seconds: float) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+async def _change_question(
+    database: AsyncSession,
+    user: str,
+    conversation_id: int,
+    message_id: int,
+    values: dict[str, Any],
+) -> None:
     changed: CursorResult[Any] | None = None
-    if in_range:
+    if may_be_id(conversation_id) and may_be_id(message_id):
         changed = await database.exec(
             update(Message)
             .where(
@@ -170,7 +244,7 @@ async def set_stopped(
                 col(Message.id) == message_id,
                 col(Message.role) == Role.USER,
             )
-            .values(stopped=stopped)
+            .values(values)
         )
         await database.commit()
     if changed is None or not changed.rowcount:

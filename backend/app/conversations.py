@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 from fastapi import APIRouter, HTTPException, Response, status
 
 from app import conversation_store
 from app.auth import User
-from app.conversation import ConversationOut, MessageOut
+from app.conversation import ConversationOut, Message, MessageOut
 from app.conversation_store import NoSuchConversationError, NoSuchMessageError
 from app.database import Session
 from app.problem import SIGNED_IN, Problem, Responses
@@ -25,11 +26,19 @@ async def list_conversations(user: User, database: Session) -> list[Conversation
 
 @router.get("/{conversation_id}/messages", responses=MISSING)
 async def list_messages(user: User, database: Session, conversation_id: int) -> list[MessageOut]:
-    """The newest messages, oldest first."""
+    """The newest messages, oldest first. Whoever sees that one is being answered may ask again for
+    the answer."""
     with missing_is_404():
         await conversation_store.get(database, user, conversation_id)
     found = await conversation_store.last_messages(database, user, conversation_id)
-    return [MessageOut.model_validate(message.model_dump()) for message in found]
+    return [
+        MessageOut.model_validate(message.model_dump() | {"answering": _being_answered(message)})
+        for message in found
+    ]
+
+
+def _being_answered(message: Message) -> bool:
+    return message.answering_until is not None and message.answering_until > datetime.now(UTC)
 
 
 @router.post(
@@ -43,7 +52,7 @@ async def stop_answer(
     """Stop the answer to a message of the person. Once this has answered, the assistant changes
     nothing more for it; what it had done stays done."""
     with missing_is_404():
-        await conversation_store.set_stopped(database, user, conversation_id, message_id, True)
+        await conversation_store.stop_answer(database, user, conversation_id, message_id)
     return Response(status_code=status.HTTP_204_NO_CONTENT)
 
 

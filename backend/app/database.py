@@ -45,6 +45,11 @@ def connect(address: Address) -> AsyncEngine:
     )
 
 
+def may_be_id(number: int) -> bool:
+    """Whether a row can have this id. PostgreSQL refuses to compare what its column cannot hold."""
+    return 0 < number < 2**63
+
+
 def _tls(mode: str) -> str | ssl.SSLContext:
     """What asyncpg takes for libpq's sslmode. Certificates are verified with the system's
     authorities, which public hosts need; asyncpg would want a file in a home directory."""

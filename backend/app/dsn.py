@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+_LAST_PORT = 65535
 _SCHEMES = {"postgresql", "postgres", "postgresql+asyncpg"}
 _SSL_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 # libpq asks for channel binding with this; asyncpg authenticates by SCRAM without it, so "require"
@@ -34,6 +35,8 @@ def parse(text: str) -> Address:
         raise ValueError(f"must begin with {wanted}")
     if not url.host:
         raise ValueError("names no host")
+    if url.port is not None and not 1 <= url.port <= _LAST_PORT:
+        raise ValueError(f"names a port other than 1 to {_LAST_PORT}")
     if not url.database:
         raise ValueError("names no database after the host")
     query = dict(url.query)

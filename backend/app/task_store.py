@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, SQLColumnExpression, case, collate, func, 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from app.database import may_be_id
 from app.task import Priority, Task, TaskChange, TaskIn
 
 # The most tasks that one answer holds.
@@ -84,12 +85,13 @@ async def find(database: AsyncSession, user: str, wanted: Wanted) -> list[Task]:
     return list(await database.exec(query))
 
 
-async def get(database: AsyncSession, user: str, task_id: int) -> Task:
-    """Raises NoSuchTaskError."""
-    # A number beyond the column's range is no task's id; PostgreSQL would refuse to compare it.
-    in_range = 0 < task_id < 2**63
+async def get(database: AsyncSession, user: str, task_id: int, *, hold: bool = False) -> Task:
+    """With `hold` nobody else changes or deletes it until the end of the transaction. Raises
+    NoSuchTaskError."""
     query = select(Task).where(Task.user_id == user, Task.id == task_id)
-    task = (await database.exec(query)).one_or_none() if in_range else None
+    if hold:
+        query = query.with_for_update(key_share=True)
+    task = (await database.exec(query)).one_or_none() if may_be_id(task_id) else None
     if task is None:
         raise NoSuchTaskError(task_id)
     return task
@@ -97,7 +99,7 @@ async def get(database: AsyncSession, user: str, task_id: int) -> Task:
 
 async def change(database: AsyncSession, user: str, task_id: int, changes: TaskChange) -> Task:
     """Raises NoSuchTaskError."""
-    task = await get(database, user, task_id)
+    task = await get(database, user, task_id, hold=True)
     for name, value in changes.model_dump(exclude_unset=True).items():
         if value is not None or name == "due":
             setattr(task, name, value)

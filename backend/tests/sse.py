@@ -7,10 +7,10 @@ type Event = tuple[str, Any]
 
 
 def events(text: str) -> list[Event]:
-    """Each event's name and data."""
+    """Each event's name and data, without the comments between."""
     found = []
     for block in text.split("\n\n"):
-        if block:
+        if block and not block.startswith(":"):
             name, data = block.split("\n")
             found.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
     return found

@@ -21,6 +21,8 @@ PLAIN_PORT = "postgresql+asyncpg://u:p@h/d"
             "verify-full",
         ),
         ("postgres://u:p@h/d?sslmode=verify-ca&sslrootcert=system", PLAIN_PORT, "verify-ca"),
+        ("postgresql://u:p@h:1/d", "postgresql+asyncpg://u:p@h:1/d", None),
+        ("postgresql://u:p@h:65535/d", "postgresql+asyncpg://u:p@h:65535/d", None),
         ("postgresql://u:p%40%2F@h/d", "postgresql+asyncpg://u:p%40%2F@h/d", None),
     ],
 )
@@ -39,6 +41,9 @@ def test_accepts(given: str, url: str, ssl: str | None) -> None:
         ("postgresql:///d", "names no host"),
         ("postgresql://u:hunter2@h", "names no database"),
         ("postgresql://u:hunter2@h:port/d", "is not a URL like"),
+        ("postgresql://u:hunter2@h:0/d", "names a port other than 1 to 65535"),
+        ("postgresql://u:hunter2@h:65536/d", "names a port other than 1 to 65535"),
+        ("postgresql://u:hunter2@h:-1/d", "names a port other than 1 to 65535"),
         ("postgresql://u:hunter2@h/d?sslmode=maybe", "has a value of sslmode other"),
         (
             "postgresql://u:hunter2@h/d?sslmode=require&sslmode=disable",

@@ -6,18 +6,23 @@ from collections.abc import Callable
 import pytest
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
 from fastapi.testclient import TestClient
 from sqlalchemy import Connection
+from sqlmodel import select
 
-from app.database import connect
+from app.conversation import Conversation, ConversationOut, Message, MessageOut
+from app.database import connect, open_session
 from app.main import create_app
 from app.migrate import migrate
 from app.settings import Settings
+from app.task import Task, TaskOut
 from tests.conftest import Server, serving_app
 from tests.person import Person
 from tests.sign_in import SignIn
 from tests.waiting import until
+
+type Rows = list[tuple[object, ...]]
 
 # As Better Auth makes them, with its JWT plugin.
 SIGN_IN = """
@@ -68,10 +73,19 @@ def downgrade(config: Config) -> None:
     command.downgrade(config, "base")
 
 
-def heads() -> list[str]:
+def scripts() -> ScriptDirectory:
     config = Config()
     config.set_main_option("script_location", "app:migrations")
-    return ScriptDirectory.from_config(config).get_heads()
+    return ScriptDirectory.from_config(config)
+
+
+def heads() -> list[str]:
+    return scripts().get_heads()
+
+
+def revisions() -> list[Script]:
+    """From the newest to the first."""
+    return list(scripts().walk_revisions())
 
 
 def test_many_replicas_at_once_migrate_once(settings: Settings, server: Server) -> None:
@@ -123,6 +137,101 @@ def test_up_and_down_leave_the_sign_ins_tables_alone(
     assert server.sql("SELECT count(*) FROM session", database) == [(1,)]
 
 
+# What the columns of our tables have in a row, in SQL; the others the database fills in itself.
+ROWS = {
+    "task": {
+        "user_id": "'ada'",
+        "title": "'milk'",
+        "due": "date '2030-01-31'",
+        "priority": "'low'",
+        "completed": "true",
+    },
+    "conversation": {"user_id": "'ada'", "title": "'add milk'"},
+    "message": {
+        "conversation_id": "(SELECT max(id) FROM conversation)",
+        "user_id": "'ada'",
+        "role": "'user'",
+        "text": "'add milk'",
+        "tools": "'[]'",
+        "stopped": "true",
+        "answering_until": "now()",
+    },
+}
+FILLED_IN = {"id", "created_at", "updated_at"}
+SHAPES = {Task: TaskOut, Conversation: ConversationOut, Message: MessageOut}
+
+
+def our_columns(server: Server, settings: Settings) -> dict[str, set[str]]:
+    """Those that our tables have now, by the tables."""
+    found: dict[str, set[str]] = {}
+    for table, column, *_ in server.sql(COLUMNS, settings.postgres_db):
+        if table != "alembic_version":
+            found.setdefault(str(table), set()).add(str(column))
+    return found
+
+
+def insert(server: Server, settings: Settings, columns: dict[str, set[str]]) -> None:
+    """A row into each of these tables, with all of these columns and no other."""
+    for table, row in ROWS.items():
+        if table in columns:
+            own = {name: value for name, value in row.items() if name in columns[table]}
+            into = f"INSERT INTO {table} ({', '.join(own)})"
+            server.sql(f"{into} VALUES ({', '.join(own.values())})", settings.postgres_db)
+
+
+def read(server: Server, settings: Settings, columns: dict[str, set[str]]) -> dict[str, Rows]:
+    return {
+        table: server.sql(
+            f"SELECT {', '.join(sorted(names))} FROM {table} ORDER BY id",  # noqa: S608
+            settings.postgres_db,
+        )
+        for table, names in columns.items()
+    }
+
+
+async def read_by_the_models(settings: Settings) -> dict[str, int]:
+    """How many rows of each table are what this version shows to people."""
+    engine = connect(settings.database)
+    read: dict[str, int] = {}
+    async with open_session(engine) as database:
+        for model, shape in SHAPES.items():
+            found = list(await database.exec(select(model)))
+            read[model.__tablename__] = len(found)
+            for row in found:
+                shape.model_validate(row.model_dump())
+    await engine.dispose()
+    return read
+
+
+@pytest.mark.parametrize(
+    "revision",
+    [one for one in revisions() if one.down_revision],
+    ids=lambda one: one.revision,
+)
+def test_a_migration_keeps_the_rows_and_takes_those_of_the_version_before_it(
+    settings: Settings, server: Server, revision: Script
+) -> None:
+    """While a new version rolls out, replicas of the old one go on reading and writing."""
+    alembic(settings, lambda config: command.upgrade(config, str(revision.down_revision)))
+    old = our_columns(server, settings)
+    insert(server, settings, old)
+    before = read(server, settings, old)
+
+    alembic(settings, lambda config: command.upgrade(config, revision.revision))
+    assert read(server, settings, old) == before
+    insert(server, settings, old)
+    after = read(server, settings, old)
+    assert {table: len(rows) for table, rows in after.items()} == dict.fromkeys(old, 2)
+
+    alembic(settings, upgrade)
+    columns = our_columns(server, settings)
+    assert {table: names - FILLED_IN for table, names in columns.items()} == {
+        table: set(row) for table, row in ROWS.items()
+    }, "a new column has a value in ROWS"
+    kept = dict.fromkeys(columns, 0) | dict.fromkeys(old, 2)
+    assert asyncio.run(read_by_the_models(settings)) == kept
+
+
 # What a migration of a later version may do, so that this version still serves its database.
 LATER = (
     "ALTER TABLE task ADD COLUMN notes text",
@@ -163,5 +272,5 @@ def test_an_unknown_database_without_what_is_needed_is_a_failure(
     with TestClient(create_app(settings, on_failure=lambda: failures.append(None))) as client:
         until(lambda: failures, bool)
         assert client.get("/api/health").status_code == 503
-    assert "revision 9999 is not known and lacks message.conversation_id, " in caplog.text
+    assert "revision 9999 is not known and lacks message.answering_until, " in caplog.text
     assert ", task.due\n" in caplog.text

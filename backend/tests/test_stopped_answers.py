@@ -1,20 +1,16 @@
 """A person stops an answer: through any replica, and from then on it changes nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 from mcp import Client
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import conversation_store, mcp_server, task_store
+from app import conversation_store, mcp_server
 from app.answer import STOPPED
-from app.conversation import Role
-from app.database import connect, open_session
+from app.database import open_session
 from app.settings import Settings
-from app.task_store import Wanted
+from tests.asked import Asked, asked, until_held_up
 from tests.caller import Caller
 from tests.conftest import Server, serving_app
 from tests.person import Person
@@ -22,8 +18,6 @@ from tests.provider import Provider, Say, Use, Wait, providing
 from tests.serving import serving
 from tests.sign_in import SignIn
 from tests.sse import events, of, said
-
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = '{}' AND wait_event_type = 'Lock'"
 
 
 @pytest.fixture
@@ -63,40 +57,6 @@ def test_an_answer_is_stopped_through_another_replica(
         assert said(ada.say("hello", asked["id"])) == "Hello!"
 
 
-@dataclass(frozen=True)
-class Asked:
-    engine: AsyncEngine
-    conversation: int
-    message: int
-
-    async def stop(self) -> None:
-        async with open_session(self.engine) as database:
-            await conversation_store.set_stopped(
-                database, "ada", self.conversation, self.message, True
-            )
-
-    async def delete(self) -> None:
-        async with open_session(self.engine) as database:
-            await conversation_store.remove(database, "ada", self.conversation)
-
-    async def titles(self) -> list[str]:
-        async with open_session(self.engine) as database:
-            return [task.title for task in await task_store.find(database, "ada", Wanted())]
-
-
-@asynccontextmanager
-async def asked(settings: Settings) -> AsyncIterator[Asked]:
-    """A message of Ada's that waits for its answer."""
-    engine = connect(settings.database)
-    async with open_session(engine) as database:
-        conversation = (await conversation_store.begin(database, "ada", "hello")).id or 0
-        message = await conversation_store.add_message(
-            database, "ada", conversation, Role.USER, "hello"
-        )
-    yield Asked(engine, conversation, message.id or 0)
-    await engine.dispose()
-
-
 @pytest.mark.parametrize("end", [Asked.stop, Asked.delete], ids=["stopped", "deleted"])
 def test_no_tool_of_an_answer_that_is_not_wanted_does_anything(
     settings: Settings, end: Callable[[Asked], Awaitable[None]]
@@ -131,7 +91,6 @@ def test_a_stop_waits_for_what_is_just_being_changed(settings: Settings, server:
     """So whoever was told that the answer is stopped sees all that it has done."""
 
     async def use() -> None:
-        waiting = WAITING.format(settings.postgres_db)
         async with asked(settings) as question:
             async with open_session(question.engine) as database:
                 wanted = await conversation_store.is_wanted(
@@ -139,8 +98,7 @@ def test_a_stop_waits_for_what_is_just_being_changed(settings: Settings, server:
                 )
                 assert wanted
                 stopping = asyncio.create_task(question.stop())
-                while await asyncio.to_thread(server.sql, waiting) == [(0,)]:
-                    assert not stopping.done()
+                await until_held_up(settings, server, stopping)
                 await database.commit()
             await stopping
             async with open_session(question.engine) as database:

@@ -14,7 +14,7 @@ def render(document: Json) -> str:
     lines = [
         "# The backend's API",
         "",
-        "<!-- Made by `uv run --directory backend python -m tools.documents`; a test compares. -->",
+        "<!-- Made by `uv run --frozen --directory backend python -m tools.documents`. -->",
         "",
         *_paragraphs(document["info"].get("description")),
     ]

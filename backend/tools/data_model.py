@@ -38,7 +38,7 @@ def render(metadata: MetaData) -> str:
     lines = [
         "# The data model",
         "",
-        "<!-- Made by `uv run --directory backend python -m tools.documents`; a test compares. -->",
+        "<!-- Made by `uv run --frozen --directory backend python -m tools.documents`. -->",
         "",
         PREFACE,
     ]

@@ -1,21 +1,17 @@
 "use client";
 
 import { ChatKit, useChatKit } from "@openai/chatkit-react";
-import { useEffect, useState, type ReactNode } from "react";
+import { useEffect, useEffectEvent, useState, type ReactNode } from "react";
 
 import { ChatHeading } from "@/components/chat-heading";
-import type { Assistant } from "@/lib/chat";
+import { conversationIn, pathOf, type Assistant } from "@/lib/chat";
+import { useDark } from "@/lib/client/dark";
 import { CHATKIT_SCRIPT } from "@/lib/csp";
 import type { Loaded } from "@/lib/loaded";
 
-type Talk = {
+type Props = {
   domainKey: string;
-  /** The one that the address names. */
-  conversation: number | null;
   assistant: Loaded<Assistant>;
-};
-
-type Props = Talk & {
   /** What shows instead when ChatKit does not come. */
   children: ReactNode;
 };
@@ -23,8 +19,8 @@ type Props = Talk & {
 /** How long ChatKit's script may take. */
 const PATIENCE_MS = 8_000;
 
-/** OpenAI's ChatKit over the application's own backend, when its script can be had. */
-export function ChatKitOr({ children, ...talk }: Props) {
+/** OpenAI's ChatKit over the application's own backend, when its script can be had and stays. */
+export function ChatKitOr({ domainKey, assistant, children }: Props) {
   const [state, setState] = useState<"loading" | "there" | "away">("loading");
 
   useEffect(() => {
@@ -47,31 +43,56 @@ export function ChatKitOr({ children, ...talk }: Props) {
   if (state === "away") return children;
   return (
     <section aria-labelledby="chat-title" className="flex flex-1 flex-col gap-4 py-4 md:py-6">
-      <ChatHeading id="chat-title" assistant={talk.assistant} />
+      <ChatHeading id="chat-title" assistant={assistant} />
       {state === "loading" ? (
         <p role="status" className="py-10 text-center text-soft">
           Loading the chat…
         </p>
       ) : (
-        <Panel {...talk} />
+        <Panel domainKey={domainKey} gone={() => setState("away")} />
       )}
     </section>
   );
 }
 
-function Panel({ domainKey, conversation }: Talk) {
-  const { control } = useChatKit({
+function Panel({ domainKey, gone }: { domainKey: string; gone: () => void }) {
+  // What the page was made with may be old by now: on the way back only the address is as it was left.
+  const [first] = useState(() => conversationIn(window.location.pathname));
+  const dark = useDark();
+  const { control, ref } = useChatKit({
     api: { url: `${window.location.origin}/chatkit`, domainKey, fetch: fetchWithZone },
-    initialThread: conversation === null ? null : String(conversation),
+    // It does not ask the browser.
+    theme: dark ? "dark" : "light",
+    initialThread: first === null ? null : String(first),
     // The address names the conversation, so that a reload and a link show it.
-    onThreadChange: ({ threadId }) => window.history.replaceState(null, "", threadId ? `/chat/${threadId}` : "/chat"),
+    onThreadChange: ({ threadId }) => window.history.replaceState(null, "", pathOf(threadId ? Number(threadId) : null)),
   });
+
+  const leave = useEffectEvent(gone);
+  // It takes its frame away, and leaves nothing, when OpenAI does not say that the key is this site's.
+  useEffect(() => {
+    const root = ref.current?.shadowRoot;
+    if (!root) return;
+    const framed = () => root.querySelector("iframe") !== null;
+    let before = framed();
+    const watch = new MutationObserver(() => {
+      if (before && !framed()) leave();
+      before = framed();
+    });
+    watch.observe(root, { childList: true, subtree: true });
+    return () => watch.disconnect();
+  }, [ref]);
+
   return <ChatKit control={control} className="h-[calc(100dvh-9rem)] w-full" />;
 }
 
-/** What "tomorrow" means depends on where the person is, which each request says beside itself. */
+/**
+ * What "tomorrow" means depends on where the person is, which each request says beside itself. Only
+ * the application is told: ChatKit may have OpenAI asked by this function as well.
+ */
 const fetchWithZone: typeof fetch = (input, init) => {
-  if (typeof init?.body !== "string") return fetch(input, init);
+  const here = new URL(String(input), window.location.href).origin === window.location.origin;
+  if (!here || typeof init?.body !== "string") return fetch(input, init);
   const request = JSON.parse(init.body) as { metadata?: Record<string, unknown> };
   const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
   const body = JSON.stringify({ ...request, metadata: { ...request.metadata, timezone: timeZone } });

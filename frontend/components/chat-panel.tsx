@@ -1,6 +1,6 @@
 "use client";
 
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useRef } from "react";
 
 import { Alert } from "@/components/alert";
 import { ChatHeading } from "@/components/chat-heading";
@@ -20,19 +20,12 @@ export function ChatPanel({ first, assistant }: Props) {
   const talk = useChat(first);
   const field = useRef<HTMLTextAreaElement>(null);
   const end = useRef<HTMLDivElement>(null);
-  const [announced, setAnnounced] = useState("");
   const answer = talk.messages.at(-1);
 
   // Keeps the newest words in sight.
   useEffect(() => {
     end.current?.scrollIntoView({ block: "end" });
   }, [talk.messages]);
-
-  async function ask(text: string) {
-    setAnnounced("The assistant is answering.");
-    // What went wrong announces itself.
-    setAnnounced((await talk.ask(text)) ? "The answer is complete." : "");
-  }
 
   function chosen() {
     field.current?.focus();
@@ -54,7 +47,7 @@ export function ChatPanel({ first, assistant }: Props) {
         <ChatHeading id="chat-title" assistant={assistant} />
         <div className="flex flex-1 flex-col gap-4" aria-busy={talk.answering || talk.opening}>
           {talk.messages.length === 0 && !talk.opening ? (
-            <Welcome ask={(text) => void ask(text)} />
+            <Welcome ask={(text) => void talk.ask(text)} />
           ) : (
             <ol aria-label="Messages" className="flex flex-col gap-4">
               {talk.messages.map((message, index) => (
@@ -63,8 +56,8 @@ export function ChatPanel({ first, assistant }: Props) {
             </ol>
           )}
           {talk.failure ? <Alert>{talk.failure}</Alert> : null}
-          <p role="status" className="sr-only">
-            {announced}
+          <p role="status" className={talk.awaited ? "self-start text-soft" : "sr-only"}>
+            {talk.awaited ? "Still being answered…" : talk.announced}
           </p>
         </div>
         <Composer
@@ -72,7 +65,7 @@ export function ChatPanel({ first, assistant }: Props) {
           answering={talk.answering}
           stopping={talk.stopping}
           opening={talk.opening}
-          ask={(text) => void ask(text)}
+          ask={(text) => void talk.ask(text)}
           stop={talk.stop}
         />
         <div ref={end} />

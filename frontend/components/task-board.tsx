@@ -7,18 +7,21 @@ import { NoticeBar } from "@/components/notice-bar";
 import { TaskFilter } from "@/components/task-filter";
 import { TaskRow } from "@/components/task-row";
 import { useKeptFocus } from "@/lib/client/kept-focus";
+import { useSeen } from "@/lib/client/seen";
 import { useTasks } from "@/lib/client/tasks";
 import { useToday } from "@/lib/client/today";
 import type { Loaded } from "@/lib/loaded";
-import { LIMIT, matching, searchOf, type Query, type Task } from "@/lib/task";
+import { LIMIT, matching, queryIn, searchOf, type Query, type Task } from "@/lib/task";
 
 type Props = { initial: Loaded<Task[]>; initialQuery: Query };
 
 export function TaskBoard({ initial, initialQuery }: Props) {
-  const [query, setQuery] = useState(initialQuery);
+  const seen = useSeen(initial);
+  // Who comes back finds what the address says, which may have changed since the page was made.
+  const [query, setQuery] = useState(() => (seen ? queryIn(window.location.search) : initialQuery));
   const [editing, setEditing] = useState<number | null>(null);
   const today = useToday();
-  const board = useTasks(initial, query);
+  const board = useTasks(initial, seen, query);
   // Where the focus goes when what had it is gone. A field would unfold under a finger.
   const heading = useRef<HTMLHeadingElement>(null);
   const list = useRef<HTMLUListElement>(null);
@@ -28,7 +31,7 @@ export function TaskBoard({ initial, initialQuery }: Props) {
   // The address says what is shown, so that a reload and a link show it as well.
   useEffect(() => {
     window.history.replaceState(null, "", `/tasks${searchOf(query)}`);
-  }, [query]);
+  }, [query, initial]);
 
   return (
     <div className="flex flex-col gap-5 py-6 sm:py-8">

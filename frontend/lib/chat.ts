@@ -14,9 +14,17 @@ export type Message = {
   tools: ToolCall[];
   /** Why the answer ends here before its end; null when it does not. */
   failure?: string | null;
+  /** Of a person's message: its answer is being made, as far as the server knows. */
+  answering?: boolean;
 };
 
-export type Chat = { conversation: number | null; messages: readonly Message[]; answering: boolean };
+export type Chat = {
+  conversation: number | null;
+  messages: readonly Message[];
+  answering: boolean;
+  /** The person's message whose answer is being made for another page, or for this one before it was loaded. */
+  awaited: number | null;
+};
 
 export type ChatEvent =
   | { kind: "asked"; text: string }
@@ -27,19 +35,21 @@ export type ChatEvent =
 
 export function reduceChat(chat: Chat, event: ChatEvent): Chat {
   switch (event.kind) {
-    case "opened":
-      return { conversation: event.conversation, messages: event.messages, answering: false };
+    case "opened": {
+      const awaited = event.messages.findLast(({ answering }) => answering)?.id ?? null;
+      return { conversation: event.conversation, messages: event.messages, answering: awaited !== null, awaited };
+    }
     case "asked": {
       const question: Message = { id: null, role: "user", text: event.text, tools: [] };
       const answer: Message = { id: null, role: "assistant", text: "", tools: [] };
-      return { ...chat, messages: [...chat.messages, question, answer], answering: true };
+      return { ...chat, messages: [...chat.messages, question, answer], answering: true, awaited: null };
     }
     case "received":
       return received(chat, event.event);
     case "failed":
-      return { ...last(chat, () => ({ failure: event.reason })), answering: false };
+      return { ...last(chat, () => ({ failure: event.reason })), answering: false, awaited: null };
     case "ended":
-      return { ...chat, answering: false };
+      return { ...chat, answering: false, awaited: null };
   }
 }
 
@@ -68,6 +78,17 @@ function last(chat: Chat, change: (message: Message) => Partial<Message>): Chat 
   const message = chat.messages.at(-1);
   if (!message || message.role !== "assistant") return chat;
   return { ...chat, messages: [...chat.messages.slice(0, -1), { ...message, ...change(message) }] };
+}
+
+/** The page of a conversation, or of one that is still to begin. */
+export function pathOf(conversation: number | null): string {
+  return conversation === null ? "/chat" : `/chat/${conversation}`;
+}
+
+/** Which conversation a page's address names. */
+export function conversationIn(path: string): number | null {
+  const [, digits] = /^\/chat\/(\d+)$/.exec(path) ?? [];
+  return digits === undefined ? null : Number(digits);
 }
 
 const VERBS: Record<string, string> = {

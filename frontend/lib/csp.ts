@@ -5,6 +5,8 @@
 
 export const CHATKIT_SCRIPT = "https://cdn.platform.openai.com/deployments/chatkit/chatkit.js";
 const CHATKIT_HOST = new URL(CHATKIT_SCRIPT).origin;
+/** Is asked whether the key is this site's. Where it cannot be, ChatKit takes itself off the page. */
+const KEY_HOST = "https://api.openai.com";
 
 export function policy(nonce: string, options: { chatkit: boolean; development: boolean }): string {
   const chatkit = options.chatkit ? [CHATKIT_HOST] : [];
@@ -22,7 +24,7 @@ export function policy(nonce: string, options: { chatkit: boolean; development: 
     "style-src": options.chatkit || options.development ? ["'self'", "'unsafe-inline'"] : ["'self'", `'nonce-${nonce}'`],
     "img-src": ["'self'", "data:"],
     "font-src": ["'self'"],
-    "connect-src": ["'self'", ...chatkit],
+    "connect-src": ["'self'", ...chatkit, ...(options.chatkit ? [KEY_HOST] : [])],
     "frame-src": chatkit.length > 0 ? chatkit : ["'none'"],
     "object-src": ["'none'"],
     "base-uri": ["'none'"],

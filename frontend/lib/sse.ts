@@ -2,13 +2,18 @@
 
 export type ServerEvent = { name: string; data: string };
 
-export async function* events(stream: ReadableStream<Uint8Array>): AsyncGenerator<ServerEvent> {
+/** `heard` is told of everything that comes, comments and parts of events included. */
+export async function* events(
+  stream: ReadableStream<Uint8Array>,
+  heard: () => void = () => undefined,
+): AsyncGenerator<ServerEvent> {
   const reader = stream.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>).getReader();
   let rest = "";
   try {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
+      heard();
       rest += value;
       // A carriage return at the very end may belong to a line feed that is still to come.
       const usable = rest.endsWith("\r") ? rest.slice(0, -1) : rest;

@@ -42,6 +42,11 @@ export function queryOf(parameters: Parameters): Query {
   };
 }
 
+/** As `queryOf`, for the address' part after the path. */
+export function queryIn(search: string): Query {
+  return queryOf(Object.fromEntries(new URLSearchParams(search)));
+}
+
 /** The address' part after the path, without what goes without saying. */
 export function searchOf(query: Query): string {
   const parameters = new URLSearchParams();

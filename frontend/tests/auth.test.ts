@@ -145,6 +145,12 @@ describe("sign-in", () => {
     expect((await post(auth, "sign-in/email", { ...ADA, password: "wrong horse" })).status).toBe(401);
   });
 
+  test("a browser that has kept no cookie is told that there is no session", async () => {
+    const auth = await ready();
+    const response = await auth.handler(new Request(`${ORIGIN}/api/auth/get-session`));
+    expect([response.status, await response.json()]).toEqual([200, null]);
+  });
+
   test.each([
     ["http://localhost:30080", false],
     ["https://todo.example.com", true],
@@ -161,7 +167,7 @@ describe("sign-in", () => {
     ["http://localhost:3000", 200],
     ["http://127.0.0.1:41234", 200],
     ["http://192.168.49.2:30080", 200],
-    ["http://192.168.evil.example:80", 403],
+    ["http://192.168.evil.example:8080", 403],
     ["http://localhost.evil.example", 403],
     ["https://evil.example", 403],
   ])("from a page at %s is answered with %i", async (origin, status) => {
@@ -226,5 +232,48 @@ describe("a changed BETTER_AUTH_SECRET, on existing data", () => {
       for (const other of [before, after]) expect((await claims(other, await tokenOf(auth))).sub).toBe("ada");
     }
     expect((await keysOf(before)).length).toBe(2);
+  });
+
+  describe("without the former one, as time passes", () => {
+    beforeEach(() => vi.useFakeTimers({ toFake: ["Date"] }));
+    afterEach(() => vi.useRealTimers());
+
+    const pass = (minutes: number) => vi.setSystemTime(Date.now() + minutes * 60_000);
+    const keyOf = (token: string) => (JSON.parse(Buffer.from(token.split(".")[0] as string, "base64url").toString()) as { kid: string }).kid;
+    const published = async (auth: Auth) => (await keysOf(auth)).map(({ kid }) => kid);
+
+    test("what replicas that are not replaced yet sign verifies until it expires, and then the key goes", async () => {
+      const before = await ready();
+      const first = await tokenOf(before);
+      const after = authOf({ secrets: [NEW] });
+      const made = keyOf(await tokenOf(after));
+      for (let minute = 0; minute < 14; minute++) {
+        pass(1);
+        expect(keyOf(await tokenOf(after))).toBe(made);
+      }
+      const last = await tokenOf(before);
+      expect(keyOf(last)).toBe(keyOf(first));
+      const { exp } = await claims(after, last);
+      // One of them that is there for longer makes a key anew, which is published as well.
+      pass(2);
+      const late = await tokenOf(before);
+      expect(keyOf(late)).not.toBe(keyOf(first));
+      expect((await claims(after, late)).sub).toBe("ada");
+      vi.setSystemTime((exp as number) * 1000 + 10_000);
+      expect((await claims(after, last)).sub).toBe("ada");
+      pass(3);
+      expect(await published(after)).not.toContain(keyOf(first));
+      expect(await published(after)).toContain(made);
+      pass(60);
+      expect(await published(after)).toEqual([made]);
+    });
+
+    test("a key that is taken back with its secret is replaced", async () => {
+      const before = await ready();
+      await tokenOf(before);
+      await tokenOf(authOf({ secrets: [NEW] }));
+      pass(60);
+      expect((await claims(before, await tokenOf(before))).sub).toBe("ada");
+    });
   });
 });

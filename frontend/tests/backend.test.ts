@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 
+import { POST as handle } from "@/app/api/auth/[...all]/route";
 import { forward } from "@/lib/server/backend";
 import { migrate } from "@/lib/server/migrate";
 import { services } from "@/lib/server/services";
@@ -86,11 +87,11 @@ test("a request goes on with the user's token instead of the cookies", async () 
 });
 
 test("the token is kept and never comes back", async () => {
-  answer = (_, response) => response.writeHead(200, { "x-request-id": "7", "set-cookie": "a=b", server: "s" }).end("[]");
+  answer = (_, response) => response.writeHead(200, { "x-request-id": "7", "x-accel-buffering": "no", "set-cookie": "a=b", server: "s" }).end("[]");
   const first = await forward(request("GET", "/api/tasks"));
   await forward(request("GET", "/api/tasks"));
   expect(seen[0]?.headers.authorization).toBe(seen[1]?.headers.authorization);
-  expect(Object.fromEntries(first.headers)).toEqual({ "cache-control": "no-store, no-transform", "x-request-id": "7" });
+  expect(Object.fromEntries(first.headers)).toEqual({ "cache-control": "no-store, no-transform", "x-request-id": "7", "x-accel-buffering": "no" });
 });
 
 test("a body goes along, byte by byte", async () => {
@@ -207,24 +208,98 @@ describe("is answered here", () => {
   });
 });
 
-test("a session that a former secret signed goes on, and its cookie is signed anew", async () => {
-  const { config } = services();
+describe("a changed secret", () => {
+  const NEW = "another secret of more than thirty-two characters";
+  const OLDER = "an older secret of more than thirty-two characters";
   const holder = globalThis as { [KEY]?: ReturnType<typeof services> };
-  const whole = holder[KEY];
-  holder[KEY] = undefined;
-  vi.stubEnv("POSTGRES_PORT", String(config.database.port));
-  vi.stubEnv("BETTER_AUTH_SECRET", "another secret of more than thirty-two characters");
-  vi.stubEnv("BETTER_AUTH_SECRET_PREVIOUS", config.secrets[0]);
-  const response = await forward(request("GET", "/api/tasks"));
-  const renewed = response.headers.getSetCookie()[0] ?? "";
-  vi.stubEnv("BETTER_AUTH_SECRET_PREVIOUS", "");
-  const between = holder[KEY] as ReturnType<typeof services> | undefined;
-  holder[KEY] = undefined;
-  const later = await forward(request("GET", "/api/tasks", { cookie: renewed.split(";")[0] as string }));
-  const dropped = await forward(request("GET", "/api/tasks"));
-  await Promise.all([services().pool.end(), between?.pool.end()]);
-  holder[KEY] = whole;
-  expect(response.status).toBe(200);
-  expect(renewed).toMatch(/^better-auth\.session_token=.*; Path=\/; HttpOnly; SameSite=Lax; Max-Age=6\d{5}$/);
-  expect([later.status, dropped.status]).toEqual([200, 401]);
+  let before: ReturnType<typeof services>;
+  let started: ReturnType<typeof services>[];
+
+  beforeEach(() => {
+    before = services();
+    started = [];
+    vi.stubEnv("POSTGRES_PORT", String(before.config.database.port));
+    // So that the minutes after a start pass when a test says so.
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  });
+  afterEach(async () => {
+    vi.useRealTimers();
+    holder[KEY] = before;
+    vi.stubEnv("BETTER_AUTH_SECRET", before.config.secrets[0]);
+    vi.stubEnv("BETTER_AUTH_SECRET_PREVIOUS", "");
+    await Promise.all(started.map(({ pool }) => pool.end()));
+  });
+
+  /** A replica with these secrets that has just started. */
+  function replica(secret: string, ...former: string[]): ReturnType<typeof services> {
+    holder[KEY] = undefined;
+    vi.stubEnv("BETTER_AUTH_SECRET", secret);
+    vi.stubEnv("BETTER_AUTH_SECRET_PREVIOUS", former.join());
+    started.push(services());
+    return services();
+  }
+
+  /** Asks a replica with a cookie: the status, and the cookie that a browser has afterwards. */
+  async function visit(at: ReturnType<typeof services>, shown: string): Promise<[number, string]> {
+    holder[KEY] = at;
+    const response = await forward(request("GET", "/api/tasks", { cookie: shown }));
+    return [response.status, response.headers.getSetCookie()[0]?.split(";")[0] ?? shown];
+  }
+
+  async function signIn(at: ReturnType<typeof services>): Promise<string> {
+    holder[KEY] = at;
+    const response = await handle(
+      new Request(`${ORIGIN}/api/auth/sign-in/email`, {
+        method: "POST",
+        headers: { "content-type": "application/json", origin: ORIGIN, "x-client-address": "10.0.0.1" },
+        body: JSON.stringify({ email: "ada@example.com", password: "correct horse" }),
+      }),
+    );
+    expect(response.status).toBe(200);
+    return response.headers.getSetCookie()[0]?.split(";")[0] ?? "";
+  }
+
+  const pass = () => vi.advanceTimersByTime(60 * 60_000);
+
+  test("signs nobody out while replicas that know it and replicas that do not answer in turn", async () => {
+    const old = before;
+    const young = replica(NEW, old.config.secrets[0]);
+    let shown = cookie;
+    for (const at of [old, young, old, young, young, old]) {
+      const [status, kept] = await visit(at, shown);
+      expect(status).toBe(200);
+      shown = kept;
+    }
+    // Nor whoever signs in meanwhile, at whichever.
+    for (const at of [old, young]) {
+      const own = await signIn(at);
+      for (const other of [young, old]) expect((await visit(other, own))[0]).toBe(200);
+    }
+  });
+
+  test("signs each cookie once all replicas know it, and the former one can be forgotten", async () => {
+    const old = before.config.secrets[0];
+    const first = replica(NEW, old, OLDER);
+    pass();
+    const [status, renewed] = await visit(first, cookie);
+    expect(status).toBe(200);
+    expect(renewed).not.toBe(cookie);
+    // A replica that has only just started leaves it as it is.
+    const second = replica(NEW, old, OLDER);
+    expect(await visit(second, renewed)).toEqual([200, renewed]);
+    expect(await visit(second, cookie)).toEqual([200, cookie]);
+    const later = replica(NEW);
+    expect((await visit(later, renewed))[0]).toBe(200);
+    expect((await visit(later, cookie))[0]).toBe(401);
+  });
+
+  test("gives a cookie that keeps its attributes", async () => {
+    const at = replica(NEW, before.config.secrets[0]);
+    pass();
+    holder[KEY] = at;
+    const response = await forward(request("GET", "/api/tasks"));
+    expect(response.headers.getSetCookie()[0]).toMatch(
+      /^better-auth\.session_token=.*; Path=\/; HttpOnly; SameSite=Lax; Max-Age=6\d{5}$/,
+    );
+  });
 });

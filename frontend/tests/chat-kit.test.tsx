@@ -1,12 +1,15 @@
-import type { ChatKitOptions, CustomApiConfig } from "@openai/chatkit-react";
+import type { ChatKitEvents, ChatKitOptions, CustomApiConfig } from "@openai/chatkit-react";
 import { act, fireEvent, render, screen, waitFor } from "@testing-library/react";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import { CHATKIT_SCRIPT } from "@/lib/csp";
 
 let ChatKitOr: typeof import("@/components/chat-kit").ChatKitOr;
+const dark = { matches: false, ...emitter() };
 
 beforeEach(async () => {
+  dark.matches = false;
+  vi.stubGlobal("matchMedia", () => dark);
   // The script is loaded once for a document; each test has a document of its own.
   document.head.replaceChildren();
   vi.resetModules();
@@ -14,9 +17,29 @@ beforeEach(async () => {
 });
 afterEach(() => vi.useRealTimers());
 
-function show(): HTMLScriptElement {
+/** A query of the browser, as much of it as is asked for. */
+function emitter() {
+  const target = new EventTarget();
+  return {
+    addEventListener: target.addEventListener.bind(target),
+    removeEventListener: target.removeEventListener.bind(target),
+    dispatchEvent: target.dispatchEvent.bind(target),
+  };
+}
+
+/** ChatKit's element as far as a page can see it: a frame in an open shadow root. */
+const setOptions = vi.fn<(options: ChatKitOptions) => void>();
+customElements.define("openai-chatkit", class extends HTMLElement {
+  setOptions(options: ChatKitOptions): void {
+    setOptions(options);
+    if (!this.shadowRoot) this.attachShadow({ mode: "open" }).innerHTML = "<div><iframe title=frame></iframe></div>";
+  }
+});
+
+function show(path = "/chat"): HTMLScriptElement {
+  window.history.replaceState(null, "", path);
   render(
-    <ChatKitOr domainKey="domain_pk_1" conversation={7} assistant={{ ok: true, value: { kind: "openai", model: "gpt-x" } }}>
+    <ChatKitOr domainKey="domain_pk_1" assistant={{ ok: true, value: { kind: "openai", model: "gpt-x" } }}>
       our own chat
     </ChatKitOr>,
   );
@@ -45,12 +68,27 @@ test("so does one that does not come in time", () => {
   expect(screen.getByText("our own chat")).toBeVisible();
 });
 
-test("ChatKit talks to the application's own origin, with the key that it was given", async () => {
-  const setOptions = vi.fn<(options: ChatKitOptions) => void>();
-  customElements.define("openai-chatkit", class extends HTMLElement {
-    setOptions = setOptions;
-  });
+test("and one that takes its frame away, as it does with a key that OpenAI does not know", async () => {
   fireEvent.load(show());
+  await waitFor(() => expect(screen.queryByText("Loading the chat…")).toBeNull());
+  expect(screen.queryByText("our own chat")).toBeNull();
+  document.querySelector("openai-chatkit")?.shadowRoot?.querySelector("div")?.remove();
+  expect(await screen.findByText("our own chat")).toBeVisible();
+});
+
+test("ChatKit is dark when the person's pages are", async () => {
+  dark.matches = true;
+  fireEvent.load(show());
+  await waitFor(() => expect(setOptions).toHaveBeenLastCalledWith(expect.objectContaining({ theme: "dark" })));
+  act(() => {
+    dark.matches = false;
+    dark.dispatchEvent(new Event("change"));
+  });
+  expect(setOptions).toHaveBeenLastCalledWith(expect.objectContaining({ theme: "light" }));
+});
+
+test("ChatKit talks to the application's own origin, with the key that it was given", async () => {
+  fireEvent.load(show("/chat/7"));
   await waitFor(() => expect(screen.queryByText("Loading the chat…")).toBeNull());
   expectHeading();
   expect(setOptions).toHaveBeenCalledWith(
@@ -62,8 +100,11 @@ test("ChatKit talks to the application's own origin, with the key that it was gi
   const [options] = setOptions.mock.lastCall as [ChatKitOptions];
   expect(options.initialThread).toBe("7");
   const element = document.querySelector("openai-chatkit");
-  const change = (threadId: string | null) =>
-    element?.dispatchEvent(new CustomEvent("chatkit.thread.change", { detail: { threadId } }));
+  const name = "chatkit.thread.change" satisfies keyof ChatKitEvents;
+  const change = (threadId: string | null) => {
+    const event: ChatKitEvents[typeof name] = new CustomEvent(name, { detail: { threadId } });
+    element?.dispatchEvent(event);
+  };
   change("9");
   expect(window.location.pathname).toBe("/chat/9");
   change(null);
@@ -74,9 +115,14 @@ test("ChatKit talks to the application's own origin, with the key that it was gi
   vi.stubGlobal("fetch", sent);
   const body = { type: "threads.create", params: {}, metadata: { mine: 1 } };
   await (options.api as CustomApiConfig).fetch?.("/chatkit", { method: "POST", body: JSON.stringify(body) });
-  vi.unstubAllGlobals();
   const timezone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   const [path, init] = sent.mock.lastCall as Parameters<typeof fetch>;
   expect([path, init?.method]).toEqual(["/chatkit", "POST"]);
   expect(JSON.parse(init?.body as string)).toEqual({ ...body, metadata: { mine: 1, timezone } });
+
+  // And nobody else is told.
+  const key = JSON.stringify({ domain_key: "domain_pk_1" });
+  await (options.api as CustomApiConfig).fetch?.("https://api.openai.com/", { method: "POST", body: key });
+  expect(sent).toHaveBeenLastCalledWith("https://api.openai.com/", { method: "POST", body: key });
+  vi.unstubAllGlobals();
 });

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { deed, reduceChat, type Chat, type ChatEvent } from "@/lib/chat";
+import { conversationIn, deed, pathOf, reduceChat, type Chat, type ChatEvent } from "@/lib/chat";
 import { blocks, inlines } from "@/lib/markdown";
 import { events } from "@/lib/sse";
 
@@ -41,12 +41,30 @@ test("a letter that is cut in two bytes is whole", async () => {
   expect(await read(stream)).toEqual(["message ä"]);
 });
 
+test("whatever comes is heard, comments too", async () => {
+  let heard = 0;
+  const found = [];
+  for await (const { name } of events(streamOf([":\n\n", "event: a\nda", "ta: 1\n\n"]), () => heard++)) found.push(name);
+  expect([heard, found]).toEqual([3, ["a"]]);
+});
+
+test.each([
+  ["/chat/7", 7],
+  ["/chat", null],
+  ["/chat/7/8", null],
+  ["/chat/x", null],
+  ["/tasks", null],
+])("the address %s names the conversation %j", (path, number) => {
+  expect(conversationIn(path)).toBe(number);
+  if (number !== null) expect(pathOf(number)).toBe(path);
+});
+
 function event(name: string, data: unknown): ChatEvent {
   return { kind: "received", event: { name, data: JSON.stringify(data) } };
 }
 
 function after(...all: ChatEvent[]): Chat {
-  return all.reduce(reduceChat, { conversation: null, messages: [], answering: false });
+  return all.reduce(reduceChat, { conversation: null, messages: [], answering: false, awaited: null });
 }
 
 test("an answer is put together from its events", () => {
@@ -63,6 +81,7 @@ test("an answer is put together from its events", () => {
   expect(chat).toEqual({
     conversation: 7,
     answering: false,
+    awaited: null,
     messages: [
       { id: null, role: "user", text: "add milk", tools: [] },
       { id: 12, role: "assistant", text: "Added milk.", tools: [{ name: "add_task", arguments: { title: "milk" } }] },

@@ -25,6 +25,11 @@ test("what is whole is read", () => {
   });
 });
 
+test("a secret that is its own former one is one secret", () => {
+  const secrets = ["hidden-secret", "before"];
+  expect(check({ BETTER_AUTH_SECRET_PREVIOUS: "before, hidden-secret, before" })).toMatchObject({ secrets });
+});
+
 test("an empty variable counts as one that is not set", () => {
   expect(check({ NEXT_PUBLIC_OPENAI_DOMAIN_KEY: " ", DATABASE_URL: "" })).toMatchObject({ chatkitKey: null });
 });
@@ -33,6 +38,7 @@ test.each([
   [{ BETTER_AUTH_URL: "" }, "BETTER_AUTH_URL is not set"],
   [{ BETTER_AUTH_URL: "localhost:30080" }, "BETTER_AUTH_URL is not a URL like http://localhost:30080"],
   [{ BETTER_AUTH_SECRET: "" }, "BETTER_AUTH_SECRET is not set"],
+  [{ BETTER_AUTH_SECRET: "hidden,secret" }, "BETTER_AUTH_SECRET has a comma, which separates the former ones: choose one without; this one cannot be a former one either"],
   [{ BACKEND_URL: "nowhere" }, "BACKEND_URL is not a URL like http://localhost:30080"],
   [{ POSTGRES_PASSWORD: "" }, "DATABASE_URL is not set, and POSTGRES_PASSWORD is not set either"],
   [{ DATABASE_URL: "mysql://hidden@h/n" }, "DATABASE_URL must begin with postgresql://, postgres:// or postgresql+asyncpg://"],
@@ -60,6 +66,8 @@ describe("DATABASE_URL", () => {
   test.each([
     ["not a url", "is not a URL like postgresql://user:password@host:5432/name"],
     ["postgresql:///n", "names no host"],
+    ["postgresql://u:p@db:0/n", "names a port other than 1 to 65535"],
+    ["postgresql://u:p@db:65536/n", "is not a URL like postgresql://user:password@host:5432/name"],
     ["postgresql://u:p@db", "names no database after the host"],
     ["postgresql://u:p@db/n?sslmode=on", "has a value of sslmode other than disable, allow, prefer, require, verify-ca, verify-full"],
     ["postgresql://u:p@db/n?channel_binding=on", "has a value of channel_binding other than disable, prefer, require"],

@@ -7,13 +7,34 @@ import { expect, test } from "vitest";
 
 const SERVER = `
   import { createServer } from "node:http";
-  const server = createServer((_, response) => response.end("ok"));
+  const server = createServer(({ url }, response) => {
+    response.write("ok");
+    if (url !== "/endless") response.end();
+  });
   server.listen(0, "127.0.0.1", () => console.log(server.address().port));
 `;
 
-test("a kept connection is answered and closed after SIGTERM", { timeout: 30_000 }, async () => {
+function start() {
   const drain = new URL("../drain.mjs", import.meta.url).href;
-  const child = spawn(process.execPath, ["--import", drain, "--input-type=module", "--eval", SERVER]);
+  return spawn(process.execPath, ["--import", drain, "--input-type=module", "--eval", SERVER]);
+}
+
+test("an answer that does not end is not waited for until the kill", { timeout: 60_000 }, async () => {
+  const child = start();
+  try {
+    const ended = once(child, "exit");
+    const [port] = (await once(createInterface(child.stdout), "line")) as [string];
+    const [response] = (await once(get({ host: "127.0.0.1", port, path: "/endless" }), "response")) as [IncomingMessage];
+    response.on("error", () => undefined).resume();
+    child.kill("SIGTERM");
+    expect(await ended).toEqual([0, null]);
+  } finally {
+    child.kill("SIGKILL");
+  }
+});
+
+test("a kept connection is answered and closed after SIGTERM", { timeout: 30_000 }, async () => {
+  const child = start();
   try {
     const ended = once(child, "exit");
     const [port] = (await once(createInterface(child.stdout), "line")) as [string];

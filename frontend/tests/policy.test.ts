@@ -2,8 +2,8 @@ import { unstable_doesMiddlewareMatch } from "next/experimental/testing/server";
 import { NextRequest } from "next/server";
 import { expect, test, vi } from "vitest";
 
-import { policy } from "@/lib/csp";
-import { returnPath } from "@/lib/return-path";
+import { CHATKIT_SCRIPT, policy } from "@/lib/csp";
+import { PAGE_HEADER, returnPath } from "@/lib/return-path";
 import { sameOrigin } from "@/lib/server/same-origin";
 import { config as pages, proxy } from "@/proxy";
 
@@ -28,8 +28,16 @@ test("nothing runs or loads from elsewhere", () => {
 
 test("ChatKit's hosts are allowed where it needs them, when it is on", () => {
   const found = directives(policy("n", { chatkit: true, development: false }));
-  const allowed = Object.keys(found).filter((name) => OPENAI.test(found[name] as string));
-  expect(allowed).toEqual(["script-src", "connect-src", "frame-src"]);
+  const hosts = (text: string) => text.split(" ").filter((source) => OPENAI.test(source));
+  const allowed = Object.entries(found).map(([name, text]) => [name, hosts(text)] as const);
+  const cdn = "https://cdn.platform.openai.com";
+  // The script asks OpenAI's API whether the key is this site's, and shows nothing without an answer.
+  expect(Object.fromEntries(allowed.filter(([, found]) => found.length > 0))).toEqual({
+    "script-src": [cdn],
+    "connect-src": [cdn, "https://api.openai.com"],
+    "frame-src": [cdn],
+  });
+  expect(new URL(CHATKIT_SCRIPT).origin).toBe(cdn);
   expect(found["script-src"]).not.toMatch(/unsafe/);
 });
 
@@ -43,6 +51,12 @@ test("each page has a nonce of its own, and the key is read when it is asked for
   vi.stubEnv("NEXT_PUBLIC_OPENAI_DOMAIN_KEY", "domain_pk_1");
   expect(page()).toMatch(OPENAI);
   vi.unstubAllEnvs();
+});
+
+test.each([["/chat/5"], ["/tasks?q=a%26b&show=done"], ["/"]])("a page at %s knows its own address, whatever a client claims", (path) => {
+  const request = new NextRequest(`http://localhost:30080${path}`, { headers: { [PAGE_HEADER]: "/claimed" } });
+  // So Next.js hands on what it is to see of a request.
+  expect(proxy(request).headers.get(`x-middleware-request-${PAGE_HEADER}`)).toBe(path);
 });
 
 test.each([
@@ -83,6 +97,9 @@ test.each([
   ["//evil.example", "/tasks"],
   ["/\\evil.example", "/tasks"],
   ["/\t/evil.example", "/tasks"],
+  ["/.//evil.example", "/tasks"],
+  ["/a/..//evil.example", "/tasks"],
+  ["/%2e//evil.example", "/tasks"],
   ["javascript:alert(1)", "/tasks"],
   [["/chat", "/tasks"], "/tasks"],
 ])("sign-in leads back from %j to %s", (next, expected) => {

@@ -30,7 +30,30 @@ test("signs up and goes on", async () => {
   });
   expect(screen.getByRole("button", { name: "Creating…" })).toBeDisabled();
   sent.answer(200, {});
+  const asked = await origin.next();
+  expect(asked).toMatchObject({ method: "GET", path: "/api/auth/get-session" });
+  expect(go).not.toHaveBeenCalled();
+  asked.answer(200, { session: {}, user: {} });
   await vi.waitFor(() => expect(go).toHaveBeenCalledWith("/chat"));
+});
+
+test("a browser that does not take the cookie leads nowhere, and it is said why", async () => {
+  const go = vi.fn();
+  render(<SignForm mode="in" next="/tasks" go={go} />);
+  await fill({ "E-mail": "ada@example.com", Password: "correct horse{Enter}" });
+  (await origin.next()).answer(200, {});
+  (await origin.next()).answer(200, null);
+  expect(await screen.findByRole("alert")).toHaveTextContent("this browser does not keep the cookie here");
+  expect(go).not.toHaveBeenCalled();
+});
+
+test("whether the cookie is there cannot be asked: that keeps nobody out", async () => {
+  const go = vi.fn();
+  render(<SignForm mode="in" next="/tasks" go={go} />);
+  await fill({ "E-mail": "ada@example.com", Password: "correct horse{Enter}" });
+  (await origin.next()).answer(200, {});
+  (await origin.next()).answer(503, {});
+  await vi.waitFor(() => expect(go).toHaveBeenCalledWith("/tasks"));
 });
 
 test.each([

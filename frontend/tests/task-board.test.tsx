@@ -1,12 +1,16 @@
-import { render, screen, waitFor, within } from "@testing-library/react";
+import { cleanup, render, screen, waitFor, within } from "@testing-library/react";
 import userEvent, { type UserEvent } from "@testing-library/user-event";
-import { beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test, vi } from "vitest";
 
 import { TaskBoard } from "@/components/task-board";
 import type { Loaded } from "@/lib/loaded";
 import { queryOf, type Task } from "@/lib/task";
 
 import { Origin } from "./support/server";
+
+// jsdom opens no other pages.
+const leave = vi.hoisted(() => vi.fn());
+vi.mock("@/lib/client/leave", () => ({ leave }));
 
 const MILK: Task = { id: 1, title: "Milk", due: "2020-01-31", priority: "high", completed: false, created_at: "2020-01-01T00:00:00Z" };
 const BREAD: Task = { ...MILK, id: 2, title: "Bread", due: null, priority: "low" };
@@ -53,7 +57,7 @@ test("an added task that the server refuses goes, with a reason, and its title c
 });
 
 test.each([
-  ["refuses", (held: Awaited<ReturnType<Origin["next"]>>) => held.answer(404, { detail: "No such task" }), "No such task."],
+  ["refuses", (held: Awaited<ReturnType<Origin["next"]>>) => held.answer(503, { detail: "The database is away" }), "The database is away."],
   ["cannot be reached", (held: Awaited<ReturnType<Origin["next"]>>) => held.fail(), "The application cannot be reached."],
 ])("a task that is done is open again when the server %s", async (_, end, reason) => {
   show();
@@ -63,6 +67,41 @@ test.each([
   const alert = await screen.findByText(/“Milk” was not changed\./);
   expect(alert).toHaveTextContent(reason);
   expect(screen.getByRole("checkbox", { name: /Milk/ })).not.toBeChecked();
+});
+
+test.each([
+  ["changed", () => user.click(screen.getByRole("checkbox", { name: /Milk/ }))],
+  ["deleted", () => user.click(screen.getByRole("button", { name: "Delete “Milk”" }))],
+])("a task that is %s here and was deleted elsewhere goes for good", async (_, act) => {
+  show();
+  await act();
+  (await origin.next()).answer(404, { detail: "No such task" });
+  expect(await screen.findByText("“Milk” is no longer there.")).toBeVisible();
+  expect(titles().join()).toBe("Breadlow priority");
+  expect(screen.queryByRole("button", { name: "Undo" })).toBeNull();
+});
+
+test("who comes back to the page sees the tasks as they are now, in the view that was left", async () => {
+  // What Next.js made the page with, and hands out again on the way back.
+  const initial: Loaded<Task[]> = { ok: true, value: [MILK] };
+  show(initial);
+  expect(titles().length).toBe(1);
+  cleanup();
+  window.history.replaceState(null, "", "/tasks?show=open");
+  show(initial);
+  const asked = await origin.next();
+  expect(asked).toMatchObject({ method: "GET", path: "/api/tasks?limit=200&sort=created&order=desc&completed=false" });
+  asked.answer(200, [BREAD]);
+  await waitFor(() => expect(titles().join()).toBe("Breadlow priority"));
+  expect(screen.getByText("1 open")).toBeVisible();
+  expect(window.location.search).toBe("?show=open");
+});
+
+test("who is signed out meanwhile is led back to the same view", async () => {
+  show({ ok: true, value: [MILK] }, { q: "mil" });
+  await user.click(screen.getByRole("checkbox", { name: /Milk/ }));
+  (await origin.next()).answer(401, { detail: "You are signed out" });
+  await waitFor(() => expect(leave).toHaveBeenCalledWith("/sign-in?next=%2Ftasks%3Fq%3Dmil"));
 });
 
 test("two changes of one task reach the server one after the other", async () => {

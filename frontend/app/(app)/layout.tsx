@@ -9,7 +9,7 @@ import { requireSession } from "@/lib/server/page";
 
 /** The frame of the pages for people who are signed in. */
 export default async function Layout({ children }: { children: ReactNode }) {
-  const session = await requireSession("/tasks");
+  const session = await requireSession();
   if (!session) return <UnavailablePage />;
   const { user } = session;
   return (

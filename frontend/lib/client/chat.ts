@@ -1,28 +1,30 @@
 /** A conversation on a page: sends what is asked, shows the answer while it comes, and can stop it. */
 
-import { useCallback, useEffect, useReducer, useRef, useState } from "react";
+import { useEffect, useEffectEvent, useReducer, useRef, useState } from "react";
 
-import { explain } from "@/lib/explain";
-import { request, toSignIn } from "@/lib/client/request";
-import { reduceChat, type Chat, type Conversation, type Message } from "@/lib/chat";
+import { Refused, stream, untilAnswered } from "@/lib/client/answer";
+import { useConversations } from "@/lib/client/conversations";
+import { request } from "@/lib/client/request";
+import { useSeen } from "@/lib/client/seen";
+import { conversationIn, pathOf, reduceChat, type Chat, type Conversation, type Message } from "@/lib/chat";
 import type { Loaded } from "@/lib/loaded";
-import { events } from "@/lib/sse";
 
-/** How long the stream may say nothing before the answer counts as lost. */
-const SILENCE_MS = 60_000;
-
-export type Talk = Chat & {
+export type Talk = Omit<Chat, "awaited"> & {
   conversations: readonly Conversation[];
   /** Why something beside the answer did not work. */
   failure: string | null;
   opening: boolean;
+  /** The answer is being made, and was asked for from elsewhere or before the page was loaded: it shows when it is whole. */
+  awaited: boolean;
   /** A stop is asked for and not there yet. */
   stopping: boolean;
-  /** Whether there was a whole answer. */
-  ask: (text: string) => Promise<boolean>;
+  /** What has become of the answer, for who cannot see it. What went wrong announces itself. */
+  announced: string;
+  ask: (text: string) => Promise<void>;
   /** Ends the answer where it is made. Leaving the page does not: what is asked for is then still done. */
   stop: () => void;
-  open: (id: number) => Promise<void>;
+  /** The messages, when they could be had and nothing else was opened since. */
+  open: (id: number) => Promise<readonly Message[] | null>;
   begin: () => void;
   drop: (id: number) => Promise<boolean>;
 };
@@ -36,42 +38,78 @@ export type FirstChat = {
 /** An answer that is coming. */
 type Running = {
   stream: AbortController;
+  /** The conversation, once the server has taken the question. */
+  conversation: number | null;
   /** Where its message is, once that is known. */
   message: string | null;
   stopping: boolean;
 };
 
+const NOTHING: Chat = { conversation: null, messages: [], answering: false, awaited: null };
+
 export function useChat(first: FirstChat): Talk {
-  const [chat, dispatch] = useReducer(reduceChat, {
-    conversation: first.messages.ok ? first.conversation : null,
-    messages: first.messages.ok ? first.messages.value : [],
-    answering: false,
-  });
-  const [conversations, setConversations] = useState(first.conversations.ok ? first.conversations.value : []);
-  const [failure, setFailure] = useState(reasonOf(first));
-  const [opening, setOpening] = useState(false);
+  const seen = useSeen(first);
+  // Who comes back finds what the address names, as it is now.
+  const [named] = useState(() => (seen ? conversationIn(window.location.pathname) : null));
+  const [chat, dispatch] = useReducer(reduceChat, seen ? NOTHING : begun(first));
+  const list = useConversations(first.conversations);
+  const [failure, setFailure] = useState(seen ? null : reasonOf(first));
+  const [opening, setOpening] = useState(named !== null);
   const [stopping, setStopping] = useState(false);
+  const [announced, setAnnounced] = useState("");
   const running = useRef<Running | null>(null);
   // Counts what was opened or begun: only the last of them is shown.
   const turn = useRef(0);
 
-  useEffect(() => () => running.current?.stream.abort(), []);
+  useEffect(
+    () => () => {
+      running.current?.stream.abort();
+      running.current = null;
+    },
+    [],
+  );
 
   // The address names the conversation, so that a reload and a link show it.
   useEffect(() => {
-    const path = chat.conversation === null ? "/chat" : `/chat/${chat.conversation}`;
-    if (window.location.pathname !== path) window.history.replaceState(null, "", path);
-  }, [chat.conversation]);
+    const path = pathOf(chat.conversation);
+    if (!opening && window.location.pathname !== path) window.history.replaceState(null, "", path);
+  }, [chat.conversation, opening, first]);
 
-  const refresh = useCallback(async () => {
-    const answer = await request<Conversation[]>("GET", "/api/conversations");
-    if (answer.ok) setConversations(answer.value);
-  }, []);
+  const comeBack = useEffectEvent(() => {
+    void list.refresh();
+    if (named !== null) void open(named);
+  });
+  useEffect(() => {
+    if (seen) comeBack();
+  }, [seen]);
 
-  async function ask(text: string): Promise<boolean> {
-    const own: Running = { stream: new AbortController(), message: null, stopping: false };
+  const awaited = messagePath(chat.conversation, chat.awaited);
+  const arrived = useEffectEvent((conversation: number, answer: Loaded<Message[]>) => {
+    setStopping(false);
+    if (answer.ok) {
+      dispatch({ kind: "opened", conversation, messages: answer.value });
+      setAnnounced(arrival(answer.value));
+    } else {
+      dispatch({ kind: "ended" });
+      setFailure(`The answer cannot be shown. ${answer.reason}`);
+    }
+    void list.refresh();
+  });
+  const { conversation } = chat;
+  useEffect(() => {
+    if (awaited === null || conversation === null) return;
+    const over = new AbortController();
+    void untilAnswered(conversation, over.signal).then((answer) => {
+      if (!over.signal.aborted) arrived(conversation, answer);
+    });
+    return () => over.abort();
+  }, [awaited, conversation]);
+
+  async function ask(text: string): Promise<void> {
+    const own: Running = { stream: new AbortController(), conversation: null, message: null, stopping: false };
     running.current = own;
     setFailure(null);
+    setAnnounced("The assistant is answering.");
     dispatch({ kind: "asked", text });
     let complete = false;
     try {
@@ -82,35 +120,46 @@ export function useChat(first: FirstChat): Talk {
         complete ||= event.name === "done";
         if (event.name !== "conversation") return;
         const { id, message_id } = JSON.parse(event.data) as { id: number; message_id: number };
-        own.message = `/api/conversations/${id}/messages/${message_id}`;
-        if (own.stopping) void end(own);
+        const message = messagePath(id, message_id);
+        own.conversation = id;
+        own.message = message;
+        if (own.stopping && message !== null) void end(message, own);
       });
       dispatch({ kind: "ended" });
     } catch (error) {
       // Another conversation was opened meanwhile: nobody waits for this one.
-      if (running.current !== own) return false;
+      if (running.current !== own) return;
+      // The question was taken, so it is being answered without this connection, or was: the conversation tells.
+      if (own.conversation !== null) {
+        const messages = await open(own.conversation);
+        if (messages !== null) setAnnounced(arrival(messages));
+        await list.refresh();
+        return;
+      }
       dispatch({ kind: "failed", reason: error instanceof Refused ? error.message : "The connection broke." });
     }
     running.current = null;
     setStopping(false);
-    await refresh();
-    return complete;
+    setAnnounced(complete ? "The answer is complete." : "");
+    await list.refresh();
   }
 
   function stop(): void {
+    if (stopping || !chat.answering) return;
     const own = running.current;
-    if (!own || own.stopping) return;
-    own.stopping = true;
+    if (own) own.stopping = true;
     setStopping(true);
+    const message = own ? own.message : awaited;
     // Before it is known where the message is, the server is just taking it: then once it has.
-    if (own.message) void end(own);
+    if (message !== null) void end(message, own);
   }
 
-  /** The stream then tells the end, with what was done until then. */
-  async function end(own: Running): Promise<void> {
-    const answer = await request<null>("POST", `${own.message}/stop`);
-    if (answer.ok || running.current !== own) return;
-    own.stopping = false;
+  /** The stream then tells the end, with what was done until then, or the conversation does. */
+  async function end(message: string, own: Running | null): Promise<void> {
+    const at = turn.current;
+    const answer = await request<null>("POST", `${message}/stop`);
+    if (answer.ok || running.current !== own || turn.current !== at) return;
+    if (own) own.stopping = false;
     setStopping(false);
     setFailure(`The answer could not be stopped. ${answer.reason}`);
   }
@@ -122,22 +171,24 @@ export function useChat(first: FirstChat): Talk {
     running.current = null;
     setStopping(false);
     setFailure(null);
+    setAnnounced("");
     return left !== null;
   }
 
-  async function open(id: number): Promise<void> {
+  async function open(id: number): Promise<readonly Message[] | null> {
     const own = ++turn.current;
     const left = leave();
     setOpening(true);
     const answer = await request<Message[]>("GET", `/api/conversations/${id}/messages`);
-    if (turn.current !== own) return;
+    if (turn.current !== own) return null;
     setOpening(false);
     if (answer.ok) {
       dispatch({ kind: "opened", conversation: id, messages: answer.value });
-    } else {
-      if (left) dispatch({ kind: "failed", reason: "This answer goes on without you. Open the conversation again to see it." });
-      setFailure(`The conversation cannot be opened. ${answer.reason}`);
+      return answer.value;
     }
+    if (left) dispatch({ kind: "failed", reason: "This answer goes on without you. Open the conversation again to see it." });
+    setFailure(`The conversation cannot be opened. ${answer.reason}`);
+    return null;
   }
 
   function begin(): void {
@@ -148,65 +199,32 @@ export function useChat(first: FirstChat): Talk {
   }
 
   async function drop(id: number): Promise<boolean> {
-    const before = conversations;
     const own = turn.current;
-    setConversations(before.filter((one) => one.id !== id));
-    const answer = await request<null>("DELETE", `/api/conversations/${id}`);
-    if (!answer.ok) {
-      setConversations(before);
-      setFailure(`The conversation was not deleted. ${answer.reason}`);
-    } else if (chat.conversation === id && turn.current === own) begin();
-    return answer.ok;
+    const refused = await list.drop(id);
+    if (refused !== null) setFailure(`The conversation was not deleted. ${refused}`);
+    else if (chat.conversation === id && turn.current === own) begin();
+    return refused === null;
   }
 
-  return {
-    ...chat,
-    conversations,
-    failure,
-    opening,
-    stopping,
-    ask,
-    stop,
-    open,
-    begin,
-    drop,
-  };
+  const { conversations } = list;
+  const shown = { conversations, failure, opening, awaited: awaited !== null, announced, stopping };
+  return { ...chat, ...shown, ask, stop, open, begin, drop };
 }
 
-class Refused extends Error {}
+function begun({ conversation, messages }: FirstChat): Chat {
+  return messages.ok ? reduceChat(NOTHING, { kind: "opened", conversation, messages: messages.value }) : NOTHING;
+}
 
-async function stream(
-  body: object,
-  stop: AbortController,
-  take: (event: { name: string; data: string }) => void,
-): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const heard = () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => stop.abort(new Refused("The assistant does not answer.")), SILENCE_MS);
-  };
-  heard();
-  try {
-    const response = await fetch("/api/chat", {
-      method: "POST",
-      headers: { "content-type": "application/json", accept: "text/event-stream" },
-      body: JSON.stringify(body),
-      signal: stop.signal,
-    });
-    if (response.status === 401) toSignIn();
-    if (!response.ok || !response.body) throw new Refused(await explain(response));
-    let ended = false;
-    for await (const event of events(response.body)) {
-      heard();
-      take(event);
-      ended ||= event.name === "done" || event.name === "error";
-    }
-    if (!ended) throw new Refused("The connection broke before the end of the answer.");
-  } catch (error) {
-    throw stop.signal.aborted ? stop.signal.reason : error;
-  } finally {
-    clearTimeout(timer);
-  }
+/** Where a message is; null as long as the server has given it no number. */
+function messagePath(conversation: number | null, message: number | null): string | null {
+  if (conversation === null || message === null) return null;
+  return `/api/conversations/${conversation}/messages/${message}`;
+}
+
+/** Of an answer that did not come by a stream: it may be whole, or cut short, which it says itself. */
+function arrival(messages: readonly Message[]): string {
+  const waits = messages.some(({ answering }) => answering);
+  return !waits && messages.at(-1)?.role === "assistant" ? "The answer is here." : "";
 }
 
 function reasonOf({ messages, conversations }: FirstChat): string | null {

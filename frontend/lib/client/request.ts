@@ -28,5 +28,6 @@ export async function request<T>(method: string, path: string, body?: unknown, s
 }
 
 export function toSignIn(): void {
-  leave(`/sign-in?next=${encodeURIComponent(window.location.pathname)}`);
+  const { pathname, search } = window.location;
+  leave(`/sign-in?next=${encodeURIComponent(`${pathname}${search}`)}`);
 }

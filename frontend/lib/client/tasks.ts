@@ -37,12 +37,13 @@ export type Tasks = {
 /** An operation before it has its key. */
 type Draft = Operation extends infer One ? (One extends Operation ? Omit<One, "key"> : never) : never;
 
-export function useTasks(initial: Loaded<Task[]>, query: Query): Tasks {
+/** `old` are initial tasks that may have changed since: then they are loaded again at once. */
+export function useTasks(initial: Loaded<Task[]>, old: boolean, query: Query): Tasks {
   const [list, dispatch] = useReducer(reduce, { confirmed: initial.ok ? initial.value : [], pending: [] });
   const [failure, setFailure] = useState(initial.ok ? null : initial.reason);
-  const [loading, setLoading] = useState(false);
+  const [loading, setLoading] = useState(old);
   const [cut, setCut] = useState(initial.ok && initial.value.length === LIMIT);
-  const [asksForAll, setAsksForAll] = useState(asksForAllOpen(query));
+  const [asksForAll, setAsksForAll] = useState(!old && asksForAllOpen(query));
   const [notice, setNotice] = useState<Notice | null>(null);
   const keys = useRef(0);
   const lines = useRef(new Map<number, Promise<unknown>>());
@@ -70,21 +71,29 @@ export function useTasks(initial: Loaded<Task[]>, query: Query): Tasks {
 
   const [attempt, setAttempt] = useState(0);
   const reload = () => setAttempt((count) => count + 1);
-  const asked = useRef(`${route} 0`);
+  const asked = useRef(old ? null : `${route} 0`);
   useEffect(() => {
     const question = `${route} ${attempt}`;
     if (asked.current === question) return;
+    const pause = asked.current === null ? 0 : PAUSE_MS;
     asked.current = question;
     const stop = new AbortController();
-    const timer = setTimeout(() => void load(stop.signal), PAUSE_MS);
+    const timer = setTimeout(() => void load(stop.signal), pause);
     return () => {
       clearTimeout(timer);
       stop.abort();
+      asked.current = "";
     };
   }, [route, attempt, load]);
 
   /** Shows it at once, sends it after what is already on its way for the same task, and settles it. */
-  async function carryOut(line: number, draft: Draft, send: () => Promise<Loaded<Task | null>>, refused: string) {
+  async function carryOut(
+    line: number,
+    draft: Draft,
+    send: () => Promise<Loaded<Task | null>>,
+    title: string,
+    refused: string,
+  ): Promise<boolean> {
     const key = ++keys.current;
     dispatch({ kind: "began", operation: { ...draft, key } as Operation });
     setNotice(null);
@@ -95,12 +104,17 @@ export function useTasks(initial: Loaded<Task[]>, query: Query): Tasks {
     if (result.ok) {
       changes.current += 1;
       dispatch({ kind: "confirmed", key, task: result.value });
+    } else if (result.status === 404 && draft.kind !== "add") {
+      // Deleted meanwhile, by the assistant or at another screen: it would come back for good.
+      changes.current += 1;
+      dispatch({ kind: "confirmed", key, task: null });
+      setNotice({ text: `“${title}” is no longer there.`, failed: draft.kind === "change" });
     } else {
       dispatch({ kind: "refused", key });
       // Of an answer that was cut off only the server knows what it did.
       const unknown = result.status >= 200 && result.status < 300;
       if (unknown) reload();
-      setNotice({ text: unknown ? LOST : `${refused} ${result.reason}`, failed: true });
+      setNotice({ text: unknown ? LOST : `“${title}” ${refused}. ${result.reason}`, failed: true });
     }
     return result.ok;
   }
@@ -108,7 +122,7 @@ export function useTasks(initial: Loaded<Task[]>, query: Query): Tasks {
   async function add(task: NewTask): Promise<boolean> {
     const draft: Draft = { kind: "add", task, at: new Date().toISOString() };
     // Additions keep their order among themselves.
-    const done = await carryOut(0, draft, () => request<Task>("POST", "/api/tasks", task), `“${task.title}” was not added.`);
+    const done = await carryOut(0, draft, () => request<Task>("POST", "/api/tasks", task), task.title, "was not added");
     if (done) setNotice({ text: `“${task.title}” added.`, failed: false });
     return done;
   }
@@ -116,7 +130,7 @@ export function useTasks(initial: Loaded<Task[]>, query: Query): Tasks {
   async function change(task: Task, change: Change, done: string): Promise<boolean> {
     const send = () => request<Task>("PATCH", `/api/tasks/${task.id}`, change);
     const draft: Draft = { kind: "change", id: task.id, change };
-    const ok = await carryOut(task.id, draft, send, `“${task.title}” was not changed.`);
+    const ok = await carryOut(task.id, draft, send, task.title, "was not changed");
     if (ok) setNotice({ text: done, failed: false });
     return ok;
   }
@@ -124,7 +138,7 @@ export function useTasks(initial: Loaded<Task[]>, query: Query): Tasks {
   async function remove(task: Task): Promise<boolean> {
     const send = () => request<null>("DELETE", `/api/tasks/${task.id}`);
     const draft: Draft = { kind: "delete", id: task.id };
-    const ok = await carryOut(task.id, draft, send, `“${task.title}” was not deleted.`);
+    const ok = await carryOut(task.id, draft, send, task.title, "was not deleted");
     if (ok) setNotice({ text: `“${task.title}” deleted.`, failed: false, undo: () => void restore(task) });
     return ok;
   }
@@ -142,7 +156,7 @@ export function useTasks(initial: Loaded<Task[]>, query: Query): Tasks {
       return added;
     };
     const draft: Draft = { kind: "add", task: { title, due, priority }, at: new Date().toISOString() };
-    const ok = await carryOut(0, draft, send, `“${title}” was not brought back.`);
+    const ok = await carryOut(0, draft, send, title, "was not brought back");
     if (!ok) return;
     if (open === null) setNotice({ text: `“${title}” is back.`, failed: false });
     else setNotice({ text: `“${title}” is back, but open. ${open}`, failed: true });

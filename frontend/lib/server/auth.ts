@@ -3,17 +3,19 @@
  * which the backend is told who is asking. Knows nothing of pages or of the backend.
  */
 
-import { betterAuth } from "better-auth";
+import { betterAuth, type DBAdapter } from "better-auth";
 import { jwt } from "better-auth/plugins";
 import type { Pool } from "pg";
 
 import type { Config } from "@/lib/server/config";
 import { log } from "@/lib/server/log";
-import { decryptable, versioned } from "@/lib/server/secrets";
+import { decryptable, versioned, type Versioned } from "@/lib/server/secrets";
 
 const DAY = 24 * 3600;
 /** How long a token for the backend lives, in seconds. */
 export const TOKEN_SECONDS = 900;
+/** How far clocks may be apart, the one of the backend included, which believes a token for some seconds more. */
+const LEEWAY_SECONDS = 60;
 
 export type Auth = ReturnType<typeof createAuth>;
 
@@ -58,26 +60,39 @@ export function createAuth(config: Config, pool: Pool) {
         disableSettingJwtHeader: true,
         jwt: { issuer: config.origin, audience: config.origin, expirationTime: `${TOKEN_SECONDS}s` },
         jwks: { rotationInterval: 30 * DAY, gracePeriod: DAY },
-        adapter: {
-          /**
-           * A key whose secret is no longer known signs nothing more: it counts as expired, so that
-           * a new one is made. Its public half stays published, as tokens that it signed are about.
-           */
-          async getJwks(ctx) {
-            const keys = await ctx.context.adapter.findMany<Jwk>({ model: "jwks" });
-            return keys.map((key) => {
-              if (decryptable(JSON.parse(key.privateKey) as string, secrets)) return key;
-              // A minute ago: Better Auth compares with the time at which it began to ask.
-              const over = Date.now() - 60_000;
-              return { ...key, expiresAt: new Date(Math.min(key.expiresAt?.getTime() ?? over, over)) };
-            });
-          },
-        },
+        adapter: { getJwks: (ctx) => keysThatCount(ctx.context.adapter, secrets) },
       }),
     ],
     telemetry: { enabled: false },
     logger: { log: (level, message) => log(level === "debug" ? "info" : level, message) },
   });
+}
+
+/**
+ * The keys that sign or whose tokens may be about. One whose secret is not known here counts as
+ * expired, so that a new one is made. Replicas that a change of the secret has not replaced yet still
+ * sign with it: the first that misses the secret writes an end for them into the row, and the public
+ * half stays published until what was signed before that end is over.
+ */
+async function keysThatCount(adapter: DBAdapter, secrets: readonly Versioned[]): Promise<Jwk[]> {
+  const now = Date.now();
+  const counting: Jwk[] = [];
+  for (const key of await adapter.findMany<Jwk>({ model: "jwks" })) {
+    if (decryptable(JSON.parse(key.privateKey) as string, secrets)) {
+      counting.push(key);
+      continue;
+    }
+    const latest = now + TOKEN_SECONDS * 1000;
+    const end = Math.min(key.expiresAt?.getTime() ?? latest, latest);
+    if (end !== key.expiresAt?.getTime()) {
+      const where = [{ field: "id", value: key.id }];
+      await adapter.update({ model: "jwks", where, update: { expiresAt: new Date(end) } });
+    }
+    if (end + (TOKEN_SECONDS + LEEWAY_SECONDS) * 1000 < now) continue;
+    // A minute ago: Better Auth compares with the time at which it began to ask.
+    counting.push({ ...key, expiresAt: new Date(Math.min(end, now - 60_000)) });
+  }
+  return counting;
 }
 
 type Jwk = { id: string; publicKey: string; privateKey: string; createdAt: Date; expiresAt?: Date };

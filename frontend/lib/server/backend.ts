@@ -55,7 +55,7 @@ export async function ask(session: Session, path: string, question: Question): P
       log("error", "the backend does not accept this frontend's tokens", { path: logged });
       return refusal(502, "The backend does not accept this sign-in.");
     }
-    const headers = picked(response.headers, ["content-type", "x-request-id", "retry-after"]);
+    const headers = picked(response.headers, ["content-type", "x-request-id", "retry-after", "x-accel-buffering"]);
     // Without `no-transform` a stream would be held back to be compressed.
     headers.set("cache-control", "no-store, no-transform");
     return new Response(response.body, { status: response.status, headers });

@@ -7,6 +7,7 @@
 import type { ClientConfig } from "pg";
 
 import { parseDatabaseUrl } from "@/lib/server/database-url";
+import type { Secrets } from "@/lib/server/secrets";
 
 export type Config = {
   /** The public origin: where people open the application, and the issuer of its tokens. */
@@ -15,8 +16,7 @@ export type Config = {
   trustedOrigins: string[];
   /** Addresses or CIDR ranges of proxies whose X-Forwarded-For is believed. */
   trustedProxies: string[];
-  /** The first signs and encrypts; the others are still understood. */
-  secrets: [string, ...string[]];
+  secrets: Secrets;
   backend: URL;
   database: ClientConfig;
   /** Names this site to OpenAI's ChatKit; null shows the application's own chat. */
@@ -24,6 +24,9 @@ export type Config = {
 };
 
 export class ConfigError extends Error {}
+
+/** As a former one it would be two others, which anybody may guess. */
+const COMMA = "has a comma, which separates the former ones: choose one without; this one cannot be a former one either";
 
 type Environment = Record<string, string | undefined>;
 
@@ -46,7 +49,11 @@ export function readConfig(environment: Environment): Config {
 
   const origin = check("BETTER_AUTH_URL", () => httpUrl(required("BETTER_AUTH_URL")).origin);
   const backend = check("BACKEND_URL", () => httpUrl(required("BACKEND_URL")));
-  const secret = check("BETTER_AUTH_SECRET", () => required("BETTER_AUTH_SECRET"));
+  const secret = check("BETTER_AUTH_SECRET", () => {
+    const value = required("BETTER_AUTH_SECRET");
+    if (value.includes(",")) throw new Error(COMMA);
+    return value;
+  });
   const url = text("DATABASE_URL");
   const database = url
     ? check("DATABASE_URL", () => parseDatabaseUrl(url))
@@ -57,7 +64,8 @@ export function readConfig(environment: Environment): Config {
     database,
     trustedOrigins: list(text("TRUSTED_ORIGINS")),
     trustedProxies: list(text("TRUSTED_PROXIES")),
-    secrets: [secret, ...list(text("BETTER_AUTH_SECRET_PREVIOUS"))],
+    // One that was taken back is its own former one.
+    secrets: [...new Set([secret, ...list(text("BETTER_AUTH_SECRET_PREVIOUS"))])],
     chatkitKey: text("NEXT_PUBLIC_OPENAI_DOMAIN_KEY") ?? null,
   };
   if (wrong.length > 0) throw new ConfigError(wrong.join("; "));

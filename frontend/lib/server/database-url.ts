@@ -30,6 +30,8 @@ export function parseDatabaseUrl(text: string): ClientConfig {
     throw new Error("must begin with postgresql://, postgres:// or postgresql+asyncpg://");
   }
   if (!url.hostname) throw new Error("names no host");
+  // `pg` would take it for none and use its own.
+  if (url.port === "0") throw new Error("names a port other than 1 to 65535");
   const database = decodeURIComponent(url.pathname.slice(1));
   if (!database) throw new Error("names no database after the host");
   const { sslmode, channel_binding, sslrootcert, ...rest } = Object.fromEntries(url.searchParams);

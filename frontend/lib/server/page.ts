@@ -6,6 +6,7 @@ import { cache } from "react";
 
 import { explain } from "@/lib/explain";
 import type { Loaded } from "@/lib/loaded";
+import { PAGE_HEADER } from "@/lib/return-path";
 import { ask } from "@/lib/server/backend";
 import { log, reasonOf } from "@/lib/server/log";
 import { findSession, type Session } from "@/lib/server/session";
@@ -25,12 +26,13 @@ export const whoAsks = cache(async (): Promise<Asking> => {
 });
 
 /**
- * The session of who is signed in; who is not is led to the sign-in page, and back to `path` from
- * there. Null when that is not known: then there is nothing to show but that.
+ * The session of who is signed in; who is not is led to the sign-in page, and back from there. Null
+ * when that is not known: then there is nothing to show but that.
  */
-export async function requireSession(path: string): Promise<Session | null> {
+export async function requireSession(): Promise<Session | null> {
   const asking = await whoAsks();
-  if (asking === "nobody") redirect(`/sign-in?next=${encodeURIComponent(path)}`);
+  const asked = (await headers()).get(PAGE_HEADER) ?? "/";
+  if (asking === "nobody") redirect(`/sign-in?next=${encodeURIComponent(asked)}`);
   return asking === "unknown" ? null : asking;
 }
 

@@ -7,11 +7,21 @@ import { createHash } from "node:crypto";
 
 import { constantTimeEqual, makeSignature } from "better-auth/crypto";
 
+/** The first signs and encrypts; the others are still understood, the most recent first. */
+export type Secrets = [string, ...string[]];
 export type Versioned = { version: number; value: string };
 
 /** 48 bits of a one-way digest, which fit a number exactly and tell nothing of the secret. */
 export function versioned(secret: string): Versioned {
   return { version: createHash("sha256").update(`version of ${secret}`).digest().readUIntBE(0, 6), value: secret };
+}
+
+/**
+ * The order of secrets while a change of them is rolled out. Replicas that are not replaced yet know
+ * the most recent former one at best, so until they are gone it goes on signing and encrypting.
+ */
+export function whileRolling([current, last, ...older]: Secrets): Secrets {
+  return last === undefined ? [current] : [last, current, ...older];
 }
 
 /** Whether one of these secrets encrypted this text, going by the version that Better Auth writes before it. */

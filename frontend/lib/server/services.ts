@@ -8,8 +8,19 @@ import { Pool } from "pg";
 import { createAuth, type Auth } from "@/lib/server/auth";
 import { readConfig, type Config } from "@/lib/server/config";
 import { log, reasonOf } from "@/lib/server/log";
+import { whileRolling } from "@/lib/server/secrets";
 
-export type Services = { config: Config; pool: Pool; auth: Auth; migrated: boolean };
+export type Services = {
+  config: Config;
+  pool: Pool;
+  auth: Auth;
+  migrated: boolean;
+  /** A changed BETTER_AUTH_SECRET may not have come to all replicas yet. */
+  rolling: boolean;
+};
+
+/** Longer than an update rolls, one that waits for somebody's help included: by then every replica knows the new one. */
+const ROLLING_MS = 60 * 60_000;
 
 const KEY = Symbol.for("todo-frontend.services");
 const holder = globalThis as { [KEY]?: Services };
@@ -30,5 +41,11 @@ function create(): Services {
   });
   // An idle connection that breaks is replaced; without a listener it would end the process.
   pool.on("error", (error) => log("warn", "a database connection broke", { reason: reasonOf(error) }));
-  return { config, pool, auth: createAuth(config, pool), migrated: false };
+  const rolling = config.secrets.length > 1;
+  const first = { ...config, secrets: whileRolling(config.secrets) };
+  const own = { config: first, pool, auth: createAuth(first, pool), migrated: false, rolling };
+  if (rolling) {
+    setTimeout(() => Object.assign(own, { config, auth: createAuth(config, pool), rolling: false }), ROLLING_MS).unref();
+  }
+  return own;
 }

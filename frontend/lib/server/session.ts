@@ -20,7 +20,7 @@ const tokens = new Map<string, { token: string; until: number }>();
 
 /** Throws when the database cannot be asked. */
 export async function findSession(headers: Headers, mayRefresh: boolean): Promise<Found> {
-  const { auth } = services();
+  const { auth, rolling } = services();
   const known = await withKnownSignature(headers);
   const { response, headers: answered } = await auth.api.getSession({
     headers: known.headers,
@@ -29,7 +29,8 @@ export async function findSession(headers: Headers, mayRefresh: boolean): Promis
   });
   if (!response) return { session: null, cookies: [] };
   const cookies = answered.getSetCookie();
-  if (cookies.length === 0 && known.cookie) {
+  // While a change rolls the newer signature is the one to keep: whoever has it got it after all that.
+  if (cookies.length === 0 && known.cookie && !rolling) {
     const seconds = Math.floor((response.session.expiresAt.getTime() - Date.now()) / 1000);
     cookies.push(`${known.cookie}; Max-Age=${seconds}`);
   }

@@ -1,9 +1,9 @@
 // Looks at the chat page of an application that was deployed with a domain key, in a real browser:
 // BASE_URL=http://localhost:30080 node tests/browser/chatkit.mjs
 //
-// OpenAI's hosts are not asked: once ChatKit's script cannot be had, and once another one is there in
-// its place, which does over the element's own interface what ChatKit does. Ends with 0 when all of it
-// went as it should.
+// OpenAI's hosts are not asked: once ChatKit's script cannot be had, and then another one is there in
+// its place, which does over the element's own interface what ChatKit does. It is told once that the key
+// is this site's, and once that it is not. Ends with 0 when all of it went as it should.
 
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
@@ -11,14 +11,20 @@ import { mkdirSync } from "node:fs";
 import { BASE, launch, newPage, notes, SHOTS, signUp, SIZES, somebody } from "./browser.mjs";
 
 const HOST = "https://cdn.platform.openai.com";
-// Brings styles and a frame of its host, and asks the backend one thing, all as ChatKit does.
+const KEYS = "https://api.openai.com/v1/chatkit/domain_keys/verify";
+// Brings styles and a frame of its host, leaves with a key that is not known, and asks the backend one
+// thing, all as ChatKit does.
 const STAND_IN = `
   customElements.define("openai-chatkit", class extends HTMLElement {
-    setOptions({ api, initialThread }) {
-      if (this.firstChild) return;
-      this.innerHTML = '<style>openai-chatkit p { letter-spacing: 1px }</style><p></p>'
-        + '<iframe title="ChatKit" src="${HOST}/frame.html"></iframe>';
-      const said = this.querySelector("p");
+    async setOptions({ api, initialThread }) {
+      if (this.shadowRoot) return;
+      const root = this.attachShadow({ mode: "open" });
+      root.innerHTML = '<style>p { letter-spacing: 1px }</style><div><p></p>'
+        + '<iframe title="ChatKit" src="${HOST}/frame.html"></iframe></div>';
+      const body = JSON.stringify({ domain_key: api.domainKey });
+      const { verified } = await (await fetch("${KEYS}", { method: "POST", body })).json();
+      if (!verified) return root.querySelector("div").remove();
+      const said = root.querySelector("p");
       said.textContent = "opened with " + initialThread;
       if (initialThread !== null) return;
       const content = [{ type: "input_text", text: "add milk for today" }];
@@ -55,12 +61,19 @@ try {
     await look("own-chat");
     await page.unroute(`${HOST}/**`);
   });
+  let verified = false;
+  await page.route(KEYS, (route) => route.fulfill({ headers: { "access-control-allow-origin": "*" }, json: { verified } }));
+  await page.route(`${HOST}/**`, (route) =>
+    route.request().url().endsWith(".js")
+      ? route.fulfill({ contentType: "text/javascript", body: STAND_IN })
+      : route.fulfill({ contentType: "text/html", body: "<!doctype html><html lang=en><title>ChatKit</title><main><h1>framed</h1></main>" }),
+  );
+  await step("and when ChatKit takes itself away", async () => {
+    await page.goto(`${BASE}/chat`);
+    await page.getByText("What can I do for your tasks?").waitFor();
+  });
   await step("ChatKit is let in by the policy, and says who answers", async () => {
-    await page.route(`${HOST}/**`, (route) =>
-      route.request().url().endsWith(".js")
-        ? route.fulfill({ contentType: "text/javascript", body: STAND_IN })
-        : route.fulfill({ contentType: "text/html", body: "<!doctype html><html lang=en><title>ChatKit</title><main><h1>framed</h1></main>" }),
-    );
+    verified = true;
     const today = () => new Intl.DateTimeFormat("sv-SE", { timeZone: ZONE }).format();
     const before = today();
     await page.goto(`${BASE}/chat`);

@@ -25,8 +25,10 @@ async function drive(size) {
   const { look, step } = notes(size, page);
 
   await step("who is signed out is led to sign in", async () => {
-    await page.goto(`${BASE}/tasks`);
-    await page.waitForURL("**/sign-in?next=%2Ftasks");
+    for (const path of ["/chat/1", "/tasks?show=open", "/tasks"]) {
+      await page.goto(`${BASE}${path}`);
+      await page.waitForURL(`**/sign-in?next=${encodeURIComponent(path)}`);
+    }
     await look("sign-in");
   });
   await step("sign up", async () => {
@@ -140,6 +142,49 @@ async function drive(size) {
     for (const tool of ["add_task", "list_tasks", "complete_task"]) {
       await page.locator(`[data-tool="${tool}"]`).first().waitFor();
     }
+  });
+  await step("the way back and forth shows what is there now", async () => {
+    const link = (name) => page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name });
+    await link("Tasks").click();
+    await row("milk").waitFor();
+    await page.getByLabel("New task").fill("Sow grass");
+    await page.keyboard.press("Enter");
+    await page.getByText("“Sow grass” added.").waitFor();
+    await link("Chat").click();
+    await page.getByText("What can I do for your tasks?").waitFor();
+    await page.getByRole("textbox", { name: "Message" }).fill("done with sow grass");
+    await page.keyboard.press("Enter");
+    await page.locator('[data-tool="complete_task"]').waitFor();
+    await page.getByRole("button", { name: "Send" }).waitFor();
+    const conversation = page.url();
+    // Both pages were made before any of that.
+    await page.goBack();
+    await row("Sow grass").waitFor();
+    assert.equal(await row("Sow grass").getByRole("checkbox").isChecked(), true);
+    await page.goForward();
+    for (const turn of ["forward", "reload"]) {
+      if (turn === "reload") await page.reload();
+      await page.getByRole("list", { name: "Messages" }).getByText("done with sow grass").waitFor();
+      await page.locator('[data-tool="complete_task"]').waitFor();
+      assert.equal(page.url(), conversation);
+    }
+  });
+  await step("an answer that is still being made shows when it is there", async () => {
+    const asked = { id: 1, role: "user", text: "think", tools: [], created_at: "2030-01-01T00:00:00Z", answering: true };
+    const answer = { ...asked, id: 2, role: "assistant", text: "Thought.", answering: false };
+    let made = false;
+    await page.route("**/api/conversations/*/messages", (route) =>
+      route.fulfill({ json: made ? [{ ...asked, answering: false }, answer] : [asked] }),
+    );
+    await page.goto(`${BASE}/chat`);
+    const list = page.getByRole("navigation", { name: "Conversations" });
+    if (size.name === "phone") await list.getByText("Earlier conversations").click();
+    await list.getByRole("button", { name: "add milk for tomorrow", exact: true }).click();
+    await page.getByText("Still being answered…").waitFor();
+    await look("chat-still-answered");
+    made = true;
+    await page.getByText("Thought.").waitFor();
+    await page.unroute("**/api/conversations/*/messages");
   });
   await step("what the assistant did is done", async () => {
     await page.goto(`${BASE}/tasks`);

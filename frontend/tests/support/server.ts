@@ -9,6 +9,7 @@ export type Held = {
   method: string;
   path: string;
   body: unknown;
+  signal: AbortSignal | null | undefined;
   answer: (status: number, body?: unknown) => void;
   stream: (response: Response) => void;
   fail: () => void;
@@ -26,6 +27,7 @@ export class Origin {
           method: options.method ?? "GET",
           path,
           body: options.body ? JSON.parse(options.body as string) : undefined,
+          signal: options.signal,
           answer: (status, body) => resolve(new Response(body === undefined ? null : JSON.stringify(body), { status })),
           stream: resolve,
           fail: () => reject(new TypeError("network")),

@@ -1,6 +1,9 @@
-{{/* Names: the release's name before the component's. */}}
+{{/*
+Names: the release's name before the component's, 52 characters at most. Kubernetes labels the pods of
+a StatefulSet with its name and 11 more, and a label holds 63: a longer name never gets a pod.
+*/}}
 {{- define "todo.name" -}}
-{{ .root.Release.Name | trunc 50 | trimSuffix "-" }}-{{ .component }}
+{{ .root.Release.Name | trunc 43 | trimSuffix "-" }}-{{ .component }}
 {{- end }}
 
 {{- define "todo.selector" -}}
@@ -84,10 +87,19 @@ A Secret from outside has none: who changes it also knows which pods read what c
 {{- $read := dict -}}
 {{- range .config }}{{ $_ := set $read . (get $config .) }}{{ end -}}
 checksum/config: {{ $read | toJson | sha256sum }}
+{{- include "todo.secretsChecksum" . }}
+{{- end }}
+
+{{/*
+Whoever may read pods reads this, and should not find a weak password by trying: scrypt takes its time
+for each guess, and what was tried for one release says nothing about another.
+*/}}
+{{- define "todo.secretsChecksum" -}}
 {{- if not .root.Values.secrets.existingSecret }}
-{{- $read = dict -}}
-{{- range .secrets }}{{ $_ := set $read . (get $.root.Values.secrets .) }}{{ end }}
-checksum/secrets: {{ $read | toJson | sha256sum }}
+{{- $read := dict -}}
+{{- range $key := .secrets }}{{ with get $.root.Values.secrets $key }}{{ $_ := set $read $key . }}{{ end }}{{ end }}
+{{- $whose := printf "%s/%s" .root.Release.Namespace .root.Release.Name }}
+checksum/secrets: {{ if $read }}{{ derivePassword 1 "maximum" ($read | toJson) $whose "checksum" | sha256sum }}{{ else }}none{{ end }}
 {{- end }}
 {{- end }}
 

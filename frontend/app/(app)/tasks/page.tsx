@@ -9,7 +9,7 @@ export const metadata: Metadata = { title: "Tasks" };
 
 export default async function Page({ searchParams }: PageProps<"/tasks">) {
   const query = queryOf(await searchParams);
-  const session = await requireSession("/tasks");
+  const session = await requireSession();
   if (!session) return <Unavailable />;
   return <TaskBoard initial={await load<Task[]>(session, routeOf(query))} initialQuery={query} />;
 }

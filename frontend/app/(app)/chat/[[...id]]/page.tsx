@@ -18,7 +18,7 @@ export default async function Page({ params }: PageProps<"/chat/[[...id]]">) {
   const conversation = id.length === 0 ? null : Number(id[0]);
   if (id.length > 1 || (conversation !== null && !Number.isSafeInteger(conversation))) notFound();
 
-  const session = await requireSession(conversation === null ? "/chat" : `/chat/${conversation}`);
+  const session = await requireSession();
   if (!session) return <Unavailable />;
   const [assistant, conversations, messages] = await Promise.all([
     load<Assistant>(session, "/api/assistant"),
@@ -33,7 +33,7 @@ export default async function Page({ params }: PageProps<"/chat/[[...id]]">) {
   const { chatkitKey } = services().config;
   if (!chatkitKey) return panel;
   return (
-    <ChatKitOr domainKey={chatkitKey} conversation={conversation} assistant={assistant}>
+    <ChatKitOr domainKey={chatkitKey} assistant={assistant}>
       {panel}
     </ChatKitOr>
   );
