@@ -19,6 +19,9 @@ CHART = ROOT / "helm" / "todo-chatbot"
 # The same language, read by C where PyYAML was built with it.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+# Of everything that is rendered.
+NAMESPACE = "todo"
+
 Object = dict[str, Any]
 
 
@@ -62,7 +65,7 @@ class Helm:
 
     def render(self, values: Object, release: str = "todo", chart: Path = CHART) -> "Rendered":
         # A helm that was built from source takes the cluster for a very old one unless it is told.
-        arguments = [release, str(chart), "--namespace", "todo", "--kube-version", "1.34.0"]
+        arguments = [release, str(chart), "--namespace", NAMESPACE, "--kube-version", "1.34.0"]
         key = json.dumps([arguments, values])
         if key not in self._rendered:
             self._rendered[key] = self.run("template", *arguments, values=values)

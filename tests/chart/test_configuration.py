@@ -1,10 +1,14 @@
 """Services, configuration, secrets and what a change of them replaces."""
 
 import base64
+import hashlib
+import hmac
+import json
+import re
 
 import pytest
 
-from chart import Helm, Object, Rendered
+from chart import CHART, NAMESPACE, Helm, Object, Rendered
 from variants import DEFAULTS, EXTERNAL, existing, ingress, service
 
 
@@ -100,7 +104,7 @@ def test_what_is_needed_and_not_given_is_made_up(helm: Helm) -> None:
 def test_secrets_that_are_given_are_kept_to_the_letter(helm: Helm) -> None:
     given = {
         "DATABASE_URL": "postgresql://u:p%40s@db.example/todo?sslmode=require&channel_binding=require",
-        "BETTER_AUTH_SECRET": "with spaces, 'quotes', \"more\", $dollars and ünïcode",
+        "BETTER_AUTH_SECRET": "with spaces; 'quotes'; \"more\"; $dollars and ünïcode",
         "BETTER_AUTH_SECRET_PREVIOUS": "one,two",
         "OPENAI_API_KEY": "sk-1",
         "MCP_API_KEY": "0123456789",
@@ -118,6 +122,37 @@ def test_no_secret_is_anywhere_but_in_the_secret(helm: Helm) -> None:
     del rendered.objects[rendered.objects.index(rendered.one("Secret", "todo-secrets"))]
     assert "canary" not in str(rendered.objects)
     assert "canary" not in helm.notes({"secrets": given})
+
+
+def test_no_checksum_tells_a_weak_secret(helm: Helm) -> None:
+    """Whoever may read pods tries the passwords that people choose, once for all releases, and by
+    a digest that takes no time."""
+    values = {"secrets": {"POSTGRES_PASSWORD": "letmein", "MCP_API_KEY": "letmein"}}
+    plain = [
+        json.dumps(guess, separators=(",", ":")).encode()
+        for guess in (
+            {"POSTGRES_PASSWORD": "letmein"},
+            {"MCP_API_KEY": "letmein", "POSTGRES_PASSWORD": "letmein"},
+        )
+    ]
+    guessed = {hashlib.sha256(text).hexdigest() for text in (b"letmein", *plain)}
+    found: list[set[str]] = []
+    for release in ("todo", "other"):
+        whose = f"{NAMESPACE}/{release}".encode()
+        for text in plain:
+            for salted in (whose + text, text + whose, whose + b"/" + text, whose + b":" + text):
+                guessed.add(hashlib.sha256(salted).hexdigest())
+            guessed.add(hmac.new(whose, text, "sha256").hexdigest())
+            guessed.add(hmac.new(text, whose, "sha256").hexdigest())
+        rendered = helm.render(values, release)
+        templates = [rendered.template(name) for name in rendered.workloads()]
+        found.append({one["metadata"]["annotations"]["checksum/secrets"] for one in templates})
+    assert not (found[0] | found[1]) & guessed
+    assert not found[0] & found[1], "another release has others"
+    # The only function of the templates' language that takes its time: it is scrypt.
+    helpers = (CHART / "templates" / "_helpers.tpl").read_text()
+    (checksum,) = re.findall(r"^checksum/secrets: (.+)$", helpers, re.MULTILINE)
+    assert 'derivePassword 1 "maximum" ($read | toJson) $whose' in checksum
 
 
 def test_with_a_secret_that_is_there_already_none_is_made(helm: Helm) -> None:

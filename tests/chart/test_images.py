@@ -56,6 +56,29 @@ def test_dockerfiles_name_bases_that_are_known_and_no_syntax(component: str) -> 
     assert copied <= stages
 
 
+@pytest.mark.parametrize(
+    ("component", "installs", "store", "option"),
+    [
+        ("frontend", "npm install", "/root/.npm", ""),
+        ("frontend", "pnpm install", "/pnpm", "--store-dir /pnpm"),
+        ("backend", "pip install", "/root/.cache/pip", ""),
+        ("backend", "uv sync", "/root/.cache/uv", ""),
+    ],
+)
+def test_a_changed_dependency_downloads_itself_and_no_other(
+    component: str, installs: str, store: str, option: str
+) -> None:
+    """What was downloaded for the build before is in a cache mount, whatever layer is made anew:
+    mounted where the installer keeps it, and nothing moves that elsewhere."""
+    text = (ROOT / component / "Dockerfile").read_text().replace("\\\n", " ")
+    stage = text[: text.index("\nFROM ", text.index("\nFROM ") + 1)]
+    runs = [line for line in stage.splitlines() if line.startswith("RUN ")]
+    (run,) = (line for line in runs if re.search(rf"[ /]{installs} ", line))
+    assert f"--mount=type=cache,target={store} " in run
+    assert option in run
+    assert not re.search(r"CACHE|HOME=|npm_config|--(no-)?cache", stage)
+
+
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_dockerignore_leaves_to_the_builder_what_it_reads(
     built: Compose, component: str, tmp_path: Path

@@ -5,7 +5,7 @@ import yaml
 
 from chart import Helm, Rendered
 from cluster import Cluster
-from variants import VARIANTS, Object
+from variants import VARIANTS, Object, ingress
 
 
 @pytest.fixture(params=VARIANTS.values(), ids=VARIANTS)
@@ -54,6 +54,16 @@ def test_whatever_is_referred_to_is_there(helm: Helm, values: Object) -> None:
 
 def test_the_api_server_takes_it(helm: Helm, cluster: Cluster, values: Object) -> None:
     cluster.accepts(without_node_ports(helm.render(values)))
+
+
+@pytest.mark.parametrize("release", ["r" * 53, "r" * 42 + "-" + "s" * 10, "r" * 43, "todo"])
+def test_names_fit_however_long_that_of_the_release_is(helm: Helm, release: str) -> None:
+    """helm takes 53 characters. A StatefulSet's pods are labelled with its name and 11 more, and an
+    object that is too long for that is taken by the API server and never gets a pod."""
+    rendered = helm.render({**ingress(), "networkPolicy": {"enabled": True}}, release)
+    names = [found["metadata"]["name"] for found in rendered.objects]
+    assert [name for name in names if len(name) > 63 or "--" in name] == []
+    assert [name for name in rendered.of("StatefulSet") if len(name) > 63 - 11] == []
 
 
 def without_node_ports(rendered: Rendered) -> str:

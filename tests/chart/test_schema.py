@@ -42,10 +42,20 @@ MISTAKES: dict[str, tuple[Object, list[str]]] = {
     ),
     "no environment": ({"config": {"ENVIRONMENT": ""}}, ["config", "ENVIRONMENT"]),
     "another database": ({"secrets": {"DATABASE_URL": "mysql://x/y"}}, ["secrets", "DATABASE_URL"]),
+    # The frontend would refuse it at its start: as a former one it would be two others.
+    "a secret with a comma": (
+        {"secrets": {"BETTER_AUTH_SECRET": "one,two"}},
+        ["secrets", "BETTER_AUTH_SECRET"],
+    ),
     "a secret that is a number": ({"secrets": {"MCP_API_KEY": 1}}, ["secrets", "MCP_API_KEY"]),
     "keys that are no list": (
         {"secrets": {"present": "MCP_API_KEY"}},
         ["secrets", "present", "array"],
+    ),
+    # Read as one that is not there, it would quietly run a database in the cluster.
+    "a key that is none": (
+        {"secrets": {"present": ["MCP_API_KEY", "DATABASE_URI"]}},
+        ["secrets", "present", "DATABASE_URL"],
     ),
     "a user of the database with a quote": ({"postgres": {"user": 'a"b'}}, ["postgres", "user"]),
     "storage without measure": ({"postgres": {"storage": "much"}}, ["postgres", "storage"]),
@@ -78,10 +88,18 @@ def test_a_mistake_is_refused_by_name(helm: Helm, values: Object, words: list[st
     assert [word for word in words if word not in said] == [], said
 
 
-@pytest.mark.parametrize("secret", ["DATABASE_URL", "MCP_API_KEY"])
-def test_a_refused_secret_is_not_told(helm: Helm, secret: str) -> None:
+@pytest.mark.parametrize(
+    ("secret", "value"),
+    [
+        ("DATABASE_URL", ["canary-5d1f"]),
+        ("DATABASE_URL", "mysql://canary-5d1f"),
+        ("BETTER_AUTH_SECRET", "canary-5d1f,"),
+        ("MCP_API_KEY", ["canary-5d1f"]),
+    ],
+)
+def test_a_refused_secret_is_not_told(helm: Helm, secret: str, value: object) -> None:
     with pytest.raises(RefusedError) as refused:
-        helm.render({"secrets": {secret: ["canary-5d1f"]}})
+        helm.render({"secrets": {secret: value}})
     assert "canary-5d1f" not in str(refused.value)
 
 

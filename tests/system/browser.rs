@@ -1,10 +1,10 @@
 //! What people see: the deployed application in a real browser, and the images that it runs in.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use crate::daemon::Daemon;
+use crate::local_secrets::LocalSecrets;
 use crate::project::Project;
 
 /// Two people sign up, manage tasks and chat at a phone's width and at a desk's, at the address that `minikube service
@@ -16,8 +16,8 @@ fn people_can_use_the_application_at_two_widths() {
     let before = project.ends();
     drive(&project, "drive.mjs");
 
-    let secrets = Secrets::of(&project);
-    secrets.fill_in("NEXT_PUBLIC_OPENAI_DOMAIN_KEY", "domain_pk_of_the_tests");
+    let secrets = LocalSecrets::of(&project);
+    secrets.set("NEXT_PUBLIC_OPENAI_DOMAIN_KEY", "domain_pk_of_the_tests");
     project.run(&["deploy"]).expect_success();
     drive(&project, "chatkit.mjs");
     project.expect_no_end_since(&before);
@@ -35,33 +35,6 @@ fn drive(project: &Project, script: &str) {
         .expect("node is there");
     let said = format!("{}{}", String::from_utf8_lossy(&driven.stdout), String::from_utf8_lossy(&driven.stderr));
     assert!(driven.status.success(), "{said}");
-}
-
-/// The project's secrets, which are as they were when this goes.
-struct Secrets {
-    path: PathBuf,
-    text: String,
-}
-
-impl Secrets {
-    fn of(project: &Project) -> Self {
-        let path = project.path("helm/todo-chatbot/values-local.yaml");
-        let text = fs::read_to_string(&path).expect("a deployment has made it");
-        Self { path, text }
-    }
-
-    /// Gives an empty one a value.
-    fn fill_in(&self, name: &str, value: &str) {
-        let with = self.text.replace(&format!("  {name}: \"\"\n"), &format!("  {name}: {value}\n"));
-        assert_ne!(with, self.text, "{name} is there, and empty");
-        fs::write(&self.path, with).expect("it can be written");
-    }
-}
-
-impl Drop for Secrets {
-    fn drop(&mut self) {
-        fs::write(&self.path, &self.text).expect("it can be written");
-    }
 }
 
 #[test]

@@ -31,6 +31,12 @@ timeout = "1s"
 run = [["cat", "app/page.html"]]
 "#;
 
+/// A hook before a release's removal that never ends: its job does not begin.
+const HANGS: &str = r#"{"apiVersion": "batch/v1", "kind": "Job",
+    "metadata": {"name": "hangs", "annotations": {"helm.sh/hook": "pre-delete"}},
+    "spec": {"suspend": true, "template": {"spec": {"restartPolicy": "Never",
+        "containers": [{"name": "c", "image": "registry.k8s.io/pause:3.10.1"}]}}}}"#;
+
 /// The small fixture with a check, and commands for the pipeline.
 fn small() -> Project {
     let project = Project::fixture("small", NAME);
@@ -170,6 +176,25 @@ fn a_run_that_is_killed_leaves_whole_reports_and_the_next_one_cleans_up() {
     running.killed();
     assert_ne!(left(&project).0, Vec::<String>::new(), "there is something to clean up");
     project.run(&["ci"]).expect_success();
+    expect_nothing_left(&project);
+}
+
+#[test]
+fn what_an_earlier_run_has_left_takes_no_more_than_the_time_of_this_one() {
+    let project = small();
+    project.write("chart/templates/hangs.yaml", HANGS);
+    let mut running = Running::start(&project, &["ci"]);
+    running.until("it is checked", |event| event["event"] == "started" && event["step"] == "check:small");
+    running.killed();
+    let before = left(&project).0;
+    let [namespace] = &before[..] else { panic!("{before:?}") };
+    let ran = project.run(&["ci", "--deadline", "15s"]).expect_code(1);
+    assert_eq!(reports(&project).0["state"], "overdue");
+    // helm would have waited for the hook far longer, and then said so.
+    assert!(ran.stdout.contains("has left could not be removed: interrupted"), "{}", ran.stdout);
+    assert_eq!(left(&project).0, before, "the next run finds it");
+    project.cluster.kubectl(&["delete", "namespace", namespace]);
+    project.run(&["ci", "--sweep"]).expect_success();
     expect_nothing_left(&project);
 }
 

@@ -8,10 +8,11 @@ use xshell::{Cmd, Shell, cmd};
 use crate::project::NAMESPACE;
 
 /// The cluster behind a kubeconfig context.
+#[derive(Clone)]
 pub struct Cluster {
     pub context: String,
     /// Where the tests' objects are.
-    namespace: &'static str,
+    pub namespace: &'static str,
 }
 
 impl Cluster {

@@ -195,3 +195,45 @@ fn a_deploy_brings_it_back_with_all_that_was_in_it() {
     let known = String::from_utf8(known.expect("minikube is there").stdout).expect("a list is text");
     assert!(!known.contains(PROFILE), "{known}");
 }
+
+/// The names of the steps of which something is known in the checkout.
+fn receipts(project: &Project) -> Vec<String> {
+    let files = std::fs::read_dir(project.path(".xtask/receipts")).expect("there were receipts").flatten();
+    files.map(|file| file.file_name().to_string_lossy().into_owned()).filter(|name| !name.contains("listing")).collect()
+}
+
+#[test]
+#[ignore = "makes and deletes a minikube profile, and takes minutes"]
+fn a_teardown_needs_no_cluster_that_runs_and_none_that_is_there() {
+    let project = Project::of_files("cluster-teardown", PROFILE, FILES);
+    let _profile = Profile;
+    Profile::minikube("delete");
+    project.run(&["deploy", "release:app"]).expect_success();
+
+    for (break_it, word) in [("stop", "is stopped"), ("rm", "has lost its node")] {
+        match break_it {
+            "stop" => Profile::minikube(break_it),
+            verb => Profile::docker(verb),
+        }
+        // What is in it cannot be told, so nothing is removed; what is said to help does.
+        for command in [&["teardown"][..], &["teardown", "--data"], &["teardown", "--cluster"]] {
+            let said = project.run_human(command).expect_code(3).stderr;
+            for words in [word, "cargo xtask deploy cluster", "cargo xtask teardown --cluster --data"] {
+                assert!(said.contains(words), "{command:?}: {words:?} is not said:\n{said}");
+            }
+        }
+        let said = project.run_human(&["teardown", "--cluster", "--data", "--dry-run"]).expect_success().stdout;
+        assert_eq!(said.trim(), format!("Removing minikube cluster {PROFILE} with all that is in it"));
+    }
+    project.run(&["teardown", "--cluster", "--data"]).expect_success().expect_done(&["cluster"]);
+    let known = Command::new("minikube").args(["profile", "list", "--output", "json"]).output();
+    let known = String::from_utf8(known.expect("minikube is there").stdout).expect("a list is text");
+    assert!(!known.contains(PROFILE), "{known}");
+    assert_eq!(receipts(&project), Vec::<String>::new(), "nothing is known of what was in it");
+
+    // Where there is none, there is nothing of it, however much is to go.
+    for command in [&["teardown"][..], &["teardown", "--data"], &["teardown", "--cluster", "--data"]] {
+        let ran = project.run_human(command).expect_success();
+        assert!(ran.stderr.contains("nothing of this project is deployed"), "{command:?}:\n{}", ran.stderr);
+    }
+}

@@ -35,7 +35,13 @@ impl Daemon {
     /// The reference of the image that a component's Deployment wants, and the image's ID.
     #[track_caller]
     pub fn image(&self, project: &Project, component: &str) -> (String, String) {
-        let deployment = project.cluster.get(&["deployment", &format!("todo-{component}")]);
+        self.image_of(project, &format!("todo-{component}"))
+    }
+
+    /// The same for any Deployment.
+    #[track_caller]
+    pub fn image_of(&self, project: &Project, deployment: &str) -> (String, String) {
+        let deployment = project.cluster.get(&["deployment", deployment]);
         let image = &deployment["spec"]["template"]["spec"]["containers"][0]["image"];
         let reference = image.as_str().expect("a container has an image").to_owned();
         let id = self.docker(&["image", "inspect", "--format", "{{.Id}}", &reference]);

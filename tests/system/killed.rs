@@ -45,6 +45,7 @@ fn twenty_deploys_killed_at_any_moment_are_each_made_good_by_the_next() {
     let project = Project::fixture("small", "luck-test");
     project.write("secrets.yaml", "TOKEN: first\n");
     project.run(&["deploy"]).expect_success();
+    let daemon = Daemon::of(&project);
     let change = |word: &str| {
         project.write("app/page.html", &format!("page {word}\n"));
         project.write("values.yaml", &format!("greeting: hello {word}\n"));
@@ -63,6 +64,11 @@ fn twenty_deploys_killed_at_any_moment_are_each_made_good_by_the_next() {
         let said = project.cluster.kubectl(&["exec", "deployment/small", "--", "python3", "-c", ask]);
         assert_eq!(said.trim(), format!("page {word}\n; hello {word}; token-{word}"));
         project.run(&["deploy"]).expect_all_fresh();
+
+        let (built, objects) = (daemon.image_of(&project, "small"), project.cluster.objects());
+        project.run(&["deploy", "--force"]).expect_success();
+        assert_eq!(daemon.image_of(&project, "small"), built, "to build it again makes the same");
+        project.cluster.expect_objects(&objects);
     }
     project.run(&["teardown", "--data"]).expect_success();
 }

@@ -121,6 +121,33 @@ fn who_has_lost_it_says_so_and_leaves_it_to_the_new_holder() {
 }
 
 #[test]
+fn what_a_person_saves_into_the_secrets_while_a_run_waits_for_it_stays() {
+    let project = Project::fixture("small", "mends-lease");
+    project.edit("xtask.toml", "luck-small", "mends-lease");
+    project.edit("xtask.toml", "luck-test", "mends-lease");
+    project.edit("xtask.toml", "require = [\"TOKEN\"]", "require = [\"TOKEN\"]\ngenerate = { MADE = \"hex:16\" }");
+    project.write("secrets.yaml", "TOKEN: first\nMADE: before\n");
+    project.run(&["deploy", "secrets:small"]).expect_success();
+
+    // The file has lost a value that is found again in the cluster, so the run will write it.
+    renew(&project, 0);
+    project.write("secrets.yaml", "TOKEN: first\n");
+    let mut waiting = Running::start(&project, &["deploy", "secrets:small"]);
+    waiting.until("it waits for the other machine", |event| waits(event, "secrets:small"));
+    let saved = "TOKEN: second\n# Saved meanwhile.\nMORE: by hand\n";
+    project.write("secrets.yaml", saved);
+    give_back(&project);
+    waiting.ended().expect_success();
+    let file = std::fs::read_to_string(project.path("secrets.yaml")).unwrap();
+    assert_eq!(file, format!("{saved}MADE: \"before\"\n"));
+    let data = project.cluster.get(&["secret", "small-secrets"])["data"].clone();
+    let keys: Vec<&String> = data.as_object().expect("a Secret has data").keys().collect();
+    assert_eq!(keys, ["MADE", "MORE", "TOKEN"]);
+    project.run(&["deploy", "secrets:small"]).expect_all_fresh();
+    project.run(&["teardown", "--data"]).expect_success();
+}
+
+#[test]
 fn a_changed_secret_waits_for_it_and_so_does_a_removed_one() {
     let project = Project::fixture("small", "mends-lease");
     project.edit("xtask.toml", "luck-small", "mends-lease");

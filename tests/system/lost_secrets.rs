@@ -1,4 +1,4 @@
-//! Generated values whose file is lost: they are in the cluster, and where they are not, data may be locked up.
+//! Generated values whose file is lost: they are in the cluster, and where they are not, data is locked up.
 
 use std::fs;
 use std::process::Command;
@@ -10,7 +10,8 @@ use crate::ran::Ran;
 
 const NAMESPACE: &str = "proof-secrets";
 
-const VOLUME: &str = "
+/// For a template of a chart.
+pub const VOLUME: &str = "
 ---
 apiVersion: v1
 kind: PersistentVolumeClaim
@@ -19,6 +20,19 @@ spec:
   accessModes: [ReadWriteOnce]
   resources: { requests: { storage: 1Mi } }
 ";
+
+/// For the graph file.
+const METRICS: &str = r#"
+[secrets.metrics]
+from     = "metrics.yaml"
+object   = "metrics-secrets"
+generate = { TOKEN = "hex:16" }
+
+[release.metrics]
+chart     = "metrics"
+namespace = "proof-secrets"
+secrets   = ["metrics"]
+"#;
 
 /// The small project with a generated secret and a volume.
 fn small() -> Project {
@@ -42,7 +56,7 @@ fn warnings(ran: &Ran) -> Vec<&str> {
 }
 
 #[test]
-fn they_are_found_again_and_where_they_cannot_be_whoever_may_need_them_is_warned() {
+fn they_are_found_again_and_where_they_cannot_be_none_are_made_up_for_kept_data() {
     let project = small();
     assert_eq!(warnings(&project.run(&["deploy"]).expect_success()), Vec::<&str>::new());
     let (first, file) = (token(&project), fs::read_to_string(project.path("secrets.yaml")).unwrap());
@@ -62,18 +76,37 @@ fn they_are_found_again_and_where_they_cannot_be_whoever_may_need_them_is_warned
     assert_eq!(warnings(&project.run(&["deploy"]).expect_success()), Vec::<&str>::new());
     assert_eq!(token(&project), first);
 
-    // Both: nobody has them any more, and the volume is still there.
+    // Both: nobody has them any more, and the volume is still there. None are made up for what they would not open.
     fs::remove_file(project.path("secrets.yaml")).unwrap();
     project.cluster.kubectl(&["delete", "secret", "small-secrets"]);
-    let ran = project.run(&["deploy"]).expect_success();
-    let said = "made up TOKEN anew, but namespace proof-secrets has data from before, in data, which may open only with \
-                the old; who still has that writes it into secrets.yaml and deploys again";
-    assert_eq!(warnings(&ran), [said]);
-    assert_ne!(token(&project), first);
+    let said = project.run_human(&["deploy"]).expect_code(2).stderr;
+    for words in [
+        "secrets:small has lost the values that kept data was made with",
+        "namespace proof-secrets has data from before, in data",
+        "secrets.yaml:1 leaves TOKEN empty, and the cluster has none",
+        "write the old ones into secrets.yaml",
+        "cargo xtask teardown --data",
+        "if it does not depend on TOKEN, write any value",
+    ] {
+        assert!(said.contains(words), "{words:?} is not said:\n{said}");
+    }
+    assert_eq!(fs::read_to_string(project.path("secrets.yaml")).unwrap(), "TOKEN: \"\"\n", "made to be filled in");
 
     // As it says.
     project.write("secrets.yaml", &file);
     project.run(&["deploy"]).expect_success();
+    assert_eq!(token(&project), first);
+
+    // New ones, for another release beside the data: that was made without them.
+    let graph = fs::read_to_string(project.path("xtask.toml")).unwrap();
+    project.write("xtask.toml", &format!("{graph}{METRICS}"));
+    project.write("metrics.yaml.example", "TOKEN: \"\"\n");
+    project.write("metrics/Chart.yaml", "apiVersion: v2\nname: metrics\nversion: 1.0.0\n");
+    project.write("metrics/templates/map.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: metrics }\n");
+    let ran = project.run(&["deploy"]).expect_success();
+    let said = warnings(&ran);
+    let made_up = "made up TOKEN anew, but namespace proof-secrets has data from before, in data";
+    assert!(said.len() == 1 && said[0].contains(made_up), "{said:?}");
     assert_eq!(token(&project), first);
     project.run(&["teardown", "--data"]).expect_success();
 }

@@ -2,7 +2,7 @@
 //!
 //! The cluster is the minikube profile of `XTASK_TEST_CONTEXT`, which `cargo xtask test` sets; what is deployed there
 //! is a copy of this checkout, in a namespace of its own, with one replica each and no port of the host.
-//! The tests share that deployment, so they take turns; each begins by deploying what its predecessor has changed.
+//! Tests that share that deployment take turns; each begins by deploying what its predecessor has changed.
 
 #![allow(
     clippy::expect_used,
@@ -25,6 +25,7 @@ mod cluster_gone;
 mod command;
 mod daemon;
 mod daemon_gone;
+mod data_stays;
 mod dev;
 mod doctor;
 mod documents;
@@ -41,10 +42,15 @@ mod kept;
 mod killed;
 mod lease;
 mod leftovers;
+mod links;
+mod live_lines;
+mod local_secrets;
 mod logs;
 mod lost_secrets;
 mod manifests;
 mod marker;
+mod never_ends;
+mod node_restarted;
 mod odd_chart;
 mod other_cluster;
 mod person;
@@ -55,10 +61,14 @@ mod ran;
 mod rehearsal;
 mod rollback;
 mod running;
+mod screen;
 mod secret;
 mod secret_values;
+mod serving;
 mod teardown;
+mod turn;
 mod twice;
 mod two_at_once;
+mod unreachable;
 mod way;
 mod wide;

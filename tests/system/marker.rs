@@ -22,7 +22,10 @@ pub struct Marker {
 impl Marker {
     /// `word` tells this marker from others.
     pub fn new(word: &str) -> Self {
-        Self { version: format!("version-{word}"), environment: format!("values-{word}"), key: format!("key-{word}") }
+        // What an earlier run of the same test left in the cluster would not be stale.
+        let now = std::time::UNIX_EPOCH.elapsed().expect("the clock is right").as_nanos();
+        let of = |what: &str| format!("{what}-{word}-{now}");
+        Self { version: of("version"), environment: of("values"), key: of("key") }
     }
 
     /// Puts it into a checkout.

@@ -61,7 +61,12 @@ fn every_command_ends_before_it_touches_anything() {
     assert!(said.contains("nothing was deployed from here"), "{said}");
     project.cluster.kubectl(&["get", "configmap", "one"]);
 
-    project.edit("xtask.toml", other, &meant);
+    // What one checkout was allowed is no leave for another.
+    project.edit("xtask.toml", other, "");
+    project.run(&["deploy", "release:one"]).expect_success();
+    let said = stranger.run_human(&["deploy"]).expect_code(4).stderr;
+    assert!(said.contains("this would be the first deploy"), "{said}");
+
     project.run(&["teardown"]).expect_success();
     let namespaces = cluster.kubectl(&["get", "namespaces", "--output", "name"]);
     assert!(!namespaces.contains(NAMESPACE), "{namespaces}");

@@ -26,6 +26,17 @@ struct Answer {
     body: String,
 }
 
+impl Answer {
+    /// The cookies that it sets, as they are sent from then on.
+    fn cookies(&self) -> String {
+        let cookies = self.head.lines().filter_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            name.eq_ignore_ascii_case("set-cookie").then(|| value.split(';').next().unwrap_or_default())
+        });
+        cookies.collect::<Vec<_>>().join("; ")
+    }
+}
+
 impl Person {
     /// Somebody new, at the frontend that answers at `address`.
     #[track_caller]
@@ -50,11 +61,23 @@ impl Person {
         let body = json!({"email": self.email, "password": "correct horse battery", "name": "Ada"});
         let answer = self.request("POST", &format!("/api/auth/{way}/email"), Some(&body)).expect("it answers");
         assert_eq!(answer.status, 200, "{way}: {}", answer.body);
-        let cookies = answer.head.lines().filter_map(|line| {
-            let (name, value) = line.split_once(": ")?;
-            name.eq_ignore_ascii_case("set-cookie").then(|| value.split(';').next().unwrap_or_default().to_owned())
-        });
-        self.cookie = cookies.collect::<Vec<_>>().join("; ");
+        self.cookie = answer.cookies();
+    }
+
+    /// The same one with the same session, by another way to the frontend.
+    pub fn at(&self, address: SocketAddr) -> Self {
+        Self { address, ..self.clone() }
+    }
+
+    /// Asks for `path`, and goes on with the cookies that the answer sets, as browsers do. An error says what came
+    /// instead of a success.
+    pub fn visit(&mut self, path: &str) -> Result<(), String> {
+        let answer = self.request("GET", path, None).map_err(|error| format!("GET {path}: {error}"))?;
+        let cookies = answer.cookies();
+        if !cookies.is_empty() {
+            self.cookie = cookies;
+        }
+        if answer.status == 200 { Ok(()) } else { Err(format!("GET {path}: {} {}", answer.status, answer.body)) }
     }
 
     /// What a request for data is answered with; an error says what came instead.

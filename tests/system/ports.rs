@@ -51,19 +51,22 @@ fn a_port_outlives_the_way_to_the_api_server() {
     assert_eq!(ask(port), "HTTP/1.1 200 OK");
 
     let is = |event: &Value, name: &str| event["event"] == name;
-    way.close();
-    running.until("the API server is away", |event| is(event, "lost"));
-    let waiting = std::thread::spawn(move || ask(port));
-    running.until("a connection waits", |event| is(event, "waiting"));
-    way.mend();
-    running.until("it is back", |event| is(event, "back"));
-    assert_eq!(waiting.join().expect("it is answered"), "HTTP/1.1 200 OK", "it has waited");
-    assert_eq!(ask(port), "HTTP/1.1 200 OK");
+    // The second time nothing behind the port has changed.
+    for _ in 0..2 {
+        way.close();
+        running.until("the API server is away", |event| is(event, "lost"));
+        let waiting = std::thread::spawn(move || ask(port));
+        running.until("a connection waits", |event| is(event, "waiting"));
+        way.mend();
+        running.until("it is back", |event| is(event, "back"));
+        assert_eq!(waiting.join().expect("it is answered"), "HTTP/1.1 200 OK", "it has waited");
+        assert_eq!(ask(port), "HTTP/1.1 200 OK");
+    }
 
     running.signal(Signal::INT);
     let ran = running.ended().expect_code(130);
     let told = |name: &str| ran.events.iter().filter(|event| is(event, name)).count();
-    assert_eq!((told("lost"), told("back")), (1, 1), "{}", ran.stdout);
+    assert_eq!((told("lost"), told("back")), (2, 2), "{}", ran.stdout);
     assert_eq!(traces.left(), Vec::<String>::new());
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "nobody listens any more");
     project.cluster.kubectl(&["delete", "namespace", NAMESPACE, "--wait=false"]);

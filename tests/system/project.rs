@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crate::cluster::Cluster;
 use crate::ran::Ran;
+use crate::turn::Turn;
 
 /// The namespace of everything that these tests deploy, and the project's name: `system-test`, unless these tests were
 /// compiled with another one, to run beside others in the same cluster.
@@ -15,36 +16,55 @@ pub const NAMESPACE: &str = match option_env!("XTASK_TEST_NAMESPACE") {
     None => "system-test",
 };
 
-/// The tests' turns.
-static TURN: Mutex<()> = Mutex::new(());
-
 /// A checkout with a graph file for the test cluster.
 pub struct Project {
     folder: PathBuf,
     pub cluster: Cluster,
-    _turn: Option<MutexGuard<'static, ()>>,
+    _turn: Arc<Turn>,
 }
 
 impl Project {
     /// The shared deployment, everything in it as in this checkout and fresh.
     pub fn deployed() -> Self {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let project = Self { _turn: Some(turn), ..Self::copy("shared") };
+        let project = Self::copy("shared");
         project.run(&["deploy"]).expect_success();
+        project
+    }
+
+    /// This checkout's application under a name of its own in the cluster, where nothing of it has ever been; nor is the
+    /// shared deployment there, for which there is no room beside it.
+    pub fn never_deployed() -> Self {
+        let shared = Self::copy("shared");
+        shared.run(&["teardown", "--data"]).expect_success();
+        let now = std::time::UNIX_EPOCH.elapsed().expect("the clock is right").as_secs();
+        let name: &'static str = format!("{NAMESPACE}-{now}").leak();
+        let mut project = Self::copy("never-deployed");
+        let _ = fs::remove_dir_all(project.path(".xtask"));
+        project.cluster = project.cluster.in_namespace(name);
+        project.write("xtask.toml", &graph_file(&project.cluster.context, name));
         project
     }
 
     /// The project below `fixtures/` as it is there, with nothing deployed of it, in a folder of the test's own. What it
     /// deploys is in `namespace`, as its graph file says.
     pub fn fixture(name: &str, namespace: &'static str) -> Self {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = Turn::with_small_projects();
         let cluster = Cluster::of_environment().in_namespace(namespace);
         let folder = Self::place(name);
         let _ = fs::remove_dir_all(&folder);
         copy_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/system/fixtures").join(name), &folder);
-        let project = Self { folder, cluster, _turn: Some(turn) };
+        let project = Self { folder, cluster, _turn: turn };
         project.edit("xtask.toml", "CONTEXT", &project.cluster.context);
         project
+    }
+
+    /// A further checkout of a fixture as it is in this one, with nothing deployed of it.
+    pub fn beside(&self, name: &str) -> Self {
+        let folder = Self::place(name);
+        let _ = fs::remove_dir_all(&folder);
+        copy_folder(&self.folder, &folder);
+        let _ = fs::remove_dir_all(folder.join(".xtask"));
+        Self { folder, cluster: self.cluster.clone(), _turn: Arc::clone(&self._turn) }
     }
 
     /// A further checkout of the same deployment, with nothing known about it.
@@ -58,9 +78,10 @@ impl Project {
 
     /// A project of its own, with nothing known about it, in the cluster of the kubeconfig context `context`.
     pub fn of_files(name: &str, context: &str, files: &[(&str, &str)]) -> Self {
+        let turn = Turn::with_small_projects();
         let folder = Self::place(name);
         let _ = fs::remove_dir_all(&folder);
-        let project = Self { folder, cluster: Cluster::of_context(context), _turn: None };
+        let project = Self { folder, cluster: Cluster::of_context(context), _turn: turn };
         for (path, text) in files {
             project.write(path, text);
         }
@@ -72,6 +93,7 @@ impl Project {
     }
 
     fn copy(name: &str) -> Self {
+        let turn = Turn::with_application();
         let folder = Self::place(name);
         fs::create_dir_all(&folder).expect("the target folder can be written");
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the workspace");
@@ -94,8 +116,9 @@ impl Project {
             }
         }
         let cluster = Cluster::of_environment();
-        fs::write(folder.join("xtask.toml"), graph_file(&cluster.context)).expect("the graph file can be written");
-        Self { folder, cluster, _turn: None }
+        fs::write(folder.join("xtask.toml"), graph_file(&cluster.context, NAMESPACE))
+            .expect("the graph file can be written");
+        Self { folder, cluster, _turn: turn }
     }
 
     pub fn path(&self, path: &str) -> PathBuf {
@@ -181,7 +204,7 @@ fn tracked(root: &Path) -> Vec<PathBuf> {
     paths.split_terminator('\0').map(PathBuf::from).filter(|path| root.join(path).is_file()).collect()
 }
 
-/// The graph file of this repository's application in the test cluster.
-fn graph_file(context: &str) -> String {
-    include_str!("fixtures/app.toml").replace("PROJECT", NAMESPACE).replace("CONTEXT", context)
+/// The graph file of this repository's application in the test cluster, with `name` as its project's and namespace's.
+fn graph_file(context: &str, name: &str) -> String {
+    include_str!("fixtures/app.toml").replace("PROJECT", name).replace("CONTEXT", context)
 }

@@ -20,10 +20,9 @@ impl<'a> Registry<'a> {
         let run = ["run", "--detach", "--rm", "--network=host", "python:3.13-slim", "python", "-c", REGISTRY];
         let container = daemon.docker(&run);
         let mut registry = Self { daemon, container, port: String::new() };
-        while registry.port.is_empty() {
-            // Fails, and ends the test, once the container has ended.
-            registry.port = daemon.docker(&["logs", &registry.container]);
-        }
+        // Asking fails, and ends the test, once the container has ended.
+        let said = (0..2000).map(|_| daemon.docker(&["logs", &registry.container])).find(|port| !port.is_empty());
+        registry.port = said.expect("the registry says its port");
         registry
     }
 

@@ -128,6 +128,17 @@ impl Running {
         self.ended()
     }
 
+    /// Waits for its end, and calls `meanwhile` with 1, 2 and so on, `pace` apart.
+    pub fn ended_while(mut self, pace: Duration, mut meanwhile: impl FnMut(u32)) -> Ran {
+        let mut count = 0;
+        while matches!(self.child.try_wait(), Ok(None)) {
+            count += 1;
+            meanwhile(count);
+            self.until_moment(Instant::now() + pace);
+        }
+        self.ended()
+    }
+
     /// Waits for its end. What it left running is not waited for.
     pub fn ended(mut self) -> Ran {
         let status = self.child.wait().expect("a child can be waited for");

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use crate::cluster::Cluster;
 use crate::daemon::Daemon;
-use crate::project::{NAMESPACE, Project};
+use crate::project::Project;
+use crate::ran::Ran;
+use crate::turn::Turn;
 
 /// What comes and goes by itself.
 const FLEETING: [&str; 3] = ["events", "events.events.k8s.io", "certificatesigningrequests.certificates.k8s.io"];
@@ -18,38 +22,50 @@ fn everything(cluster: &Cluster) -> BTreeSet<String> {
     objects.lines().map(str::to_owned).collect()
 }
 
-/// Removes volumes whose claims are gone. minikube's provisioner does that for those that it has made since it was
-/// started, and for no others.
-fn forget_old_volumes(cluster: &Cluster) {
-    let each = r#"jsonpath={range .items[?(@.status.phase=="Released")]}{.metadata.name}{"\n"}{end}"#;
-    for name in cluster.kubectl(&["get", "persistentvolume", "--output", each]).lines() {
-        cluster.kubectl(&["delete", "persistentvolume", name, "--ignore-not-found", "--timeout=60s"]);
+/// What was given up is gone: namespaces, and volumes whose claims are gone. A volume takes a moment to notice that, and
+/// minikube's provisioner removes those that it has made since it was started, and no others.
+fn until_quiet(cluster: &Cluster) {
+    let terminating = r#"jsonpath={range .items[?(@.status.phase=="Terminating")]}{.metadata.name}{"\n"}{end}"#;
+    for name in cluster.kubectl(&["get", "namespace", "--output", terminating]).lines() {
+        cluster.kubectl(&["wait", "--for=delete", &format!("namespace/{name}"), "--timeout=120s"]);
+    }
+    let items = |list: Value| list["items"].as_array().cloned().unwrap_or_default();
+    let claims = items(cluster.get(&["persistentvolumeclaims", "--all-namespaces"]));
+    for volume in items(cluster.get(&["persistentvolumes"])) {
+        let claim = &volume["spec"]["claimRef"]["uid"];
+        if !claim.is_null() && claims.iter().all(|one| one["metadata"]["uid"] != *claim) {
+            let name = volume["metadata"]["name"].as_str().expect("a volume has a name");
+            cluster.kubectl(&["delete", "persistentvolume", name, "--ignore-not-found", "--timeout=60s"]);
+        }
     }
 }
 
-/// What earlier tests have given up is gone: namespaces, and volumes, which go after their claims.
-fn until_quiet(cluster: &Cluster) {
-    for (kind, phase) in [("namespace", "Terminating"), ("persistentvolume", "Released")] {
-        let each =
-            format!(r#"jsonpath={{range .items[?(@.status.phase=="{phase}")]}}{{.metadata.name}}{{"\n"}}{{end}}"#);
-        for name in cluster.kubectl(&["get", kind, "--output", &each]).lines() {
-            cluster.kubectl(&["wait", "--for=delete", &format!("{kind}/{name}"), "--timeout=120s"]);
+/// The application, which a test that fails does not leave behind under a name that nobody knows.
+struct Own(Project);
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.0.command(&["teardown", "--data"]).output();
         }
     }
 }
 
 #[test]
 fn only_data_and_the_secrets_that_belong_to_it_stay() {
-    let project = Project::deployed();
-    project.run(&["teardown", "--data"]).expect_success();
-    forget_old_volumes(&project.cluster);
+    // What anybody else has in the cluster must not change meanwhile.
+    let _alone = Turn::alone();
+    let own = Own(Project::never_deployed());
+    let Own(project) = &own;
+    let namespace = project.cluster.namespace;
     until_quiet(&project.cluster);
     let before = everything(&project.cluster);
+    assert!(!before.iter().any(|object| object.contains(namespace)), "it was there before: {before:#?}");
 
     project.run(&["deploy"]).expect_success();
-    let daemon = Daemon::of(&project);
+    let daemon = Daemon::of(project);
     let images =
-        || daemon.docker(&["image", "ls", "--quiet", "--filter", &format!("label=dev.xtask.project={NAMESPACE}")]);
+        || daemon.docker(&["image", "ls", "--quiet", "--filter", &format!("label=dev.xtask.project={namespace}")]);
     assert_ne!(images(), "");
     let listed = project.run_human(&["teardown", "--dry-run"]).expect_success();
     assert!(listed.stdout.contains("Removing"), "{}", listed.stdout);
@@ -61,11 +77,11 @@ fn only_data_and_the_secrets_that_belong_to_it_stay() {
     let kept = |object: &&&String| {
         let [kind, name] = object.split(' ').collect::<Vec<_>>()[..] else { return false };
         match kind {
-            "Namespace" => name.ends_with(NAMESPACE),
+            "Namespace" => name.ends_with(namespace),
             "PersistentVolume" => true,
-            "PersistentVolumeClaim" => name == format!("{NAMESPACE}/data-todo-postgres-0"),
+            "PersistentVolumeClaim" => name == format!("{namespace}/data-todo-postgres-0"),
             // The password that opens it.
-            "Secret" => name == format!("{NAMESPACE}/todo-secrets"),
+            "Secret" => name == format!("{namespace}/todo-secrets"),
             // What every namespace has.
             "ConfigMap" => name.ends_with("/kube-root-ca.crt"),
             "ServiceAccount" => name.ends_with("/default"),
@@ -85,4 +101,27 @@ fn only_data_and_the_secrets_that_belong_to_it_stay() {
     let differ: Vec<_> = after.symmetric_difference(&before).collect();
     assert!(differ.is_empty(), "the cluster is not as it was: {differ:#?}");
     assert_eq!(images(), "");
+}
+
+#[test]
+fn images_that_could_not_be_looked_at_are_told_and_not_forgotten() {
+    let graph = "project = \"unseen\"\n\n[image.tools]\ncontext = \"tools\"\ndaemon = \"host\"\n\n\
+                 [command.note]\nrun = [\"true\"]\n";
+    let files = [("xtask.toml", graph), ("tools/Dockerfile", "FROM scratch\n")];
+    let project = Project::of_files("unseen", "none", &files);
+    let receipts = ["image-tools", "command-note"].map(|name| project.path(&format!(".xtask/receipts/{name}")));
+    receipts.iter().for_each(|receipt| {
+        std::fs::create_dir_all(receipt.parent().expect("it is in a folder")).unwrap();
+        std::fs::write(receipt, "of an earlier run").unwrap();
+    });
+    let mut command = project.command(&["teardown"]);
+    command.env("DOCKER_HOST", format!("unix://{}", project.path("no-docker.sock").display()));
+    let ran = Ran::new(&["teardown"], command.output().expect("the binary can be run")).expect_code(3);
+    let told =
+        "Keeping what there is of image:tools (it could not be looked at; `cargo xtask teardown` again removes it)";
+    assert!(ran.stdout.contains(told), "{}", ran.stdout);
+    assert!(ran.stderr.contains("error: ") && ran.stderr.contains("no-docker.sock"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("nothing of this project is deployed"), "{}", ran.stderr);
+    let left = receipts.map(|receipt| receipt.exists());
+    assert_eq!(left, [true, false], "what was looked at is done, and what was not is not");
 }

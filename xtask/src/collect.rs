@@ -1,9 +1,9 @@
-//! Garbage collection after a deploy: the project's images that nobody needs any more leave their daemons.
+//! Garbage collection once images are built: the project's images that nobody needs any more leave their daemons.
 //!
 //! Whoever names an image may need it: an object of the cluster that makes pods, a revision that helm keeps, a receipt
 //! of any checkout. What they say is searched as text and not understood: an image's first digits are in its ID and in
 //! its name, so they stand wherever it is meant, be it in a field that nobody here knows of. Keeping too much is no
-//! harm. A run is over before this begins, so it fails nothing.
+//! harm. It goes on beside the rollout and fails nothing.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,6 +14,7 @@ use engine::config::{Daemon as Place, Image};
 use engine::event::{Event, Level};
 use engine::failure::Failure;
 use engine::lock::Locks;
+use engine::step::Kind;
 use futures_util::future::{try_join, try_join_all};
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
@@ -23,14 +24,14 @@ use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 
 use crate::context::Context;
 use crate::report::words;
+use crate::steps::daemon;
 use crate::workspace::Workspace;
-use crate::world::daemon::Daemon;
 use crate::world::docker::{self, Inventory, Removed};
 use crate::world::helm::record;
 use crate::world::{git, kube as objects};
 
 /// Collects in the daemons of `images` and tells what went in one line; whatever goes wrong is no more than a note.
-pub async fn after_deploy(cx: &Context, images: &[&Image], locks: &Locks) {
+pub async fn after_build(cx: &Context, images: &[&Image], locks: &Locks) {
     let collected = tokio::select! {
         collected = collect(cx, images, locks, SystemTime::now()) => collected,
         () = cx.cancel.cancelled() => return,
@@ -62,10 +63,7 @@ pub async fn collect(cx: &Context, images: &[&Image], locks: &Locks, now: System
         if !images.iter().any(|image| image.daemon == place) {
             continue;
         }
-        let daemon = match place {
-            Place::Cluster => cx.world.node_daemon().await?,
-            Place::Host => Daemon::of_host()?,
-        };
+        let daemon = daemon::at(cx, place).await?;
         // Asked anew: what a run believes may be as old as the run.
         let inventory = Inventory::fetch(&daemon).await?;
         let ids = || inventory.of_project(&cx.project, None).map(|image| image.id.as_str());
@@ -92,7 +90,9 @@ fn named<'a>(ids: impl Iterator<Item = &'a str>, texts: &[String]) -> BTreeSet<S
 
 /// The receipts of this checkout, of the other worktrees of its repository, and those that lie beside locks.
 fn receipts(root: &Path, locks: &Locks) -> Result<Vec<String>, Failure> {
-    let mut texts = texts_in(locks.folder(), |name| name.ends_with(".receipt"))?;
+    // What a checkout's commands were given, its images' own receipts name as well.
+    let names_images = |name: &str| name.ends_with(".receipt") && !name.starts_with(Kind::Command.word());
+    let mut texts = texts_in(locks.folder(), names_images)?;
     let checkouts: BTreeSet<_> = git::worktrees(root).into_iter().chain([root.to_owned()]).collect();
     for checkout in checkouts {
         let workspace = Workspace::at(checkout);
@@ -183,6 +183,7 @@ mod tests {
         let locks = engine::lock::Locks::in_folder(folder.path().join("locks")).unwrap();
         write("locks/image-backend-1.receipt", "shared");
         write("locks/image-backend-1", "who holds it");
+        write("locks/command-lint-1.receipt", "of some checkout's command");
         assert_eq!(receipts(&folder.path().join("here"), &locks).unwrap(), ["shared", "own"]);
     }
 

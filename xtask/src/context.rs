@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 
+use crate::ask::Person;
 use crate::redact::Redactor;
 use crate::workspace::Workspace;
 use crate::world::World;
@@ -40,8 +41,8 @@ pub struct Context {
     pub cancel: CancellationToken,
     /// The number of this run.
     pub run: u64,
-    /// Questions may be asked: there is a person at a terminal.
-    pub interactive: bool,
+    /// Who answers questions.
+    pub person: Person,
     /// Base images are asked for at their registries, though they are there.
     pub pull: bool,
     /// This machine may be changed without asking: the person has said so beforehand.
@@ -70,7 +71,7 @@ impl Context {
             redactor: Arc::default(),
             cancel: CancellationToken::new(),
             run,
-            interactive: false,
+            person: Person::Nobody,
             pull: false,
             may_change_machine: false,
             events,

@@ -5,6 +5,9 @@
 
 mod hold;
 mod looks;
+#[cfg(test)]
+mod tests;
+mod times;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -26,6 +29,7 @@ use crate::context::Context;
 use crate::steps::Step;
 use crate::workspace::Workspace;
 use looks::Looks;
+use times::Times;
 
 pub use hold::{hold, wait_for};
 
@@ -67,10 +71,8 @@ pub fn plan(
     guess: &dyn Fn(&StepId) -> Duration,
     forced: &dyn Fn(&StepId) -> bool,
 ) -> Vec<Planned> {
-    let receipts = workspace.receipts();
-    let took: BTreeMap<StepId, Duration> =
-        graph.order().iter().filter_map(|step| Some((step.clone(), receipts.took(step)?))).collect();
-    let priorities = graph.priorities(&|step| took.get(step).copied().unwrap_or_else(|| guess(step)));
+    let times = Times::read(&workspace.times());
+    let priorities = graph.priorities(&|step| times.of(step).unwrap_or_else(|| guess(step)));
     let plan = graph.order().iter().filter_map(|step| {
         Some(Planned {
             step: step.clone(),
@@ -85,26 +87,26 @@ pub fn plan(
 
 /// Runs `plan` to its end.
 pub async fn execute(cx: &Context, steps: &Steps, plan: Vec<Planned>, locks: &Locks) -> Summary {
-    execute_watched(cx, steps, plan, locks, &mut |_| {}).await
+    execute_watched(cx, steps, plan, locks, &mut |_, _| {}).await
 }
 
-/// The same; `done` is told of each step that has ended well, right after everybody else.
+/// The same; `done` is told of each step that has ended well, whether it was fresh or ran, right after everybody else.
 pub async fn execute_watched(
     cx: &Context,
     steps: &Steps,
     plan: Vec<Planned>,
     locks: &Locks,
-    done: &mut (dyn FnMut(&StepId) + Send),
+    done: &mut (dyn FnMut(&StepId, State) + Send),
 ) -> Summary {
     let hands = Hands::new(cx, locks, Looks::begin(cx, steps, &plan));
     let mut run = Run::new(plan, Limits::default());
     let mut tasks = JoinSet::new();
     let mut steps_of_tasks = BTreeMap::new();
-    let mut failures = Vec::new();
+    let mut told = Told { failures: Vec::new(), took: BTreeMap::new(), done };
     let mut cancelled = false;
     loop {
         for (step, transition) in run.take_transitions() {
-            tell(cx, step, transition, &mut failures, done);
+            told.tell(cx, step, transition);
         }
         for (id, effect) in run.take_effects() {
             match steps.get(&id) {
@@ -121,7 +123,7 @@ pub async fn execute_watched(
         }
         if run.is_over() && tasks.is_empty() {
             for (step, transition) in run.take_transitions() {
-                tell(cx, step, transition, &mut failures, done);
+                told.tell(cx, step, transition);
             }
             break;
         }
@@ -148,8 +150,9 @@ pub async fn execute_watched(
             }
         }
     }
+    times::keep(&cx.workspace.times(), told.took, |step| steps.contains_key(step));
     let states = run.states().map(|(step, state)| (step.clone(), state)).collect();
-    Summary { states, failures }
+    Summary { states, failures: told.failures }
 }
 
 /// What a run would do with a step.
@@ -238,34 +241,44 @@ pub async fn rehearse(cx: &Context, steps: &Steps, forecasts: &mut [Forecast]) {
     }
 }
 
-fn tell(
-    cx: &Context,
-    step: StepId,
-    transition: Transition,
-    failures: &mut Vec<Failure>,
-    done: &mut (dyn FnMut(&StepId) + Send),
-) {
-    let well = matches!(transition, Transition::Ended(End::Fresh(_) | End::Done(_))).then(|| step.clone());
-    let event = match transition {
-        Transition::Stale(verdict) => Event::Stale { step, reasons: verdict.reasons().to_vec() },
-        Transition::Started => Event::Started { step },
-        Transition::Skipped { because_of } => Event::Skipped { step, because_of },
-        Transition::Cancelled => Event::Cancelled { step },
-        Transition::Ended(End::Fresh(output)) => {
-            cx.set_output(&step, output);
-            Event::Fresh { step }
+/// What a run remembers of what has become of its steps.
+struct Told<'a> {
+    failures: Vec<Failure>,
+    took: BTreeMap<StepId, Duration>,
+    done: &'a mut (dyn FnMut(&StepId, State) + Send),
+}
+
+impl Told<'_> {
+    fn tell(&mut self, cx: &Context, step: StepId, transition: Transition) {
+        let well = match &transition {
+            Transition::Ended(End::Fresh(_)) => Some((step.clone(), State::Fresh)),
+            Transition::Ended(End::Done(_)) => Some((step.clone(), State::Done)),
+            _ => None,
+        };
+        let event = match transition {
+            Transition::Stale(verdict) => Event::Stale { step, reasons: verdict.reasons().to_vec() },
+            Transition::Started => Event::Started { step },
+            Transition::Skipped { because_of } => Event::Skipped { step, because_of },
+            Transition::Cancelled => Event::Cancelled { step },
+            Transition::Ended(End::Fresh(output)) => {
+                cx.set_output(&step, output);
+                Event::Fresh { step }
+            }
+            Transition::Ended(End::Done(performed)) => {
+                cx.set_output(&step, performed.output);
+                self.took.insert(step.clone(), performed.took);
+                Event::Done { step, summary: performed.summary, took: performed.took }
+            }
+            Transition::Ended(End::Failed(failure)) => {
+                self.failures.push((*failure).clone());
+                Event::Failed { step, failure: *failure }
+            }
+        };
+        cx.tell(event);
+        if let Some((step, state)) = well {
+            (self.done)(&step, state);
         }
-        Transition::Ended(End::Done(performed)) => {
-            cx.set_output(&step, performed.output);
-            Event::Done { step, summary: performed.summary, took: performed.took }
-        }
-        Transition::Ended(End::Failed(failure)) => {
-            failures.push((*failure).clone());
-            Event::Failed { step, failure: *failure }
-        }
-    };
-    cx.tell(event);
-    well.iter().for_each(done);
+    }
 }
 
 fn failed(failure: Failure) -> Outcome {
@@ -379,8 +392,13 @@ impl Hands {
     fn refresh(&self, step: &dyn Step, receipt: &Receipt) -> Result<Outcome, Failure> {
         let lock = self.locks.named(&step.lock_name(&self.cx)?);
         if let Some(held) = lock.try_acquire("a look at what is there")? {
-            held.share(receipt)?;
-            self.receipts.store(receipt)?;
+            let mut judged_by = None;
+            self.grip(step, |grip| judged_by = grip.mark);
+            // The mark of a run that was killed since would be lost, and with it all that tells of what it left.
+            if judged_by == Some(lock.shared().mark) {
+                held.share(receipt)?;
+                self.receipts.store(receipt)?;
+            }
         }
         Ok(Outcome::Done)
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use engine::failure::Failure;
-use engine::receipt::Receipts;
+use engine::receipt::{self, Receipts};
 use engine::step::StepId;
 
 /// Where isolated deployments have their receipts, each in a folder by its name.
@@ -114,20 +114,20 @@ impl Workspace {
         if *ports == self.local_ports() {
             return Ok(());
         }
-        let folder = self.deployment();
-        let path = folder.join(LOCAL_PORTS);
-        let failed = |error: std::io::Error| Failure::io("write", &path, &error);
-        fs::create_dir_all(&folder).map_err(failed)?;
         // Whoever reads it meanwhile finds the old ones or the new ones.
-        let new = tempfile::NamedTempFile::new_in(&folder).map_err(failed)?;
-        serde_json::to_writer(&new, ports).map_err(|error| failed(error.into()))?;
-        new.persist(&path).map_err(|error| failed(error.error))?;
-        Ok(())
+        let path = self.deployment().join(LOCAL_PORTS);
+        let text = serde_json::to_vec(ports).map_err(|error| Failure::io("write", &path, &error.into()))?;
+        receipt::write_atomically(&path, &text)
     }
 
     /// Where digests of files are remembered. What `dev` looks at differs from what a deploy does.
     pub fn stat_cache(&self) -> PathBuf {
         self.state().join(if self.dev { "dev-stat-cache" } else { "stat-cache" })
+    }
+
+    /// Where it is written down how long steps took.
+    pub fn times(&self) -> PathBuf {
+        self.deployment().join(if self.dev { "dev-times.json" } else { "times.json" })
     }
 
     /// Where the journals and logs of run `number` are kept.

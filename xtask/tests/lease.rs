@@ -17,6 +17,7 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::runtime::wait::await_condition;
 use serde_json::json;
 use support::Namespace;
+use tokio::sync::Notify;
 use xtask::world::kube::lease::{self, Held, Holder};
 
 const LEASE: &str = "xtask";
@@ -117,4 +118,41 @@ async fn one_that_is_gone_was_lost_unless_it_went_with_its_namespace() {
     seen.namespace.remove().await;
     await_condition(leases, LEASE, |lease: Option<&Lease>| lease.is_none()).await.expect("it can be watched");
     assert!(held.release().await, "nobody can take one there");
+}
+
+#[tokio::test]
+async fn leases_of_other_names_exclude_nobody_and_whoever_renews_one_is_named_without_a_write() {
+    let seen = Seen::make("lease-named").await;
+    let (client, namespace) = (seen.namespace.client(), seen.namespace.name());
+    let name = lease::of_loop("todo");
+    let this = Holder::this("dev");
+    let looked = Notify::new();
+    let asked = async || {
+        let asked = lease::renewed_by(&client, namespace, &name, &this, |_| looked.notify_one()).await;
+        asked.expect("the cluster answers")
+    };
+    assert_eq!(asked().await, None, "nobody has it");
+    let run = seen.taken_by(&Holder::this("release:todo")).await;
+    let nobody = |other: &str| panic!("{other} has it");
+    let held = lease::acquire_named(&client, namespace, &name, &this, nobody).await.expect("it is free");
+    assert_eq!(asked().await, None, "it is the asker's own");
+
+    // Another machine takes it, and renews it.
+    let patch = |time: u32| {
+        let time = format!("2026-01-01T00:00:{time:02}.000000Z");
+        let spec = json!({"holderIdentity": "far-away/4711/5d2f.1/dev", "renewTime": time});
+        let (leases, name) = (seen.leases.clone(), name.clone());
+        async move {
+            leases.patch(&name, &PatchParams::default(), &Patch::Merge(json!({"spec": spec}))).await.expect("written");
+        }
+    };
+    patch(0).await;
+    let (told, ()) = tokio::join!(asked(), async {
+        looked.notified().await;
+        patch(1).await;
+    });
+    assert_eq!(told.as_deref(), Some("process 4711 on far-away"));
+    assert!(!held.release().await, "it is the other's");
+    assert!(run.release().await);
+    seen.namespace.remove().await;
 }

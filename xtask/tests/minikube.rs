@@ -118,6 +118,15 @@ async fn a_profile_comes_back_from_whatever_has_happened_to_it() {
         (vec![inside("systemctl stop docker.socket docker")], "its docker daemon does not answer"),
         (vec![format!("minikube pause -p {PROFILE}")], "its API server does not answer"),
         (vec![inside("systemctl stop kubelet"), inside("pkill -9 kube-apiserver")], "its API server does not answer"),
+        // As where the node's daemon was restarted and has lost sight of an API server: the next finds its port taken.
+        (
+            vec![
+                inside("systemctl stop kubelet"),
+                inside("pkill -9 kube-apiserver"),
+                format!("docker exec --detach {PROFILE} socat TCP-LISTEN:8443,fork,reuseaddr EXEC:cat"),
+            ],
+            "its API server does not answer",
+        ),
         (vec![format!("kubectl config delete-context {PROFILE}")], "has no usable kubeconfig context"),
         (
             vec![format!("kubectl config set-cluster {PROFILE} --server=https://127.0.0.1:1")],

@@ -19,19 +19,21 @@ fn a_command_that_fails_shows_its_last_lines_its_place_and_where_the_log_is() {
 
 #[test]
 fn mistakes_in_a_dockerfile_are_told_by_line() {
-    let rows: [(&str, &[&str]); 4] = [
-        ("FROM python:3.13-slim\nCOPPY page.html /\n", &["app/Dockerfile:2", "COPPY"]),
+    let rows: [(&str, i32, &[&str]); 4] = [
+        ("FROM python:3.13-slim\nCOPPY page.html /\n", 1, &["app/Dockerfile:2", "COPPY"]),
         (
             "FROM python:3.13-slim\nCOPY pages.html /\n",
+            1,
             &["app/Dockerfile:2", "`pages.html` is not there", ".dockerignore"],
         ),
-        ("FROM luck.invalid/none:1\n", &["app/Dockerfile:1", "luck.invalid/none:1", "docker pull"]),
-        ("# nothing\n", &["app/Dockerfile: file with no instructions"]),
+        // No fault of the Dockerfile: nobody answers there.
+        ("FROM luck.invalid/none:1\n", 3, &["app/Dockerfile:1", "luck.invalid/none:1", "docker pull"]),
+        ("# nothing\n", 1, &["app/Dockerfile: file with no instructions"]),
     ];
     let project = small();
-    for (dockerfile, words) in rows {
+    for (dockerfile, code, words) in rows {
         project.write("app/Dockerfile", dockerfile);
-        let said = fails(&project, &mut project.command(&["deploy", "image:app"]), 1, words);
+        let said = fails(&project, &mut project.command(&["deploy", "image:app"]), code, words);
         assert!(said.contains("image:app did not build"), "{said}");
     }
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::Loop;
 use super::live::{self, NAMESPACE, save};
 use crate::cluster::Cluster;
+use crate::turn::Turn;
 
 /// docker of this machine, where the node of a minikube profile is a container by the profile's name.
 #[track_caller]
@@ -25,7 +26,9 @@ pub fn pod(cluster: &Cluster) -> String {
 }
 
 #[test]
+#[ignore = "the API server starts anew, which takes minutes"]
 fn it_carries_on_when_the_api_server_has_restarted() {
+    let _alone = Turn::alone();
     let project = live::project();
     let mut development = Loop::begin(&project, &[]);
     development.edit("before");
@@ -45,6 +48,7 @@ fn it_carries_on_when_the_api_server_has_restarted() {
 #[test]
 #[ignore = "the whole cluster starts anew, which takes minutes"]
 fn it_carries_on_when_the_daemon_of_the_node_has_restarted() {
+    let _alone = Turn::alone();
     let project = live::project();
     let mut development = Loop::begin(&project, &[]);
     development.edit("before");
@@ -83,6 +87,7 @@ impl Drop for Paused {
 
 #[test]
 fn it_carries_on_when_nothing_has_come_through_the_network_for_a_while() {
+    let _alone = Turn::alone();
     let project = live::project();
     let mut development = Loop::begin(&project, &[]);
     development.edit("before");

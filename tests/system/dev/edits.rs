@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::TryRecvError;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -14,6 +15,9 @@ use super::Loop;
 use super::application::{set_version, version};
 use crate::forward::get;
 use crate::project::Project;
+
+/// Between two saves, ten a second.
+const SAVES: Duration = Duration::from_millis(100);
 
 /// Waits until the synced folder in the container holds just what it holds here.
 #[track_caller]
@@ -102,14 +106,32 @@ fn what_is_saved_is_live_and_at_the_end_pods_run_built_images_again() {
     fs::remove_dir_all(project.path("backend/app/many")).expect("they go");
     until_synced(&mut development);
 
-    // Saved ten times in a row: the last one counts.
-    for number in 0..10 {
+    // Saved ten times a second: each save comes in the middle of the restart that the one before it has caused. The
+    // last one counts.
+    for number in 0..25 {
+        development.running.until_moment(Instant::now() + SAVES);
         set_version(&project, &format!("save-{number}"));
     }
     until_synced(&mut development);
-    while version(&development) != "save-9" {
+    while version(&development) != "save-24" {
         development.until_answering("backend", "the last save is live");
     }
+
+    // Written in place, in two halves: what is there when it is whole counts.
+    let path = project.path("backend/app/__init__.py");
+    let (first, second) = ("\"\"\"The API.\"\"\"\n\nVERSION = \"ha", "lves\"\n");
+    let mut file = fs::File::create(&path).expect("it can be written");
+    for half in [first, second] {
+        development.running.until_moment(Instant::now() + SAVES * 3);
+        file.write_all(half.as_bytes()).expect("it can be written");
+    }
+    drop(file);
+    until_synced(&mut development);
+    while version(&development) != "halves" {
+        development.until_answering("backend", "the whole file is live");
+    }
+    set_version(&project, "save-24");
+    development.until_answering("backend", "it is as before");
 
     // Broken, and mended: another version is never answered meanwhile.
     let main = fs::read_to_string(project.path("backend/app/main.py")).expect("it is there");
@@ -117,7 +139,7 @@ fn what_is_saved_is_live_and_at_the_end_pods_run_built_images_again() {
     development.running.until("the application ends", |event| event["event"] == "exited");
     project.write("backend/app/main.py", &main);
     development.until_answering("backend", "it is mended");
-    assert_eq!(version(&development), "save-9");
+    assert_eq!(version(&development), "save-24");
 
     // What is synced is not what was built, and everybody is told so.
     let status = project.run_human(&["status"]).stdout;
@@ -129,7 +151,7 @@ fn what_is_saved_is_live_and_at_the_end_pods_run_built_images_again() {
     assert_ne!(project.cluster.ask_backend("/api/health"), "", "and answers");
     project.run(&["deploy"]).expect_success();
     let health = project.cluster.ask_backend("/api/health");
-    assert!(health.contains("save-9"), "a deploy builds what was saved: {health}");
+    assert!(health.contains("save-24"), "a deploy builds what was saved: {health}");
     project.run(&["deploy"]).expect_all_fresh();
 }
 

@@ -1,13 +1,18 @@
 //! Loops and deployments beside one another: each has namespaces, receipts and ports of its own.
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
+use std::path::Path;
 
+use engine::config;
 use rustix::process::Signal;
+use serde_json::{Value, json};
 
 use super::Loop;
 use super::application::{set_version, version};
 use super::live;
-use crate::project::Project;
+use crate::cluster::Cluster;
+use crate::project::{NAMESPACE, Project};
 use crate::running::Running;
 
 #[test]
@@ -29,11 +34,69 @@ fn beside_another_deployment_it_has_namespaces_and_ports_of_its_own() {
         "jsonpath={.items[*].data.CORS_ORIGINS}",
     ]);
     assert!(config.split_whitespace().any(|origins| origins == origin), "{origin} is among {config}");
+    let mine = Cluster::of_environment().in_namespace(Box::leak(format!("{NAMESPACE}-mine").into_boxed_str()));
+    let frontend = mine.get(&["deployment", "todo-frontend"]).to_string();
+    assert!(frontend.contains(&format!(r#"{{"name":"BETTER_AUTH_URL","value":"{origin}"}}"#)), "{origin}: {frontend}");
     development.end();
     project.run(&["teardown", "--isolate", "mine", "--data"]).expect_success();
     let namespaces = project.cluster.kubectl(&["get", "namespaces", "--output", "name"]);
     assert!(!namespaces.contains("-mine"), "{namespaces}");
     project.cluster.expect_objects(&before);
+}
+
+/// What the graph file of this repository asks of its chart for a deployment beside the usual one.
+#[test]
+fn this_repositorys_application_is_small_beside_another_and_takes_no_port_of_the_node() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the workspace");
+    let mut file = config::load(&root.join("xtask.toml")).expect("it has no mistakes");
+    file.isolate("mine", &BTreeMap::new()).expect("a name");
+    let values: BTreeMap<&String, Value> = file.releases["todo"]
+        .set
+        .iter()
+        .map(|(name, value)| (name, value.expand(&|_| None).expect("its own address is known")))
+        .collect();
+    let values = json!(values);
+    let value = |path: &str| values.pointer(path).unwrap_or_else(|| panic!("{path} is not set: {values}"));
+    for part in ["frontend", "backend"] {
+        assert_eq!(value(&format!("/{part}/replicas")), 1);
+    }
+    for part in ["frontend", "backend", "postgres"] {
+        let cpu = value(&format!("/{part}/resources/requests/cpu")).as_str().expect("a quantity");
+        let thousandths: u32 = cpu.strip_suffix('m').and_then(|number| number.parse().ok()).expect("thousandths");
+        assert!(thousandths <= 50, "{part} asks for {cpu} of a node that has to hold several");
+    }
+    assert_eq!(value("/frontend/service/type"), "ClusterIP", "a port of the node is for one");
+    let port = file.local_port(&file.checks["frontend"].service);
+    assert_eq!(value("/config/CORS_ORIGINS"), &format!("http://localhost:{port}"));
+}
+
+#[test]
+fn two_checkouts_are_developed_at_once_and_neither_sees_the_other() {
+    let one = live::project();
+    let two = one.beside("live-two");
+    let mut first = Loop::begin(&one, &["--isolate", "one"]);
+    let mut second = Loop::begin(&two, &["--isolate", "two"]);
+    assert_ne!(first.port("live"), second.port("live"));
+    first.edit("of the first");
+    second.edit("of the second");
+    assert_eq!(live::ask(first.port("live"), "/").as_deref(), Some("of the first"));
+    // A rollout of one, an edit of the other.
+    one.edit("values.yaml", "hello", "good morning");
+    second.edit("meanwhile");
+    first.until_answered("/greeting", "good morning");
+    assert_eq!(live::ask(second.port("live"), "/greeting").as_deref(), Some("hello"));
+    // What they are is seen from anywhere, though neither was ever deployed otherwise.
+    let status = one.run_human(&["status", "--isolate", "two"]).expect_success().stdout;
+    let synced = status.lines().find(|line| line.trim_start().starts_with("Synced")).unwrap_or_default();
+    assert!(synced.contains("Deployment live: 1 replica") && synced.contains("/app/app"), "{status}");
+
+    first.end();
+    one.run(&["teardown", "--isolate", "one", "--data"]).expect_success();
+    second.edit("alone");
+    second.end();
+    two.run(&["teardown", "--isolate", "two", "--data"]).expect_success();
+    let namespaces = one.cluster.kubectl(&["get", "namespaces", "--output", "name"]);
+    assert!(!namespaces.contains(live::NAMESPACE), "{namespaces}");
 }
 
 #[test]

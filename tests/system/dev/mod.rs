@@ -1,14 +1,18 @@
 //! The dev loop against the real cluster: what is saved becomes live, whatever happens meanwhile.
 
+mod alone;
 mod application;
 mod cluster;
 mod edits;
 mod isolated;
+mod leaving;
 mod live;
 mod logs;
 mod long;
 mod machine;
+mod overtaken;
 mod own_sources;
+mod sources;
 mod terminal;
 
 use std::collections::BTreeMap;

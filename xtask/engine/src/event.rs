@@ -135,3 +135,10 @@ pub struct Tally {
     /// Cancelled.
     pub cancelled: usize,
 }
+
+impl Tally {
+    /// Whether no step had anything to do.
+    pub fn is_all_fresh(&self) -> bool {
+        self.ran + self.failed + self.skipped + self.cancelled == 0
+    }
+}

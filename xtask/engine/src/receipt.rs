@@ -122,18 +122,6 @@ impl Receipts {
         Bytes::of_file(&self.path(step))
     }
 
-    /// How long `step`'s last success took, as far as its receipt says so. It is not held against its checksum and
-    /// must decide nothing but what is done first: every step of a graph is asked before anything begins.
-    pub fn took(&self, step: &StepId) -> Option<Duration> {
-        #[derive(Deserialize)]
-        struct Took {
-            took: Duration,
-        }
-        let Bytes::Read(bytes) = self.read(step) else { return None };
-        let body = bytes.splitn(2, |byte| *byte == b'\n').nth(1)?;
-        serde_json::from_slice::<Took>(body).ok().map(|receipt| receipt.took)
-    }
-
     /// Writes a receipt so that a crash at any moment leaves either the old one or the new one.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use engine::files::dockerignore::{Matched, Patterns};
+use engine::files::glob::Globs;
 use engine::files::{Gatherer, Query, Rules};
 use serde::Deserialize;
 
@@ -98,6 +99,43 @@ fn a_gathered_context_is_what_docker_sends() {
             tree.iter().map(|path| path.trim_end_matches('/')).filter(|path| !left_out.contains(*path)).collect();
         assert_eq!(sent, expected, "ignore file {ignore:?}");
     }
+}
+
+#[test]
+fn folders_are_left_out_by_their_names_and_what_globs_cover_in_them_is_not() {
+    let tree = [
+        "app/",
+        "app/[x]/",
+        "app/[x]/p",
+        "app/x/",
+        "app/x/p",
+        "app/gen/",
+        "app/gen/g",
+        "app/gen/l.log",
+        "lib/",
+        "lib/l",
+    ];
+    let tree = tree.map(str::to_owned);
+    let check = |ignored: &str, folders: &[&str], but: &[&str], expected: &[&str]| {
+        let folders = folders.iter().map(|folder| (*folder).to_owned()).collect();
+        let patterns = parse(ignored).unwrap().leaving_out(folders, Globs::new(but).unwrap());
+        let expected: BTreeSet<String> = expected.iter().map(|path| (*path).to_owned()).collect();
+        assert_eq!(left_out(&tree, &patterns), expected, "{ignored:?} {but:?}");
+    };
+    check("", &["app/[x]"], &[], &["app/[x]", "app/[x]/p"]);
+    check("", &["lib", "app/x"], &[], &["app/x", "app/x/p", "lib", "lib/l"]);
+    let rest = ["app/[x]", "app/[x]/p", "app/x", "app/x/p"];
+    for glob in ["app/{gen,native}/**", "app/g[!x]n/*", "app/gen", "**/gen/**"] {
+        check("", &["app"], &[glob], &rest);
+    }
+    // What docker would not send is no part of the image in any way.
+    check("**/*.log", &["app"], &["app/gen/**"], &[&rest[..], &["app/gen/l.log"]].concat());
+    check(
+        "app/gen",
+        &["app"],
+        &["app/gen/**"],
+        &["app", "app/[x]", "app/[x]/p", "app/gen", "app/gen/g", "app/gen/l.log", "app/x", "app/x/p"],
+    );
 }
 
 #[test]

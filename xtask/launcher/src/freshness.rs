@@ -11,22 +11,35 @@ pub struct Build<'a> {
     pub program: &'a Path,
     /// The folder of the workspace, whose manifests and lock file count as sources.
     pub workspace: &'a Path,
-    /// This program. Cargo builds it anew for another compiler or other flags, and then the tool needs it, too.
-    pub launcher: &'a Path,
 }
 
 impl Build<'_> {
-    /// Whether nothing has changed since a build that succeeded. Whatever cannot be read counts as changed.
-    pub fn is_fresh(&self) -> bool {
-        let Some(begun) = modified(&self.stamp()) else { return false };
-        let Ok(listing) = fs::read_to_string(self.program.with_extension("d")) else { return false };
-        let Ok(members) = self.manifests() else { return false };
+    /// Whether nothing has changed since a build that succeeded, neither a source nor any of `besides`. Whatever cannot
+    /// be read counts as changed.
+    pub fn is_fresh(&self, besides: &[&Path]) -> bool {
+        let Some(begun) = self.begun() else { return false };
+        let Ok(sources) = self.sources() else { return false };
         let unchanged = |file: &Path| modified(file).is_some_and(|time| time < begun);
-        let settings = ["Cargo.toml", "Cargo.lock", ".cargo/config.toml"].map(|file| self.workspace.join(file));
-        self.program.is_file()
-            && unchanged(self.launcher)
-            && settings.iter().chain(&members).all(|file| unchanged(file))
-            && sources(&listing).is_some_and(|files| files.iter().all(|file| unchanged(file)))
+        let mut files = sources.iter().map(PathBuf::as_path).chain(besides.iter().copied());
+        self.program.is_file() && files.all(unchanged)
+    }
+
+    /// The files that the program was built from: those that cargo has written down, its settings, and the packages'
+    /// manifests.
+    ///
+    /// # Errors
+    /// When it was never built, or what cargo has written down cannot be read.
+    pub fn sources(&self) -> io::Result<Vec<PathBuf>> {
+        let listing = fs::read_to_string(self.program.with_extension("d"))?;
+        let mut sources = listed(&listing).ok_or(io::ErrorKind::InvalidData)?;
+        sources.extend(["Cargo.toml", "Cargo.lock", ".cargo/config.toml"].map(|file| self.workspace.join(file)));
+        sources.extend(self.manifests()?);
+        Ok(sources)
+    }
+
+    /// When the last build began that succeeded: what was written later is not in the program.
+    pub fn begun(&self) -> Option<SystemTime> {
+        modified(&self.stamp())
     }
 
     /// Notes when a build began; [`Self::finish`] takes the file that is returned.
@@ -71,7 +84,7 @@ fn modified(file: &Path) -> Option<SystemTime> {
 }
 
 /// The files of a rule as make reads it, `program: one two\ three`.
-fn sources(listing: &str) -> Option<Vec<PathBuf>> {
+fn listed(listing: &str) -> Option<Vec<PathBuf>> {
     let (_, files) = listing.lines().next()?.split_once(": ")?;
     let mut found = vec![String::new()];
     let mut characters = files.chars();
@@ -92,7 +105,7 @@ mod tests {
     use std::path::{Path, PathBuf};
     use std::time::{Duration, SystemTime};
 
-    use super::{Build, sources};
+    use super::{Build, listed};
 
     const FILES: [&str; 8] = [
         "Cargo.toml",
@@ -129,12 +142,12 @@ mod tests {
         let folder = folder.path();
         built(folder);
         let (program, launcher) = (folder.join("tool"), folder.join("launcher"));
-        let build = Build { program: &program, workspace: folder, launcher: &launcher };
-        assert!(!build.is_fresh(), "nobody knows when it was built");
+        let build = Build { program: &program, workspace: folder };
+        assert!(!build.is_fresh(&[&launcher]), "nobody knows when it was built");
         let begun = build.begin().unwrap();
         build.finish(&begun).unwrap();
         change(folder);
-        assert_eq!(build.is_fresh(), fresh, "{what}");
+        assert_eq!(build.is_fresh(&[&launcher]), fresh, "{what}");
     }
 
     #[test]
@@ -158,12 +171,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         built(folder);
-        let (program, launcher) = (folder.join("tool"), folder.join("launcher"));
-        let build = Build { program: &program, workspace: folder, launcher: &launcher };
+        let program = folder.join("tool");
+        let build = Build { program: &program, workspace: folder };
         let begun = build.begin().unwrap();
         fs::write(folder.join("xtask/src/main.rs"), "fn main() {}").unwrap();
         build.finish(&begun).unwrap();
-        assert!(!build.is_fresh());
+        assert!(!build.is_fresh(&[]));
     }
 
     #[test]
@@ -176,7 +189,7 @@ mod tests {
         ];
         for (listing, expected) in rows {
             let expected = expected.map(|files| files.iter().map(PathBuf::from).collect::<Vec<_>>());
-            assert_eq!(sources(listing), expected, "{listing:?}");
+            assert_eq!(listed(listing), expected, "{listing:?}");
         }
     }
 }

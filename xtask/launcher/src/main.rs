@@ -1,10 +1,8 @@
 //! Starts the tool. `cargo xtask` runs this program, which has no dependencies, so that cargo need not look through
 //! those of the tool each time: that takes longer than a deploy which finds nothing to do.
 //!
-//! Whether the tool has to be built is decided as cargo does, by the times of its sources ([`freshness`]); building is
+//! Whether the tool has to be built is decided as cargo does, by the times of its sources ([`xtask_launcher::freshness`]); building is
 //! cargo's. Nothing in here knows what the tool does.
-
-mod freshness;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -13,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus};
 use std::{env, fs};
 
-use freshness::Build;
+use xtask_launcher::freshness::Build;
+use xtask_launcher::settings::{FIRST, VARIABLES};
 
 /// The package of the tool, and its program.
 const TOOL: &str = "xtask";
@@ -37,11 +36,13 @@ fn start() -> io::Result<ExitCode> {
     let this = env::current_exe()?;
     let (target, workspace) = (target(&this), workspace());
     let program = target.join("debug").join(TOOL);
-    let build = Build { program: &program, workspace: &workspace, launcher: &this };
-    if !build.is_fresh() {
+    let build = Build { program: &program, workspace: &workspace };
+    // Cargo builds this program anew for another compiler or other flags, and then the tool needs it, too.
+    if !build.is_fresh(&[&this]) {
         fs::create_dir_all(target.join("debug"))?;
         let begun = build.begin()?;
-        let status = cargo(&workspace, &target)?;
+        let first = if program.exists() { &[] } else { FIRST };
+        let status = cargo(&workspace, &target, &[VARIABLES, first].concat())?;
         if !status.success() {
             fs::remove_file(&begun)?;
             return Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)));
@@ -73,9 +74,10 @@ fn without_ours(command: &mut Command) -> &mut Command {
     env::vars_os().map(|(name, _)| name).filter(of_package).fold(command, |command, name| command.env_remove(name))
 }
 
-fn cargo(workspace: &Path, target: &Path) -> io::Result<ExitStatus> {
+fn cargo(workspace: &Path, target: &Path, variables: &[(&str, &str)]) -> io::Result<ExitStatus> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     without_ours(&mut Command::new(cargo))
+        .envs(variables.iter().copied())
         .args(["build", "--package", TOOL, "--bin", TOOL, "--manifest-path"])
         .arg(workspace.join("Cargo.toml"))
         .arg("--target-dir")

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
-use engine::failure::{Class, Failure};
+use engine::failure::Failure;
 use engine::step::{Kind, StepId};
 use futures_util::future::join_all;
 use serde_json::json;
@@ -64,7 +64,7 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
         let (cx, path) = (session.cx.clone(), check.get.clone());
         async move { (StepId::new(Kind::Check, name.as_str()), path, step.ask(&cx).await) }
     });
-    let answers = join_all(asked).await;
+    let answers = session.unless_interrupted(async { Ok::<_, Problem>(join_all(asked).await) }).await?;
     for (step, path, answer) in &answers {
         // A closed pipe is the reader's choice; the exit code still tells.
         let _ = writeln!(anstream::stdout(), "{}", line(global.format, step, path, answer));
@@ -75,9 +75,7 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
             let _ = write!(anstream::stderr(), "\n{}", failure::render(failed));
         }
     }
-    let interrupted = session.cx.cancel.is_cancelled();
     Ok(ExitCode::from(match failures.first() {
-        _ if interrupted => Class::Interrupted.exit_code(),
         Some(first) => first.class.exit_code(),
         None => 0,
     }))

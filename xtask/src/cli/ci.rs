@@ -25,7 +25,8 @@ use tokio_util::sync::CancellationToken;
 use super::problem::Problem;
 use super::session::{Project, Record, Session, may_change_machine, verbosity};
 use super::{Format, Global};
-use crate::dayzero::tools;
+use crate::ask::Person;
+use crate::dayzero::{consent, tools};
 use crate::report::heartbeat::{Pulse, SILENCE};
 use crate::report::pipeline::{Book, Fate, Scribe, State};
 use crate::report::style::{BAD, DOING, FAINT, GOOD, WARNING, verb};
@@ -39,6 +40,9 @@ const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// More often nobody wants a sign of life.
 const SHORTEST: Duration = Duration::from_secs(1);
+
+/// What is silent for longer looks as if it hung, to people and to services that end such runs.
+const SILENT_AT_MOST: Duration = Duration::from_secs(30);
 
 /// The suites of the reports.
 const COMMANDS: &str = "commands";
@@ -54,18 +58,25 @@ pub struct Request {
     /// How long everything but the teardown may take, such as 30m [default: the graph file's, or 45m]
     #[arg(long, value_name = "TIME", value_parser = engine::config::duration)]
     pub deadline: Option<Duration>,
-    /// How long it may be silent before it tells what runs [default: 20s]
+    /// How long it may be silent before it tells what runs, 30s at most [default: 20s]
     #[arg(long, value_name = "TIME", value_parser = silence)]
     pub heartbeat: Option<Duration>,
     /// Only remove what runs that were killed have left
     #[arg(long)]
     pub sweep: bool,
+    /// This machine may be changed: docker and packages installed, docker started. `CI` in the environment says so, too
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// A silence that can be kept.
 fn silence(text: &str) -> Result<Duration, String> {
     let silence = engine::config::duration(text)?;
-    if silence < SHORTEST { Err(format!("at least {}", words::duration(SHORTEST))) } else { Ok(silence) }
+    match silence {
+        _ if silence < SHORTEST => Err(format!("at least {}", words::duration(SHORTEST))),
+        _ if silence > SILENT_AT_MOST => Err(format!("at most {}", words::duration(SILENT_AT_MOST))),
+        _ => Ok(silence),
+    }
 }
 
 /// Runs the pipeline.
@@ -82,7 +93,7 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     let mut beside = JoinSet::new();
     beside.spawn(pulse.clone().beat(move |sign| log.sign(&sign)));
     if request.sweep {
-        let failures = sweep_up(global, &project, &locks, &pulse, log).await?;
+        let failures = sweep_up(global, &project, &locks, &pulse, log, &CancellationToken::new()).await?;
         failures.iter().for_each(|failure| log.failure(&project, failure));
         return Ok(ExitCode::from(engine::run::worst(&failures).map_or(0, |failure| failure.class.exit_code())));
     }
@@ -97,7 +108,8 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     let _claim = name.claim(&locks)?;
     let folder = request.reports.clone().unwrap_or_else(|| project.file.root.join(".xtask/ci"));
     let book = Book::open(&folder, &name.to_string(), &project.file.project)?;
-    let pipeline = Pipeline { global, project, locks, name, book, pulse, log, overdue: Arc::default() };
+    let told = may_change_machine(request.yes);
+    let pipeline = Pipeline { global, project, locks, name, book, pulse, log, told, overdue: Arc::default() };
     pipeline.run(deadline, &mut beside).await
 }
 
@@ -110,6 +122,8 @@ struct Pipeline<'a> {
     book: Book,
     pulse: Pulse,
     log: Log,
+    /// Whether it was told that this machine may be changed.
+    told: bool,
     overdue: Arc<AtomicBool>,
 }
 
@@ -161,8 +175,8 @@ impl Pipeline<'_> {
             vec![Box::new(Scribe::new(self.book.clone(), DEPLOY)), Box::new(self.pulse.clone())];
         let isolation = self.name.to_string();
         let mut session = Session::begin_as(self.global, "ci", Record::Run, Some(&isolation), listeners)?;
-        session.cx.interactive = false;
-        session.cx.may_change_machine = may_change_machine(false);
+        session.cx.person = Person::Nobody;
+        session.cx.may_change_machine = self.told;
         let cancel = session.cx.cancel.clone();
         beside.spawn(at_deadline(deadline, self.overdue.clone(), cancel.clone()));
         let plan = session.plan(&[], false);
@@ -172,7 +186,8 @@ impl Pipeline<'_> {
         self.book.expect(TEARDOWN, [isolation]);
         let mut tally = Tally::default();
         let outcome = async {
-            for failure in sweep_up(self.global, &self.project, &self.locks, &self.pulse, self.log).await? {
+            let left = sweep_up(self.global, &self.project, &self.locks, &self.pulse, self.log, &cancel).await?;
+            for failure in left {
                 let text = format!("what an earlier run has left could not be removed: {failure}");
                 session.cx.tell(Event::Note { step: None, level: Level::Warning, text });
             }
@@ -209,7 +224,7 @@ impl Pipeline<'_> {
         self.book.begin(COMMANDS, &name);
         self.pulse.begin(&name);
         let command = process::Command::new(program.as_str()).args(args).cwd(session.cx.workspace.root());
-        let command = command.redact(session.cx.redact());
+        let command = consent::hand_on(command.redact(session.cx.redact()), self.told);
         let finished = command
             .run(&session.cx.cancel, |_, line| {
                 if self.log.line(line) {
@@ -237,7 +252,8 @@ impl Pipeline<'_> {
         let name = self.name.to_string();
         self.log.open("teardown");
         self.book.begin(TEARDOWN, &name);
-        let removed = sweep::remove(self.global, &self.name, vec![Box::new(self.pulse.clone())]).await;
+        let time = CancellationToken::new();
+        let removed = sweep::remove(self.global, &self.name, vec![Box::new(self.pulse.clone())], &time).await;
         let failures = removed.unwrap_or_else(|problem| vec![failure_of(problem)]);
         let fate = failures.first().map_or(Fate::Passed("removed".to_owned()), |failure| {
             Fate::Failed(Box::new(failure.clone().help("`cargo xtask ci --sweep` tries again")))
@@ -248,18 +264,22 @@ impl Pipeline<'_> {
     }
 }
 
-/// Removes what runs that are over have left; what could not be removed is returned.
+/// Removes what runs that are over have left, until `cancel` ends it; what could not be removed is returned.
 async fn sweep_up(
     global: &Global,
     project: &Project,
     locks: &Locks,
     pulse: &Pulse,
     log: Log,
+    cancel: &CancellationToken,
 ) -> Result<Vec<Failure>, Problem> {
     let mut failures = Vec::new();
     for (name, _held) in sweep::leftovers(project, locks).await? {
+        if cancel.is_cancelled() {
+            break;
+        }
         log.open(&format!("what the run {name} has left"));
-        failures.extend(sweep::remove(global, &name, vec![Box::new(pulse.clone())]).await?);
+        failures.extend(sweep::remove(global, &name, vec![Box::new(pulse.clone())], cancel).await?);
         log.close();
     }
     Ok(failures)
@@ -352,5 +372,27 @@ impl Log {
             _ => (BAD, "Failed"),
         };
         self.human(&format!("{}{name}  ({})", verb(style, word), words::duration(took)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::silence;
+
+    #[test]
+    fn no_silence_is_longer_than_what_is_promised() {
+        for (text, expected) in [
+            ("1s", Ok(1)),
+            ("20s", Ok(20)),
+            ("30s", Ok(30)),
+            ("31s", Err("at most 30.0s")),
+            ("10m", Err("at most 30.0s")),
+            ("500ms", Err("at least 1.0s")),
+        ] {
+            let expected = expected.map(Duration::from_secs).map_err(str::to_owned);
+            assert_eq!(silence(text), expected, "{text}");
+        }
     }
 }

@@ -1,12 +1,15 @@
 //! `deploy`: judges every step and runs those that are stale.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use engine::failure::Class;
+use engine::run::{Planned, State};
 use engine::step::{Kind, StepId};
+use tokio::sync::oneshot;
 
 use super::isolate::Isolate;
 use super::problem::Problem;
@@ -60,16 +63,26 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     if plan.iter().any(|planned| planned.step == StepId::cluster()) {
         confirm::first_deploy(&mut session).await?;
     }
-    let summary = run::execute(&session.cx, &session.steps, plan, &session.locks).await;
-    rollback::remember_passed(&session, &summary).await;
+    let (built, images_are_built) = oneshot::channel();
+    let mut building = Building::new(&plan, built);
+    let running = async {
+        let mut done = |step: &StepId, state| building.ended(step, state);
+        let summary = run::execute_watched(&session.cx, &session.steps, plan, &session.locks, &mut done).await;
+        // Nobody need wait for images that will not be built any more.
+        drop(building);
+        summary
+    };
+    // Pods take their time to come up, and what is removed meanwhile is none of theirs.
+    let collecting = async {
+        if let Ok(images) = images_are_built.await {
+            let images: Vec<_> = images.iter().filter_map(|name| session.project.file.images.get(name)).collect();
+            collect::after_build(&session.cx, &images, &session.locks).await;
+        }
+    };
+    let (summary, ()) = tokio::join!(running, collecting);
     let (tally, headline) = (summary.tally(), headline(&session));
     let interrupted = session.cx.cancel.is_cancelled();
-    if tally.ran > 0 && tally.ran + tally.fresh == summary.states.len() {
-        let images = summary.states.iter().filter(|(step, _)| step.kind == Kind::Image);
-        let images: Vec<_> =
-            images.filter_map(|(step, _)| session.project.file.images.get(step.name.as_str())).collect();
-        collect::after_deploy(&session.cx, &images, &session.locks).await;
-    }
+    rollback::remember_passed(&session, &summary).await;
     session.finish(tally, headline).await;
     if global.format == Format::Human {
         for failure in &summary.failures {
@@ -82,6 +95,35 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
         Some(failure) => failure.class.exit_code(),
         None => 0,
     }))
+}
+
+/// Waits for the images of a run, and says that they are built if any of them was not there before.
+struct Building {
+    left: BTreeSet<StepId>,
+    names: Vec<String>,
+    anew: bool,
+    built: Option<oneshot::Sender<Vec<String>>>,
+}
+
+impl Building {
+    fn new(plan: &[Planned], built: oneshot::Sender<Vec<String>>) -> Self {
+        let images = plan.iter().map(|planned| &planned.step).filter(|step| step.kind == Kind::Image);
+        let left: BTreeSet<StepId> = images.cloned().collect();
+        let names = left.iter().map(|step| step.name.to_string()).collect();
+        Self { left, names, anew: false, built: Some(built) }
+    }
+
+    fn ended(&mut self, step: &StepId, state: State) {
+        let was_last = self.left.remove(step) && self.left.is_empty();
+        self.anew |= step.kind == Kind::Image && state == State::Done;
+        if was_last
+            && self.anew
+            && let Some(built) = self.built.take()
+        {
+            // Whoever waits for it ends only after this.
+            let _ = built.send(std::mem::take(&mut self.names));
+        }
+    }
 }
 
 /// What a person wants to see at the end: where it answers, which revision, when it was checked.
@@ -122,4 +164,48 @@ async fn dry_run(global: &Global, session: &Session, selected: &[StepId], force:
         }
     }
     Ok(ExitCode::from(forecast::exit_code(&forecasts)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use engine::run::{Planned, Pool, State};
+    use engine::step::{Kind, StepId};
+    use tokio::sync::oneshot;
+
+    use super::Building;
+
+    #[test]
+    fn images_are_built_when_the_last_has_ended_well_and_any_was_not_there_before() {
+        let step = |kind, name: &str| StepId::new(kind, name);
+        let planned =
+            |step| Planned { step, needs: Vec::new(), pool: Pool::Builds, priority: Duration::ZERO, forced: false };
+        let plan = [step(Kind::Image, "a"), step(Kind::Image, "b"), step(Kind::Release, "r")].map(planned);
+        type Ended = (Kind, &'static str, State);
+        let rows: [(&[Ended], bool); 5] = [
+            (&[(Kind::Image, "a", State::Done), (Kind::Image, "b", State::Fresh)], true),
+            (
+                &[(Kind::Image, "b", State::Fresh), (Kind::Image, "a", State::Done), (Kind::Release, "r", State::Done)],
+                true,
+            ),
+            (&[(Kind::Image, "a", State::Fresh), (Kind::Image, "b", State::Fresh)], false),
+            (
+                &[
+                    (Kind::Image, "a", State::Fresh),
+                    (Kind::Image, "b", State::Fresh),
+                    (Kind::Release, "r", State::Done),
+                ],
+                false,
+            ),
+            (&[(Kind::Image, "a", State::Done), (Kind::Release, "r", State::Done)], false),
+        ];
+        for (ended, expected) in rows {
+            let (sender, mut receiver) = oneshot::channel();
+            let mut building = Building::new(&plan, sender);
+            ended.iter().for_each(|(kind, name, state)| building.ended(&step(*kind, name), *state));
+            let told = receiver.try_recv().ok();
+            assert_eq!(told, expected.then(|| vec!["a".to_owned(), "b".to_owned()]), "{ended:?}");
+        }
+    }
 }

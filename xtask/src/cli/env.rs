@@ -169,10 +169,29 @@ mod tests {
         VARIABLES.into_iter().zip(values.map(str::to_owned)).collect()
     }
 
+    /// How a shell is told to evaluate what follows, and to read nobody's settings before.
+    const SHELLS: [(Shell, &[&str]); 3] = [
+        (Shell::Sh, &["sh", "-euc"]),
+        (Shell::Fish, &["fish", "--no-config", "--command"]),
+        (Shell::Powershell, &["pwsh", "-NoProfile", "-Command"]),
+    ];
+
+    /// Those of them that this machine has; of the others only the words are known to be right.
+    fn shells() -> impl Iterator<Item = (Shell, &'static [&'static str])> {
+        SHELLS.into_iter().filter(|(_, words)| crate::world::process::resolve(words[0].as_ref(), None).is_some())
+    }
+
     /// The environment after a real shell has evaluated the script in this one.
-    fn evaluated(changes: &Changes, before: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-        let script = Shell::Sh.script(changes, false) + "env";
-        let output = Command::new("sh").args(["-euc", &script]).env_clear().envs(before).output().unwrap();
+    fn evaluated(
+        (shell, words): (Shell, &[&str]),
+        changes: &Changes,
+        before: &BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
+        let script = shell.script(changes, false) + "env";
+        let home = tempfile::tempdir().unwrap();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).arg(&script).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+        let output = command.env("HOME", home.path()).envs(before).output().unwrap();
         assert!(output.status.success(), "{script}: {output:?}");
         let text = String::from_utf8(output.stdout).unwrap();
         let variables = text.lines().filter_map(|line| line.split_once('='));
@@ -193,13 +212,15 @@ mod tests {
         ];
         for before in before {
             let before: BTreeMap<_, _> = before.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-            let inside = evaluated(&with(&daemon(), &look_up(&before)), &before);
-            for (name, value) in daemon() {
-                assert_eq!(inside.get(name), Some(&value));
+            for shell in shells() {
+                let inside = evaluated(shell, &with(&daemon(), &look_up(&before)), &before);
+                for (name, value) in daemon() {
+                    assert_eq!(inside.get(name), Some(&value), "{shell:?}");
+                }
+                let twice = evaluated(shell, &with(&daemon(), &look_up(&inside)), &inside);
+                assert_eq!(twice, inside, "{shell:?}: evaluating it again changes nothing");
+                assert_eq!(evaluated(shell, &without(&look_up(&inside)), &inside), before, "{shell:?}");
             }
-            let twice = evaluated(&with(&daemon(), &look_up(&inside)), &inside);
-            assert_eq!(twice, inside, "evaluating it again changes nothing");
-            assert_eq!(evaluated(&without(&look_up(&inside)), &inside), before);
         }
     }
 

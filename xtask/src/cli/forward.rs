@@ -41,15 +41,18 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     session.recognise().await?;
     let file = &session.project.file;
     let wanted = wanted(file, &request.services)?;
-    let client = session.cx.world.kube().await?;
+    let client = session.unless_interrupted(session.cx.world.kube()).await?;
     let mut forwards = Vec::new();
     for Wanted { at, local } in wanted {
         // Asked also where the local port is given: what is misspelt is told now, not waited for.
-        let number = number(&client, &at).await?;
+        let number = session.unless_interrupted(number(&client, &at)).await?;
         let service = ServicePort { name: at.service.clone(), port: number };
         let port = local.unwrap_or_else(|| file.local_port(&service));
-        let opened = Forward::open(Arc::clone(&session.cx.world), at.clone(), port, PATIENCE).await;
-        let forward = opened.map_err(|taken| offering(&at, taken))?;
+        let opened = async {
+            let opened = Forward::open(Arc::clone(&session.cx.world), at.clone(), port, PATIENCE).await;
+            opened.map_err(|taken| offering(&at, taken))
+        };
+        let forward = session.unless_interrupted(opened).await?;
         show(global.format, &forward);
         forwards.push(forward);
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use engine::config::GraphFile;
-use engine::failure::Class;
+use engine::failure::{Class, Failure};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ use crate::world::pods::log::{Line, Part};
 use crate::world::pods::read::read;
 use crate::world::pods::record::Level;
 use crate::world::pods::{Selection, list};
-use crate::world::settle::Redactor;
+use crate::world::process::Redact;
 
 /// Which logs.
 #[derive(Debug, Clone, Args)]
@@ -57,7 +57,8 @@ pub struct Request {
     pub isolate: Isolate,
 }
 
-fn while_ago(text: &str) -> Result<Duration, String> {
+/// A time to look back: `10m`.
+pub(super) fn while_ago(text: &str) -> Result<Duration, String> {
     const WANTED: &str = "write a number with its unit: 90s, 10m, 2h, 1d";
     let unit = text.chars().last().ok_or(WANTED)?;
     let seconds = match unit {
@@ -86,18 +87,21 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     let selection = selection(file, &request.workloads);
     let since = request.since.and_then(|since| Timestamp::now().checked_sub(since).ok());
     let part = Part { since, previous: request.previous };
-    let client = session.cx.world.kube().await?;
+    let client = session.unless_interrupted(session.cx.world.kube()).await?;
     let masked = Arc::clone(&session.cx.redactor);
-    let redactor: Redactor = Arc::new(move |text| masked.redact(text));
+    let redactor: Redact = Arc::new(move |text| masked.redact(text));
     // Whoever has seen enough closes the pipe.
     let show =
         |line: &Line| !request.wants(line) || writeln!(anstream::stdout(), "{}", shown(global, request, line)).is_ok();
     if !request.follow {
-        read(&client, &selection, &part, &redactor, |line| show(&line)).await?;
-        return Ok(ExitCode::SUCCESS);
+        // What was copied is shown without waiting for anything, so it is asked here, too, whether that is still wanted.
+        let cancel = &session.cx.cancel;
+        let sink = |line: Line| show(&line) && !cancel.is_cancelled();
+        session.unless_interrupted(read(&client, &selection, &part, &redactor, sink)).await?;
+        return if cancel.is_cancelled() { Err(Failure::interrupted().into()) } else { Ok(ExitCode::SUCCESS) };
     }
     // Names that fit nothing are told before anything is waited for.
-    list(&client, &selection).await?;
+    session.unless_interrupted(list(&client, &selection)).await?;
     let mut logs = Logs::follow(Arc::clone(&session.cx.world), selection, part, redactor);
     let ended = loop {
         let news = tokio::select! {

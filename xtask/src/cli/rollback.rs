@@ -31,7 +31,7 @@ use crate::world::helm::record::Head;
 const REMEMBERED: usize = 10;
 
 /// When a revision last passed its checks, in seconds since 1970, by the uid of helm's record of it.
-type Passed = BTreeMap<String, u64>;
+pub type Passed = BTreeMap<String, u64>;
 
 /// What is to go back.
 #[derive(Debug, Clone, Args)]
@@ -60,6 +60,10 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
         session.finish(Tally { failed: 1, ..Tally::default() }, None).await;
         return Err(failure.into());
     }
+    if session.cx.cancel.is_cancelled() {
+        session.finish(Tally { cancelled: 1, ..Tally::default() }, None).await;
+        return Err(Failure::interrupted().into());
+    }
     let step = ReleaseStep::new(name, definition.clone(), origins(&session.project.file));
     let ended = roll_back(&session, &id, &step, request.to).await;
     let tally = match &ended {
@@ -81,10 +85,10 @@ async fn roll_back(session: &Session, id: &StepId, step: &ReleaseStep, to: Optio
         let holder = locks.holder().unwrap_or_else(|| "another run".to_owned());
         return Err(Failure::step(format!("{id} is being deployed by {holder}")).help("wait for it, then try again"));
     };
-    let history = step.history(cx).await?;
+    let history = session.unless_interrupted(step.history(cx)).await?;
     let head = target(&history, &passed(&cx.workspace, id), to)
         .map_err(|failure| failure.because(format!("{id} was not changed")))?;
-    require_images(cx, &session.project.file, step, head).await?;
+    session.unless_interrupted(require_images(cx, &session.project.file, step, head)).await?;
     cx.tell(Event::Started { step: id.clone() });
     cx.progress(id, format!("back to revision {}", head.revision));
     step.roll_back(cx, head).await
@@ -174,7 +178,7 @@ fn path(workspace: &Workspace, release: &StepId) -> PathBuf {
 }
 
 /// The revisions of a release that have passed their checks. A file that is damaged or not there knows of none.
-fn passed(workspace: &Workspace, release: &StepId) -> Passed {
+pub fn passed(workspace: &Workspace, release: &StepId) -> Passed {
     let bytes = fs::read(path(workspace, release)).unwrap_or_default();
     serde_json::from_slice(&bytes).unwrap_or_default()
 }

@@ -1,6 +1,7 @@
 //! What every command that looks at steps begins with: the graph file read, the steps made, events flowing to their
 //! reporters, signals heard.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,7 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::problem::Problem;
 use super::{Format, Global};
+use crate::ask::Person;
 use crate::context::Context;
+use crate::dayzero::consent;
 use crate::report::journal::Journal;
 use crate::report::json::Json;
 use crate::report::terminal::{Terminal, Verbosity};
@@ -35,6 +38,7 @@ use crate::world::World;
 const RUNS_KEPT: usize = 20;
 
 /// The graph file with the graph that it declares.
+#[derive(Clone)]
 pub struct Project {
     /// As written.
     pub file: GraphFile,
@@ -120,7 +124,7 @@ impl Session {
             Format::Json => {}
         }
         reporters.extend(listeners);
-        let session = Self::with(global, name, record, isolation, Mode::Deploy, reporters)?;
+        let session = Self::with(Project::load(global)?, name, record, isolation, Mode::Deploy, reporters)?;
         listen(session.cx.cancel.clone())?;
         Ok(session)
     }
@@ -130,16 +134,16 @@ impl Session {
     /// # Errors
     /// As [`Self::begin_as`].
     pub fn for_dev(
-        global: &Global,
+        project: Project,
         isolation: Option<&str>,
         mode: Mode,
         reporter: Box<dyn Reporter>,
     ) -> Result<Self, Problem> {
-        Self::with(global, "dev", Record::Run, isolation, mode, vec![reporter])
+        Self::with(project, "dev", Record::Run, isolation, mode, vec![reporter])
     }
 
     fn with(
-        global: &Global,
+        mut project: Project,
         name: &str,
         record: Record,
         isolation: Option<&str>,
@@ -147,7 +151,6 @@ impl Session {
         mut reporters: Vec<Box<dyn Reporter>>,
     ) -> Result<Self, Problem> {
         let begun = Instant::now();
-        let mut project = Project::load(global)?;
         let cluster_project = project.file.project.clone();
         let mut workspace = Workspace::at(project.file.root.clone());
         let usual = workspace.receipts();
@@ -182,7 +185,9 @@ impl Session {
         let gatherer = Arc::new(Gatherer::new(workspace.stat_cache()));
         let mut cx = Context::new(workspace, project.file.project.clone(), world, gatherer, run, events);
         (cx.cluster_project, cx.isolated) = (cluster_project, isolation.is_some());
-        cx.interactive = std::io::IsTerminal::is_terminal(&std::io::stdin()) && std::env::var_os("CI").is_none();
+        if std::io::IsTerminal::is_terminal(&std::io::stdin()) && !in_pipeline() {
+            cx.person = Person::AtTerminal;
+        }
         let steps = steps::of_graph_file(&project.file, &project.graph, mode);
         cx.tell(Event::RunStarted { run, command: name.to_owned(), steps: steps.len() });
         Ok(Self { project, steps, cx, locks: Locks::of_this_user()?, begun, pump, record })
@@ -205,7 +210,23 @@ impl Session {
     pub async fn recognise(&self) -> Result<bool, Failure> {
         let Some(cluster) = &self.project.file.cluster else { return Ok(true) };
         let stored = self.cx.workspace.receipts().load(&StepId::cluster());
-        ClusterStep::new(Definition::from(cluster)).expect(&self.cx, stored.receipt()).await
+        let step = ClusterStep::new(Definition::from(cluster));
+        self.unless_interrupted(step.expect(&self.cx, stored.receipt())).await
+    }
+
+    /// What comes of `work`, or an interruption as soon as somebody wants the command to end. Only for work that leaves
+    /// nothing half done when it is dropped.
+    ///
+    /// # Errors
+    /// Those of `work`; or the run was cancelled.
+    pub async fn unless_interrupted<T, E: From<Failure>>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        tokio::select! {
+            done = work => done,
+            () = self.cx.cancel.cancelled() => Err(Failure::interrupted().into()),
+        }
     }
 
     /// Tells the end of the run and waits until everything has been reported.
@@ -213,8 +234,7 @@ impl Session {
         self.cx.tell(Event::RunFinished { tally, took: self.begun.elapsed(), headline });
         // The reporters end at that event; one that panicked has nothing left to tell.
         let _ = self.pump.await;
-        let nothing_happened = tally.ran + tally.failed + tally.skipped + tally.cancelled == 0;
-        if self.record == Record::Run && nothing_happened {
+        if self.record == Record::Run && tally.is_all_fresh() {
             // Runs without any news would push out those that people want to look at again.
             let _ = std::fs::remove_dir_all(self.cx.workspace.run_folder(self.cx.run));
         }
@@ -223,7 +243,17 @@ impl Session {
 
 /// Whether leave to change this machine was given beforehand: by a flag, or by the pipeline that this runs in.
 pub fn may_change_machine(yes: bool) -> bool {
-    yes || std::env::var_os("CI").is_some()
+    yes || in_pipeline() || consent::handed_on() == Some(true)
+}
+
+/// Whether this runs in a pipeline, where nobody can be asked.
+fn in_pipeline() -> bool {
+    is_a_yes(std::env::var_os("CI").as_deref())
+}
+
+/// `CI=false` is how people say that something that looks like a pipeline is none.
+fn is_a_yes(value: Option<&OsStr>) -> bool {
+    value.is_some_and(|value| !["", "0", "false", "no"].iter().any(|no| value.eq_ignore_ascii_case(no)))
 }
 
 /// How much the flags ask for.
@@ -265,6 +295,31 @@ pub async fn told_twice_to_stop() {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
             _ = hangup.recv() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::is_a_yes;
+
+    #[test]
+    fn a_variable_that_says_no_makes_no_pipeline() {
+        let rows = [
+            (None, false),
+            (Some(""), false),
+            (Some("false"), false),
+            (Some("False"), false),
+            (Some("0"), false),
+            (Some("no"), false),
+            (Some("true"), true),
+            (Some("1"), true),
+            (Some("woodpecker"), true),
+        ];
+        for (value, expected) in rows {
+            assert_eq!(is_a_yes(value.map(OsStr::new)), expected, "{value:?}");
         }
     }
 }

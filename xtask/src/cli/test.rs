@@ -1,15 +1,18 @@
 //! `test`: every test of this repository, suite by suite, with a closing table.
 //!
-//! Any failing suite fails the command.
+//! Any failing suite fails the command. One whose inputs are as they were when it last passed is not run again.
 
 mod bed;
 mod closing;
+mod freshness;
+mod log;
 mod runner;
 mod suites;
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use engine::event::Tally;
@@ -19,6 +22,7 @@ use super::Global;
 use super::problem::Problem;
 use super::session::{Record, Session, may_change_machine};
 use crate::dayzero::suite_tools::{self, Found, Tool};
+use freshness::{Freshness, Standing};
 use runner::Ground;
 use suites::{Needs, SUITES, Suite};
 
@@ -34,13 +38,16 @@ pub struct Request {
     /// Also what takes hours: nodes broken again and again, runs killed at many random moments
     #[arg(long)]
     pub soak: bool,
+    /// Run the suites even when they are fresh, as --soak does
+    #[arg(long)]
+    pub force: bool,
     /// Do not ask before this machine is changed: docker and packages installed, docker started
     #[arg(long)]
     pub yes: bool,
 }
 
-/// Runs the suites one after the other: two would share two cores. Before the first, what they run and where they run
-/// is seen to.
+/// Runs those of the suites that are stale, in the order of the list. Before the first, what they
+/// run and where they run is seen to; where all are fresh, nothing is got and no cluster started.
 ///
 /// # Errors
 /// When no suite has such a name, a tool or the cluster cannot be got, or the run is interrupted.
@@ -49,14 +56,28 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     let mut session = Session::begin(global, "test", Record::Nothing)?;
     session.cx.may_change_machine = may_change_machine(request.yes);
     let (root, cancel) = (session.project.file.root.clone(), session.cx.cancel.clone());
-    let found = tools(session, &suites).await?;
-    let context = match suites.iter().any(|suite| suite.needs > Needs::Nothing) {
+    let compiler = freshness::compiler(&root, &cancel).await?;
+    let state = session.cx.workspace.state();
+    let freshness = Freshness::new(&root, &state, Arc::clone(&session.cx.gatherer), compiler);
+    // What a soak shows is a measurement, which nobody reads out of a receipt.
+    let force = request.force || request.soak;
+    let found = suite_tools::look(&session.cx, &all_tools(&suites)).await?;
+    let judged = freshness.judge(&suites, &found, force).await;
+    let stale = judged.iter().filter(|(_, standing)| matches!(standing, Standing::Stale(_)));
+    let stale: Vec<&Suite> = stale.map(|(suite, _)| *suite).collect();
+    let found = tools(session, &stale).await?;
+    let context = match stale.iter().any(|suite| suite.needs > Needs::Nothing) {
         true => Some(bed::prepare(global, &root, request.yes).await?),
         false => None,
     };
-    let ground = Ground { root: &root, found, context, soak: request.soak, cancel: &cancel, show };
-    let ended = runner::all(&suites, &ground).await?;
+    let soak = request.soak;
+    let logs = state.join("tests");
+    let ground =
+        Ground { root: &root, found, freshness: &freshness, logs: &logs, context, soak, cancel: &cancel, show: &show };
+    let mut ended = Vec::new();
+    let whole = runner::all(&judged, &ground, &mut ended).await;
     print(&closing::table(&ended, global.format));
+    whole?;
     if request.soak && request.suites.is_empty() {
         closing::record(&root, &ended, &cancel).await?;
     }
@@ -65,8 +86,7 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
 
 /// Gets what is missing, and tells of it as of any other run.
 async fn tools(session: Session, suites: &[&Suite]) -> Result<Found, Failure> {
-    let tools: BTreeSet<Tool> = suites.iter().flat_map(|suite| suite.tools).copied().collect();
-    let prepared = suite_tools::prepare(&session.cx, &tools).await;
+    let prepared = suite_tools::prepare(&session.cx, &all_tools(suites)).await;
     let there = Some("the tests' tools are there".to_owned());
     match &prepared {
         Ok((_, tally)) if tally.ran > 0 => session.finish(*tally, there).await,
@@ -74,6 +94,10 @@ async fn tools(session: Session, suites: &[&Suite]) -> Result<Found, Failure> {
         Err(_) => session.finish(Tally { failed: 1, ..Tally::default() }, None).await,
     }
     prepared.map(|(found, _)| found)
+}
+
+fn all_tools(suites: &[&Suite]) -> BTreeSet<Tool> {
+    suites.iter().flat_map(|suite| suite.tools).copied().collect()
 }
 
 fn chosen(request: &Request) -> Result<Vec<&'static Suite>, Failure> {
@@ -117,7 +141,7 @@ mod tests {
     fn flags_and_words_choose_suites() {
         let names = |words: &[&str], fast, soak| {
             let suites = words.iter().map(|word| (*word).to_owned()).collect();
-            let chosen = chosen(&Request { suites, fast, soak, yes: false });
+            let chosen = chosen(&Request { suites, fast, soak, force: false, yes: false });
             chosen.map(|suites| suites.iter().map(|suite| suite.name).collect::<Vec<_>>())
         };
         let with = |most| SUITES.iter().filter(|suite| suite.needs <= most).map(|suite| suite.name).collect::<Vec<_>>();

@@ -1,14 +1,17 @@
-//! Base images in the node's daemon: what is not there is pulled, and where no registry answers it is assembled from
+//! Base images in the node's daemon: what is not there is pulled, and where no registry gives it, it is assembled from
 //! distribution packages under the same name, labelled as such.
 //!
 //! That happens in a minikube node of our own only: no other daemon ever gets an upstream name from here, and no
 //! image that exists is replaced. An image that can be neither pulled nor assembled is left to the build, whose error
-//! names the Dockerfile's line.
+//! names the Dockerfile's line; one that is Alpine's is an error here, which also names what can be had instead.
+
+mod remains;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use bollard::models::SystemInfo;
 use engine::event::Level;
 use engine::failure::{Class, Failure};
 use engine::step::StepId;
@@ -19,6 +22,7 @@ use crate::context::Context;
 use crate::world::daemon::Daemon;
 use crate::world::docker::{Image, Inventory, LABEL_PROJECT, familiar};
 use crate::world::process::Command;
+use crate::world::tool_folder;
 
 /// The label of an image that was assembled, with what it was assembled from.
 const ASSEMBLED: &str = "xtask.assembled";
@@ -44,14 +48,24 @@ pub async fn provide(cx: &Context, step: &StepId, daemon: &Daemon, wanted: &[Wan
     let inventory = cx.world.inventory(daemon).await?;
     let mut changed = false;
     for image in wanted.iter().filter(|image| inventory.by_name(image.name).is_none()) {
-        let reached = reach::reaches(cx, &[registry(image.name).as_str()]).await?;
-        if (reached || !mirrors(daemon).await.is_empty()) && pull(cx, step, daemon, image.name).await?.is_ok() {
+        let registry = registry(image.name);
+        let reached = reach::reaches(cx, &[registry.as_str()]).await?;
+        // One that answers need not give it: there are limits, and walls before where layers lie.
+        let mut cause = format!("{} does not answer", reach::host(&registry));
+        if reached || has_ways_of_its_own(daemon).await {
+            match pull(cx, step, daemon, image.name).await? {
+                Ok(()) => {
+                    changed = true;
+                    continue;
+                }
+                Err(failure) => cause = last_line(failure),
+            }
+        }
+        if let Some(known) = in_catalogue(image.name) {
+            assemble(cx, step, daemon, known, &cause).await?;
             changed = true;
-        } else if !reached && let Some(known) = CATALOGUE.iter().find(|known| **known == familiar(image.name)) {
-            assemble(cx, step, daemon, known).await?;
-            changed = true;
-        } else if !reached && is_alpine(image.name) {
-            return Err(alpine(image));
+        } else if is_alpine(image.name) {
+            return Err(alpine(image, &cause));
         }
     }
     if changed {
@@ -80,6 +94,11 @@ pub async fn renew(cx: &Context, step: &StepId, daemon: &Daemon, image: &Wanted<
     })
 }
 
+/// The name in the catalogue of an image that can be assembled.
+pub fn in_catalogue(name: &str) -> Option<&'static str> {
+    CATALOGUE.into_iter().find(|known| *known == familiar(name))
+}
+
 /// The images that could be assembled and are not in `inventory`.
 pub fn absent(inventory: &Inventory) -> impl Iterator<Item = &'static str> {
     CATALOGUE.into_iter().filter(|name| inventory.by_name(name).is_none())
@@ -105,9 +124,26 @@ pub fn told(inventory: &Inventory, named: &BTreeSet<String>) -> Vec<String> {
 
 /// The other places that somebody has given the daemon to pull from.
 pub async fn mirrors(daemon: &Daemon) -> Vec<String> {
-    let Ok(docker) = daemon.connect().await else { return Vec::new() };
-    let info = docker.info().await.ok();
-    info.and_then(|info| info.registry_config).and_then(|config| config.mirrors).unwrap_or_default()
+    about(daemon).await.map(mirrors_in).unwrap_or_default()
+}
+
+fn mirrors_in(info: SystemInfo) -> Vec<String> {
+    info.registry_config.and_then(|config| config.mirrors).unwrap_or_default()
+}
+
+/// Whether the daemon may reach a registry that is not reached from here: by a mirror, or by a proxy that it alone was
+/// told of.
+async fn has_ways_of_its_own(daemon: &Daemon) -> bool {
+    about(daemon).await.is_some_and(|info| {
+        let proxies = [&info.http_proxy, &info.https_proxy];
+        proxies.iter().any(|proxy| proxy.as_ref().is_some_and(|proxy| !proxy.is_empty()))
+            || !mirrors_in(info).is_empty()
+    })
+}
+
+/// What it says of itself, if it answers.
+async fn about(daemon: &Daemon) -> Option<SystemInfo> {
+    daemon.connect().await.ok()?.info().await.ok()
 }
 
 /// Flags by which minikube gives a new node's daemon the host's `mirrors`, unless `args` name some.
@@ -137,21 +173,41 @@ async fn pull(cx: &Context, step: &StepId, daemon: &Daemon, name: &str) -> Resul
     Ok(finished.success(Class::Environment).map(drop))
 }
 
-async fn assemble(cx: &Context, step: &StepId, daemon: &Daemon, name: &'static str) -> Result<(), Failure> {
+/// What a program said last before it failed.
+fn last_line(failure: Failure) -> String {
+    let last = failure.excerpts.into_iter().flat_map(|excerpt| excerpt.lines).rfind(|line| !line.trim().is_empty());
+    last.unwrap_or(failure.message)
+}
+
+/// Puts the image `name` together, because of `cause`.
+async fn assemble(
+    cx: &Context,
+    step: &StepId,
+    daemon: &Daemon,
+    name: &'static str,
+    cause: &str,
+) -> Result<(), Failure> {
     packages::ensure(cx, step, &[packages::MMDEBSTRAP, packages::DEBIANS_KEYS]).await?;
     // The copy is brought up to date under the lock; while it is read others may work on other bases.
-    let folder = Home::open(cx).await?.root().join("bases");
+    let home = Home::open(cx).await?;
+    reach::tell_recipes(home.root()).await?;
+    let (folder, asked) = (home.root().join("bases"), home.root().join("run/asked"));
+    drop(home);
+    remains::clear(&tool_folder::root().with_file_name("bases"), CATALOGUE.map(folder_of))?;
     for name in with_its_own(&folder, name) {
         cx.progress(step, format!("assembling {name} from Debian packages"));
-        let command = Command::new(folder.join("assemble")).arg(folder_of(name));
+        let command = Command::new(folder.join("assemble")).arg(folder_of(name)).arg(&asked);
         let command = daemon.points(command, Some(cx.world.context()));
-        let finished = command.run(&cx.cancel, |_, line| cx.progress(step, line)).await?;
+        let told = |_, line: &str| match line.strip_prefix("note: ") {
+            Some(text) => cx.note(step, Level::Info, text),
+            None => cx.progress(step, line),
+        };
+        let finished = command.run(&cx.cancel, told).await?;
         finished.success(Class::Environment).map_err(|failure| {
-            failure.because(format!("the registry of {name} does not answer, so it was to be assembled here"))
+            failure.because(format!("{name} was to be assembled here, for it cannot be pulled: {cause}"))
         })?;
     }
-    let text = format!("{name} was assembled from Debian packages: its registry does not answer");
-    cx.note(step, Level::Info, text);
+    cx.note(step, Level::Info, format!("{name} was assembled from Debian packages: {cause}"));
     Ok(())
 }
 
@@ -173,17 +229,20 @@ fn is_alpine(name: &str) -> bool {
     Path::new(repository).file_name().is_some_and(|last| last == "alpine") || tag.contains("alpine")
 }
 
-fn alpine(image: &Wanted<'_>) -> Failure {
+fn alpine(image: &Wanted<'_>, cause: &str) -> Failure {
     let Wanted { name, place } = image;
     let repository = name.split(':').next().unwrap_or(name);
     let same = CATALOGUE.iter().find(|known| known.split(':').next() == Some(repository));
     let instead = same.unwrap_or(&CATALOGUE[0]);
     Failure::environment(format!("{place}: {name} cannot be got on this machine"))
-        .because(format!("{} does not answer", registry(name).trim_end_matches("/v2/")))
+        .because(cause)
         .because("an Alpine image has another C library, and cannot be assembled from Debian's packages")
         .help(format!("name one with glibc in {place}, which can be: {instead}"))
         .help(format!("or bring it here: `docker save {name}` where there is one, `docker load` in the node"))
 }
+
+#[cfg(test)]
+mod elsewhere_tests;
 
 #[cfg(test)]
 mod tests {
@@ -278,7 +337,7 @@ mod tests {
         for (name, instead) in rows {
             assert_eq!(is_alpine(name), instead.is_some(), "{name}");
             let Some(instead) = instead else { continue };
-            let failure = alpine(&Wanted { name, place: "frontend/Dockerfile:3".to_owned() });
+            let failure = alpine(&Wanted { name, place: "frontend/Dockerfile:3".to_owned() }, "silence");
             assert!(failure.message.starts_with("frontend/Dockerfile:3: "), "{failure}");
             assert!(failure.help[0].ends_with(instead), "{name}: {failure:?}");
         }

@@ -1,14 +1,38 @@
 //! Whether this machine may be changed: installed on, configured, have a service started.
 
+use std::env;
 use std::ffi::OsStr;
+use std::io::{IsTerminal as _, stdin};
 
 use engine::event::Level;
 use engine::failure::Failure;
 use engine::step::StepId;
+use tokio_util::sync::CancellationToken;
 
-use crate::ask;
 use crate::context::Context;
 use crate::world::process::{self, Command, Exit};
+
+/// The variable by which a pipeline hands on to its commands what was said to it: `yes`, or `no` where somebody who sits
+/// at a terminal has not said it. Standard input tells them nothing of either.
+const HANDED_ON: &str = "XTASK_LEAVE";
+
+/// What the pipeline that this run is a command of was told; `None` outside of one, and where nobody sits at a terminal.
+pub fn handed_on() -> Option<bool> {
+    match env::var(HANDED_ON).as_deref() {
+        Ok("yes") => Some(true),
+        Ok("no") => Some(false),
+        _ => None,
+    }
+}
+
+/// `command` of a pipeline that was `told` that this machine may be changed, or was not.
+pub fn hand_on(command: Command, told: bool) -> Command {
+    match (told, audience(false)) {
+        (true, _) => command.env(HANDED_ON, "yes"),
+        (false, Audience::Unasked) => command.env(HANDED_ON, "no"),
+        (false, _) => command,
+    }
+}
 
 /// Who can do what is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,10 +55,36 @@ pub(super) enum Leave {
 impl Leave {
     /// `program` as the user who may do it.
     pub(super) fn command(self, program: &str) -> Command {
+        let mut words = self.words().iter().copied().chain([program]);
+        Command::new(words.next().unwrap_or_default()).args(words)
+    }
+
+    /// What stands before a program.
+    pub(super) fn words(self) -> &'static [&'static str] {
         match self {
-            Self::Root => Command::new(program),
-            Self::Sudo => Command::new("sudo").args(["--non-interactive", program]),
+            Self::Root => &[],
+            Self::Sudo => &["sudo", "--non-interactive"],
         }
+    }
+}
+
+/// Who could be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Audience {
+    /// Somebody at a terminal.
+    Person,
+    /// Somebody sits at a terminal, and this run asks nothing.
+    Unasked,
+    /// This is a script's.
+    Nobody,
+}
+
+/// `interactive` is whether this run asks questions.
+fn audience(interactive: bool) -> Audience {
+    match interactive {
+        true => Audience::Person,
+        false if stdin().is_terminal() || handed_on() == Some(false) => Audience::Unasked,
+        false => Audience::Nobody,
     }
 }
 
@@ -52,26 +102,26 @@ enum Decision {
 }
 
 /// `leave` is what this user can have; `told` whether it was said beforehand.
-fn decide(leave: Option<Leave>, told: bool, interactive: bool) -> Decision {
-    match (leave, told, interactive) {
+fn decide(leave: Option<Leave>, told: bool, audience: Audience) -> Decision {
+    match (leave, told, audience) {
         (None, ..) => Decision::Cannot,
         (Some(leave), true, _) => Decision::Go(leave),
-        (Some(leave), _, true) => Decision::Ask(leave),
+        (Some(leave), _, Audience::Person) => Decision::Ask(leave),
         // Root without a terminal is a script of somebody who runs everything as root. A user's script is none.
-        (Some(Leave::Root), ..) => Decision::Go(Leave::Root),
-        (Some(Leave::Sudo), ..) => Decision::Untold,
+        (Some(Leave::Root), _, Audience::Nobody) => Decision::Go(Leave::Root),
+        _ => Decision::Untold,
     }
 }
 
 /// What this user can have, without anybody being asked for a password.
-async fn attainable(cx: &Context, by: By) -> Result<Option<Leave>, Failure> {
+pub(super) async fn attainable(cancel: &CancellationToken, by: By) -> Result<Option<Leave>, Failure> {
     if rustix::process::geteuid().is_root() {
         return Ok(Some(Leave::Root));
     }
     if by == By::Root || process::resolve(OsStr::new("sudo"), None).is_none() {
         return Ok(None);
     }
-    let finished = Leave::Sudo.command("true").run(&cx.cancel, |_, _| {}).await?;
+    let finished = Leave::Sudo.command("true").run(cancel, |_, _| {}).await?;
     Ok((finished.exit == Exit::Code(0)).then_some(Leave::Sudo))
 }
 
@@ -82,20 +132,20 @@ async fn attainable(cx: &Context, by: By) -> Result<Option<Leave>, Failure> {
 pub(super) async fn obtain(cx: &Context, what: &str, commands: &[String], by: By) -> Result<Leave, Failure> {
     let refused = |failure: Failure| commands.iter().fold(failure, |failure, command| failure.help(command.clone()));
     let somebody = || Failure::environment(format!("somebody has to {what}"));
-    match decide(attainable(cx, by).await?, cx.may_change_machine, cx.interactive) {
+    match decide(attainable(&cx.cancel, by).await?, cx.may_change_machine, audience(cx.person.is_there())) {
         Decision::Go(leave) => {
             cx.note(&StepId::cluster(), Level::Info, format!("going to {what}"));
             Ok(leave)
         }
         Decision::Untold => {
-            let cause = "this user may by sudo, but there is nobody to ask and --yes was not said";
-            Err(refused(somebody().because(cause)))
+            let cause = "this user may, but nobody is asked here and --yes was not said";
+            Err(refused(somebody().because(cause)).help("or run the same command with --yes, and it is done"))
         }
         Decision::Cannot => Err(refused(somebody().because("only root may, and this user is not root"))),
         Decision::Ask(leave) => {
             let list = commands.iter().map(|command| format!("  {command}\n")).collect::<String>();
             let question = format!("This would {what}:\n{list}Do it? [y/N] ");
-            if ask::yes(&question, &cx.cancel).await? {
+            if cx.person.says_yes(&question, &cx.cancel).await? {
                 return Ok(leave);
             }
             Err(refused(Failure::environment(format!("it was not allowed to {what}")).because("nothing was changed")))
@@ -105,23 +155,28 @@ pub(super) async fn obtain(cx: &Context, what: &str, commands: &[String], by: By
 
 #[cfg(test)]
 mod tests {
-    use super::{Decision, Leave, decide};
+    use super::{Audience, Decision, Leave, decide};
 
     #[test]
     fn only_a_person_at_a_terminal_is_asked_and_only_who_may_goes_on() {
+        use Audience::{Nobody, Person, Unasked};
         use Decision::{Ask, Cannot, Go, Untold};
         let rows = [
-            ((Some(Leave::Root), false, true), Ask(Leave::Root)),
-            ((Some(Leave::Root), true, true), Go(Leave::Root)),
-            ((Some(Leave::Root), false, false), Go(Leave::Root)),
-            ((Some(Leave::Sudo), false, true), Ask(Leave::Sudo)),
-            ((Some(Leave::Sudo), true, false), Go(Leave::Sudo)),
-            ((Some(Leave::Sudo), false, false), Untold),
-            ((None, true, true), Cannot),
-            ((None, false, false), Cannot),
+            ((Some(Leave::Root), false, Person), Ask(Leave::Root)),
+            ((Some(Leave::Root), true, Person), Go(Leave::Root)),
+            ((Some(Leave::Root), false, Nobody), Go(Leave::Root)),
+            // A pipeline that root has begun at a terminal.
+            ((Some(Leave::Root), false, Unasked), Untold),
+            ((Some(Leave::Root), true, Unasked), Go(Leave::Root)),
+            ((Some(Leave::Sudo), false, Person), Ask(Leave::Sudo)),
+            ((Some(Leave::Sudo), true, Nobody), Go(Leave::Sudo)),
+            ((Some(Leave::Sudo), false, Nobody), Untold),
+            ((Some(Leave::Sudo), false, Unasked), Untold),
+            ((None, true, Person), Cannot),
+            ((None, false, Nobody), Cannot),
         ];
-        for ((leave, told, interactive), expected) in rows {
-            assert_eq!(decide(leave, told, interactive), expected, "{leave:?} {told} {interactive}");
+        for ((leave, told, audience), expected) in rows {
+            assert_eq!(decide(leave, told, audience), expected, "{leave:?} {told} {audience:?}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use engine::failure::Failure;
@@ -19,6 +19,12 @@ use crate::world::{pause, tool_folder};
 
 /// What of `dayzero/` is copied, folders whole. What lies beside them in the copy was made there.
 const COPIED: [&str; 6] = ["xtask.toml", "bases", "go", "images", "node", "tools"];
+
+/// Folders in `caches/` that compilers fill.
+const COMPILERS: [&str; 2] = ["go-build", "go-mod"];
+
+/// How the names of those begin in `caches/` that nobody goes on from.
+const BEGUN: &str = "work.";
 
 /// Looks at a lock that is held before its holder is told of, and the time between two.
 const QUIET_LOOKS: u32 = 100;
@@ -43,33 +49,53 @@ impl Home {
         let root = tool_folder::root();
         let held = hold(cx, &root).await?;
         refresh(&source(), &root)?;
-        // What is remembered of hosts is remembered for one run, which may come here several times.
-        static ASKED: AtomicBool = AtomicBool::new(false);
-        if !ASKED.swap(true, Ordering::Relaxed) {
+        // What is remembered of hosts is remembered for one run, which may come here several times. A process may have
+        // many of them, for hours.
+        static ASKED: Mutex<Option<PathBuf>> = Mutex::new(None);
+        if is_another(&ASKED, cx.workspace.run_folder(cx.run)) {
             clear(&root.join("run"))?;
         }
-        // What a recipe that was killed had begun.
-        let begun = fs::read_dir(root.join("caches")).into_iter().flatten().flatten();
-        for entry in begun.filter(|entry| entry.file_name().to_string_lossy().starts_with("work.")) {
-            clear(&entry.path())?;
-        }
-        Ok(Self { root, _held: held })
+        let home = Self { root, _held: held };
+        home.clear_remains()?;
+        Ok(home)
     }
 
-    /// The folder at `root` for a moment, as it is; `None` while a run has it.
+    /// The folder as it is, with nothing brought up to date; `None` while a run has it.
     ///
     /// # Errors
     /// When the lock cannot be made.
-    pub(super) fn alone(root: &Path) -> Result<Option<Held>, Failure> {
-        lock(root)?.try_acquire(&format!("day zero, process {}", std::process::id()))
+    pub(super) fn alone() -> Result<Option<Self>, Failure> {
+        let root = tool_folder::root();
+        let held = lock(&root)?.try_acquire(&format!("day zero, process {}", std::process::id()))?;
+        Ok(held.map(|held| Self { root, _held: held }))
+    }
+
+    /// Removes what recipes that were killed had begun, and caches whose removal was cut short.
+    ///
+    /// # Errors
+    /// When something of it cannot be removed.
+    pub(super) fn clear_remains(&self) -> Result<(), Failure> {
+        let begun = fs::read_dir(self.root.join("caches")).into_iter().flatten().flatten();
+        let mut remains = begun.filter(|entry| entry.file_name().to_string_lossy().starts_with(BEGUN));
+        remains.try_for_each(|entry| clear(&entry.path()))
     }
 
     /// Drops compilers' caches: they are ten times the size of what they are for, and not needed once that is there.
+    /// They are put aside first, at once: whoever is killed while they go has them removed by the next run.
     ///
     /// # Errors
     /// When something in them cannot be removed.
     pub(super) fn forget_caches(&self) -> Result<(), Failure> {
-        ["go-build", "go-mod"].iter().try_for_each(|name| clear(&self.root.join("caches").join(name)))
+        let caches = self.root.join("caches");
+        for name in COMPILERS {
+            let (path, aside) = (caches.join(name), caches.join(format!("{BEGUN}{name}")));
+            clear(&aside)?;
+            match fs::rename(&path, &aside) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                moved => moved.map_err(|error| Failure::io("put aside", &path, &error))?,
+            }
+        }
+        self.clear_remains()
     }
 
     /// Where it is.
@@ -81,6 +107,12 @@ impl Home {
 /// `dayzero/` of the checkout that this program was built in, which `cargo` rebuilds when the checkout moves.
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("dayzero")
+}
+
+/// Whether `run` is another one than it was the last time.
+fn is_another(last: &Mutex<Option<PathBuf>>, run: PathBuf) -> bool {
+    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+    last.replace(run.clone()) != Some(run)
 }
 
 fn lock(root: &Path) -> Result<Lock, Failure> {
@@ -183,8 +215,48 @@ fn executable(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+    use std::sync::Mutex;
 
-    use super::{executable, refresh, source};
+    use engine::lock::Locks;
+
+    use super::{Home, executable, is_another, refresh, source};
+
+    fn home(root: &Path) -> Home {
+        let held = Locks::in_folder(root.join("locks")).unwrap().named("home").acquire("a test").unwrap();
+        Home { root: root.to_owned(), _held: held }
+    }
+
+    #[test]
+    fn compilers_caches_go_though_an_earlier_run_was_killed_meanwhile_and_nothing_else_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let caches = folder.path().join("caches");
+        let fill = |name: &str| {
+            let module = caches.join(name).join("k8s.io/api@v0.34.4");
+            fs::create_dir_all(&module).unwrap();
+            fs::write(module.join("go.mod"), "").unwrap();
+            // As Go makes them.
+            fs::set_permissions(&module, fs::Permissions::from_mode(0o555)).unwrap();
+        };
+        // What the killed run had put aside, what a killed recipe has begun, and what came since.
+        ["work.go-mod", "work.a1b2c3", "go-mod", "go-build"].into_iter().for_each(fill);
+        fs::write(caches.join("go.lock"), "").unwrap();
+        let home = home(folder.path());
+        home.forget_caches().unwrap();
+        let left: Vec<_> = fs::read_dir(&caches).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["go.lock"]);
+        home.forget_caches().expect("there is nothing any more, and that is no error");
+    }
+
+    #[test]
+    fn a_run_forgets_which_hosts_the_one_before_it_has_missed() {
+        let last = Mutex::new(None);
+        let rows = [("runs/1", true), ("runs/1", false), ("runs/2", true), ("runs/2", false)];
+        for (run, expected) in rows {
+            assert_eq!(is_another(&last, run.into()), expected, "{run}");
+        }
+    }
 
     #[test]
     fn the_copy_follows_the_checkout_and_keeps_what_was_made() {

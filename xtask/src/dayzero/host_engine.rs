@@ -9,15 +9,21 @@ mod start;
 use bollard::models::SystemVersion;
 use engine::event::Level;
 use engine::failure::Failure;
+use engine::lock::{Held, Locks};
 use engine::step::StepId;
 
 use super::consent::{self, By};
 use super::packages;
 use crate::context::Context;
+use crate::run;
 use crate::world::daemon::Daemon;
+use crate::world::machine::Machine;
 
 /// Where the engine that this module cares for listens.
 const SOCKET: &str = "/var/run/docker.sock";
+
+/// The lock of whoever brings it up, whatever for and from whichever checkout.
+const LOCK: &str = "docker of this machine";
 
 /// Sees to it that the host's engine answers.
 ///
@@ -27,26 +33,86 @@ pub async fn ensure(cx: &Context, step: &StepId) -> Result<(), Failure> {
     let host = Daemon::of_host()?;
     let Err(silent) = host.api_version().await else { return client(cx, step).await };
     // One that is there for others says so by the socket's mode; starting another would not help.
-    if !is_ours(&host) || silent.to_string().contains("ermission denied") {
+    if !is_ours(&host) || is_for_others(&silent) {
         return Err(silent);
     }
-    let installed = packages::find("dockerd").is_some();
-    if !installed && !packages::may_install()? {
-        return Err(silent);
+    let Some(_turn) = turn(cx, step, &Locks::of_this_user()?, &host).await? else { return client(cx, step).await };
+    let Lack { installed, change, missing } = &Lack::of_here()?;
+    if let Some(hindrance) = hindrance(Machine::read()?.tools.install, packages::is_debian_here(), missing) {
+        return Err(silent.because(hindrance));
     }
-    let change = runtime::Change::plan()?;
-    let missing = wanted(installed, change.in_use && packages::find("jq").is_none());
-    let commands = commands(&missing, &change);
-    let told: Vec<String> = commands.into_iter().chain(to_use_it()).collect();
-    let leave = consent::obtain(cx, &purpose(installed), &told, By::Root).await?;
+    let commands = commands(missing, change).into_iter();
+    let told: Vec<String> = commands.chain(to_use_it().map(|command| format!("{command}, then log in anew"))).collect();
+    let leave = consent::obtain(cx, &purpose(*installed), &told, By::Root).await?;
     // Before the packages: where they start docker by themselves, it starts with these settings.
     for path in change.make()? {
         cx.note(step, Level::Info, format!("wrote {}", path.display()));
     }
     if !missing.is_empty() {
-        packages::install(cx, step, &missing, leave).await?;
+        packages::install(cx, step, missing, leave).await?;
     }
-    start::start(cx, step, &host).await
+    start::start(cx, step, &host, &start::Place::here()).await
+}
+
+/// What this machine lacks for an engine that answers.
+struct Lack {
+    /// Whether docker is there, and only has to be started.
+    installed: bool,
+    change: runtime::Change,
+    /// Packages.
+    missing: Vec<&'static str>,
+}
+
+impl Lack {
+    fn of_here() -> Result<Self, Failure> {
+        let installed = packages::find("dockerd").is_some();
+        let change = runtime::Change::plan()?;
+        let missing = wanted(installed, change.in_use && packages::find("jq").is_none());
+        Ok(Self { installed, change, missing })
+    }
+}
+
+/// What a person types to have an engine that answers and to use it; nothing where that is not known of this system.
+pub fn by_hand() -> Vec<String> {
+    match Lack::of_here() {
+        Ok(lack) if lack.missing.is_empty() || packages::is_debian_here() => {
+            commands(&lack.missing, &lack.change).into_iter().chain(to_use_it().map(str::to_owned)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Whether what it said when it was asked means that it answers, and not to this user.
+pub fn is_for_others(silent: &Failure) -> bool {
+    silent.to_string().contains("ermission denied")
+}
+
+/// The turn to bring docker up: one run at a time asks, installs and starts. `None` where docker answers by now, as
+/// whoever had the turn before has brought it up.
+async fn turn(cx: &Context, step: &StepId, locks: &Locks, host: &Daemon) -> Result<Option<Held>, Failure> {
+    let lock = locks.named(LOCK);
+    let holder = format!("a start of docker, process {}", std::process::id());
+    let held = match lock.try_acquire(&holder)? {
+        Some(held) => held,
+        None => {
+            let other = lock.holder();
+            run::wait_for(cx, step, lock, holder, other).await?
+        }
+    };
+    Ok(host.api_version().await.is_err().then_some(held))
+}
+
+/// Why nothing is done about a silent engine on a machine whose owner lets tools be got (`install`) or does not, which
+/// has Debian's packages or has not, and lacks those that are `missing`.
+fn hindrance(install: bool, debian: bool, missing: &[&str]) -> Option<String> {
+    if !install {
+        Some("this machine's settings say `install = false`: docker is neither installed nor started from here".into())
+    } else if !debian && !missing.is_empty() {
+        let missing = missing.join(", ");
+        Some(format!("{missing} would have to be installed, which is done from here on Debian and Ubuntu only"))
+    } else {
+        None
+    }
 }
 
 /// Sees to it that an engine that answers, wherever it is, has a client here: minikube makes its node by that. Where it
@@ -127,9 +193,9 @@ fn commands(missing: &[&str], change: &runtime::Change) -> Vec<String> {
 }
 
 /// What a user who is not root needs to use docker afterwards.
-fn to_use_it() -> Option<String> {
+fn to_use_it() -> Option<&'static str> {
     let root = rustix::process::geteuid().is_root();
-    (!root).then(|| "sudo usermod -aG docker $USER, then log in anew".to_owned())
+    (!root).then_some("sudo usermod -aG docker $USER")
 }
 
 /// Debian's own docker, where it is not there, and what the wrapper around its runtime is written in.
@@ -148,9 +214,12 @@ fn wanted(installed: bool, jq: bool) -> Vec<&'static str> {
 }
 
 #[cfg(test)]
+mod stand_in_tests;
+
+#[cfg(test)]
 mod tests {
     use super::runtime::Change;
-    use super::{commands, is_ours, is_podman};
+    use super::{commands, hindrance, is_ours, is_podman};
     use crate::world::daemon::Daemon;
 
     #[test]
@@ -173,6 +242,27 @@ mod tests {
         ];
         for (host, expected) in rows {
             assert_eq!(is_ours(&host), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn what_its_owner_keeps_to_himself_is_neither_installed_nor_started() {
+        let rows: [(bool, bool, &[&str], Option<&str>); 6] = [
+            (true, true, &["docker.io"], None),
+            (true, true, &[], None),
+            // It is stopped, and all that it needs is there.
+            (true, false, &[], None),
+            (true, false, &["jq"], Some("jq would have to be installed")),
+            (false, true, &["docker.io"], Some("`install = false`")),
+            (false, true, &[], Some("`install = false`")),
+        ];
+        for (install, debian, missing, expected) in rows {
+            let told = hindrance(install, debian, missing);
+            let fits = match (&told, expected) {
+                (Some(told), Some(expected)) => told.contains(expected),
+                (told, expected) => told.is_none() && expected.is_none(),
+            };
+            assert!(fits, "{install} {debian} {missing:?}: {told:?}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! Carries out steps of day zero's graph inside another run, which tells of them as of its own.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,16 +13,18 @@ use engine::lock::Locks;
 use engine::step::{Kind, StepId};
 use serde::de::DeserializeOwned;
 
+use super::build_cache::{self, BuildCache};
 use super::home::Home;
 use super::needs::Needs;
-use super::packages;
 use super::remaining::Remaining;
+use super::{packages, reach};
 use crate::context::Context;
 use crate::run::{self, Outlook, Summary};
 use crate::steps;
 use crate::workspace::Workspace;
 use crate::world::World;
 use crate::world::daemon::Daemon;
+use crate::world::machine::Machine;
 
 /// How many runs are kept of day zero.
 const RUNS_KEPT: usize = 5;
@@ -41,7 +44,7 @@ impl Made {
 /// Makes `wanted` with all that they need; what is there already is only looked at.
 ///
 /// # Errors
-/// The first failure of a step, or too little space to begin.
+/// The first failure of a step; too little space to begin; or the user has said that nothing is to be got.
 pub(super) async fn make(cx: &Context, home: &Home, wanted: &[StepId]) -> Result<Made, Failure> {
     let (file, graph) = graph::load(&home.root().join("xtask.toml")).map_err(|_| {
         Failure::usage(format!("the graph file in {} cannot be read", home.root().display()))
@@ -58,15 +61,28 @@ pub(super) async fn make(cx: &Context, home: &Home, wanted: &[StepId]) -> Result
     let forecasts = run::forecast(&own, &steps, &plan, &locks).await;
     let missing = forecasts.iter().filter(|forecast| forecast.outlook != Outlook::Fresh);
     let missing: Vec<&StepId> = missing.map(|forecast| &forecast.step).collect();
+    if !missing.is_empty() && !Machine::read()?.tools.install {
+        return Err(not_allowed(&missing));
+    }
+    packages::ensure(cx, &StepId::cluster(), &Needs::in_any_case(&missing)).await?;
     let needs = Needs::of(cx, &missing).await?;
     needs.require_space(home.root(), engines_folder().await.as_deref())?;
     packages::ensure(cx, &StepId::cluster(), &needs.packages).await?;
+    reach::tell_recipes(home.root()).await?;
+    let host = Daemon::of_host();
+    let builds = missing.iter().any(|step| step.kind == Kind::Image);
+    let cache = match &host {
+        Ok(host) if builds => Some(BuildCache::open(home.root(), host).await?),
+        // What a run that was killed has left can wait for an engine that answers.
+        Ok(host) if build_cache::is_open(home.root()) => BuildCache::open(home.root(), host).await.ok(),
+        _ => None,
+    };
     let mut remaining = Remaining::new(missing.iter().copied().cloned(), plan.len(), Instant::now());
     let tell = |text: Option<String>| {
         text.into_iter().for_each(|text| cx.note(&StepId::cluster(), Level::Info, text));
     };
     tell(remaining.at_first());
-    let watch = &mut |step: &StepId| tell(remaining.made(step, Instant::now()));
+    let watch = &mut |step: &StepId, _| tell(remaining.made(step, Instant::now()));
     let Summary { failures, .. } = run::execute_watched(&own, &steps, plan, &locks, watch).await;
     if let Some(failure) = failures.into_iter().next() {
         return Err(failure.help("what has been made so far is kept: the same command carries on from there"));
@@ -74,14 +90,29 @@ pub(super) async fn make(cx: &Context, home: &Home, wanted: &[StepId]) -> Result
     if own.cancel.is_cancelled() {
         return Err(Failure::interrupted());
     }
-    if !missing.is_empty() {
-        home.forget_caches()?;
+    if let Some(cache) = cache {
+        cache.remove_own().await?;
     }
+    // Whatever was made in this run: one that was killed may have come to its last step and not to this.
+    home.forget_caches()?;
     Ok(Made { cx: own })
 }
 
+/// The error for what is missing on a machine whose owner has said `install = false`.
+fn not_allowed(missing: &[&StepId]) -> Failure {
+    let names: BTreeSet<&str> = missing.iter().map(|step| step.name.as_str()).collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    let failure = Failure::environment(format!("{} would have to be downloaded or compiled", names.join(", ")))
+        .because("this machine's settings say `install = false` in the table [tools]")
+        .help("allow it there, or install what is missing yourself");
+    if missing.iter().any(|step| step.kind == Kind::Image) {
+        return failure.help("or give minikube a node image to pull, by `start-args` in the table [minikube] there");
+    }
+    failure
+}
+
 /// Where the host's engine keeps images, if that is on this machine.
-async fn engines_folder() -> Option<PathBuf> {
+pub async fn engines_folder() -> Option<PathBuf> {
     let host = Daemon::of_host().ok().filter(|host| matches!(host, Daemon::Socket(_)))?;
     let folder = host.connect().await.ok()?.info().await.ok()?.docker_root_dir?;
     // Behind a socket there may be a virtual machine, too.

@@ -4,15 +4,17 @@
 //! other graph, in a copy of that folder in the user's cache, so that it is resumable, parallel and shared by all
 //! checkouts. Nothing in here is reached by a run whose tools are there and whose cluster is well.
 
+mod apt;
 pub mod bases;
-mod consent;
+mod build_cache;
+pub mod consent;
 mod home;
 pub mod host_engine;
-mod make;
-mod needs;
+pub mod make;
+pub mod needs;
 pub mod node;
-mod packages;
-mod reach;
+pub mod packages;
+pub mod reach;
 mod remaining;
 pub mod suite_tools;
 pub mod tools;

@@ -4,10 +4,9 @@
 //! assembled is kept under names of ours; the names that minikube knows it by are lent only while `minikube start`
 //! reads them, never over something that has the name already, and taken back by the next run if this one is killed.
 
-mod build_cache;
 mod loan;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use engine::failure::Failure;
@@ -22,7 +21,6 @@ use crate::world::daemon::Daemon;
 use crate::world::docker::{self, Inventory};
 use crate::world::minikube;
 use crate::world::tool_folder;
-use build_cache::BuildCache;
 use loan::Loan;
 
 /// Where minikube gets the node image, Kubernetes' images and its programs.
@@ -82,7 +80,11 @@ impl Assembled {
 /// When something has to be assembled and cannot be, or not in that version.
 pub async fn provide(cx: &Context, declared: Option<&str>, args: &[String]) -> Result<Option<Assembled>, Failure> {
     let host = Daemon::of_host()?;
-    if !is_to_be_assembled(cx, &host, args).await? {
+    if !is_to_be_assembled(cx, &host, declared, args).await? {
+        // Nobody goes on with what compilers have begun for a node, if they have.
+        if let Some(home) = Home::alone()? {
+            home.forget_caches()?;
+        }
         return Ok(None);
     }
     let kubernetes = tool_folder::version("KUBERNETES");
@@ -90,9 +92,7 @@ pub async fn provide(cx: &Context, declared: Option<&str>, args: &[String]) -> R
     let home = Home::open(cx).await?;
     // Whatever an earlier run that was killed has lent is not somebody's own.
     Loan::forgotten(home.root(), &host).take_back().await?;
-    let cache = BuildCache::of(&host).await?;
     let made = make(cx, &home, &steps()).await?;
-    cache.remove_later(&host).await?;
     let node = reference(&made, "node")?;
     let images = upstream().map(|(step, name)| Ok((reference(&made, step)?, name.to_owned())));
     let images = images.collect::<Result<Vec<_>, Failure>>()?;
@@ -106,28 +106,33 @@ pub async fn provide(cx: &Context, declared: Option<&str>, args: &[String]) -> R
     Ok(Some(Assembled { args: args.into(), kubernetes, loan, _home: home }))
 }
 
-/// Takes back what a run that was killed has lent to minikube: it may have been killed when the node was up, and then
-/// nothing else comes here again. What is lent at this moment by a run that lives stays.
+/// Takes back what a run that was killed has lent to minikube, and removes what it has left: it may have been killed when
+/// the node was up, and then nothing else comes here again. What is lent at this moment by a run that lives stays.
 ///
 /// # Errors
 /// When the daemon or the file system refuses.
 pub async fn take_back_forgotten() -> Result<(), Failure> {
-    let root = tool_folder::root();
-    if !loan::is_open(&root) {
+    let Some(home) = Home::alone()? else { return Ok(()) };
+    home.clear_remains()?;
+    if !loan::is_open(home.root()) {
         return Ok(());
     }
-    let Some(_alone) = Home::alone(&root)? else { return Ok(()) };
-    Loan::forgotten(&root, &Daemon::of_host()?).take_back().await
+    Loan::forgotten(home.root(), &Daemon::of_host()?).take_back().await
 }
 
-/// Whether minikube can get its node and Kubernetes neither from a network nor from what it has got before, and
-/// nobody has told it of another source.
+/// Whether minikube can get its node and Kubernetes in the version `declared` neither from a network nor from what it
+/// has got before, and nobody has told it of another source.
 ///
 /// # Errors
 /// When the host's daemon does not answer, or cannot build what would have to be assembled.
-pub(super) async fn is_to_be_assembled(cx: &Context, host: &Daemon, args: &[String]) -> Result<bool, Failure> {
-    let settled = args.iter().any(|arg| arg.starts_with(BASE_IMAGE)) || has_its_own(&Inventory::fetch(host).await?);
-    if settled || reach::reaches(cx, &UPSTREAM).await? {
+pub(super) async fn is_to_be_assembled(
+    cx: &Context,
+    host: &Daemon,
+    declared: Option<&str>,
+    args: &[String],
+) -> Result<bool, Failure> {
+    let settled = args.iter().any(|arg| arg.starts_with(BASE_IMAGE));
+    if settled || has_its_own(host, declared).await? || reach::reaches(cx, &UPSTREAM).await? {
         return Ok(false);
     }
     host_engine::require_builds(host).await?;
@@ -144,11 +149,38 @@ fn upstream() -> impl Iterator<Item = (&'static str, &'static str)> {
     IMAGES.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(' '))
 }
 
-/// minikube's own node image was got before, and its archive of Kubernetes' images with it.
-fn has_its_own(host: &Inventory) -> bool {
-    let archives = minikube::Home::find().path().join("cache/preloaded-tarball");
-    let is_there = archives.read_dir().is_ok_and(|mut entries| entries.next().is_some());
-    is_there && host.has_repository("gcr.io/k8s-minikube/kicbase")
+/// minikube's own node image was got before, and with it the archive of Kubernetes' images that it will look for.
+///
+/// # Errors
+/// When the host's daemon does not answer.
+pub async fn has_its_own(host: &Daemon, declared: Option<&str>) -> Result<bool, Failure> {
+    Ok(has_its_archive(declared) && Inventory::fetch(host).await?.has_repository("gcr.io/k8s-minikube/kicbase"))
+}
+
+/// Whether minikube has got the archive of Kubernetes' images before, in the version `declared`.
+pub fn has_its_archive(declared: Option<&str>) -> bool {
+    has_archive(&minikube::Home::find().path().join("cache/preloaded-tarball"), declared)
+}
+
+/// Whether there is a whole archive in `folder` of the version `declared`; of any, where that is minikube's own choice.
+fn has_archive(folder: &Path, declared: Option<&str>) -> bool {
+    // preloaded-images-k8s-v18-v1.34.4-docker-overlay2-amd64.tar.lz4, beside its checksum and parts of downloads.
+    let version = |name: &str| {
+        let (_, version) = name.strip_prefix("preloaded-images-k8s-")?.split_once("-v")?;
+        let (version, rest) = version.split_once("-docker-")?;
+        let whole = rest.ends_with(&format!("-{}.tar.lz4", image::docker_architecture()));
+        whole.then(|| version.to_owned())
+    };
+    let names =
+        folder.read_dir().into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter_map(|name| version(&name)).any(|version| admits(declared, &version))
+}
+
+/// Whether the version `declared`, which may leave out its end, is `version`.
+fn admits(declared: Option<&str>, version: &str) -> bool {
+    declared.is_none_or(|declared| {
+        version.strip_prefix(declared).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
 }
 
 fn reference(made: &Made, step: &str) -> Result<String, Failure> {
@@ -168,8 +200,7 @@ fn programs(home: &Home, kubernetes: &str) -> Vec<(PathBuf, PathBuf)> {
 
 fn require_version(declared: Option<&str>, there_is: &str) -> Result<(), Failure> {
     let Some(declared) = declared else { return Ok(()) };
-    let fits = there_is.strip_prefix(declared).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-    if fits {
+    if admits(Some(declared), there_is) {
         return Ok(());
     }
     let (minor, _) = there_is.rsplit_once('.').unwrap_or((there_is, ""));
@@ -185,7 +216,8 @@ fn hosts() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{require_version, steps, upstream};
+    use super::{has_archive, require_version, steps, upstream};
+    use crate::steps::image::docker_architecture;
 
     #[test]
     fn only_the_version_that_can_be_made_is_promised() {
@@ -196,6 +228,30 @@ mod tests {
         }
         let failure = require_version(Some("1.33"), "1.34.4").unwrap_err();
         assert!(failure.help[0].contains("kubernetes = \"1.34\""), "{failure:?}");
+    }
+
+    #[test]
+    fn what_minikube_has_got_before_counts_only_whole_and_in_the_version_that_is_declared() {
+        let here = docker_architecture();
+        let rows = [
+            (vec![], None, false),
+            (vec![format!("v18-v1.34.4-docker-overlay2-{here}.tar.lz4")], Some("1.34"), true),
+            (vec![format!("v18-v1.34.4-docker-overlay2-{here}.tar.lz4")], Some("1.34.4"), true),
+            (vec![format!("v18-v1.34.4-docker-overlay2-{here}.tar.lz4")], None, true),
+            (vec![format!("v18-v1.31.0-docker-overlay2-{here}.tar.lz4")], Some("1.34"), false),
+            (vec![format!("v18-v1.34.4-containerd-overlay2-{here}.tar.lz4")], Some("1.34"), false),
+            (vec!["v18-v1.34.4-docker-overlay2-s390x.tar.lz4".to_owned()], Some("1.34"), false),
+            (vec![format!("v18-v1.34.4-docker-overlay2-{here}.tar.lz4.checksum")], Some("1.34"), false),
+            (vec![format!("v18-v1.34.4-docker-overlay2-{here}.tar.lz4.download")], Some("1.34"), false),
+        ];
+        for (names, declared, expected) in rows {
+            let folder = tempfile::tempdir().unwrap();
+            for name in &names {
+                std::fs::write(folder.path().join(format!("preloaded-images-k8s-{name}")), "").unwrap();
+            }
+            assert_eq!(has_archive(folder.path(), declared), expected, "{names:?} {declared:?}");
+        }
+        assert!(!has_archive(std::path::Path::new("/no/such/folder"), None));
     }
 
     #[test]

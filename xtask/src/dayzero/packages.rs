@@ -1,20 +1,27 @@
 //! Packages of Debian's and Ubuntu's, installed with leave, and told.
 
-use std::ffi::OsStr;
+use std::env;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use engine::event::Level;
-use engine::failure::{Class, Failure};
+use engine::failure::Failure;
+use engine::lock::{Held, Locks};
 use engine::step::StepId;
+use tokio_util::sync::CancellationToken;
 
+use super::apt;
 use super::consent::{self, By, Leave};
 use crate::context::Context;
+use crate::run;
 use crate::world::machine::Machine;
 use crate::world::process;
 
+/// The lock of whoever installs, whatever for and from whichever checkout.
+const LOCK: &str = "packages of this machine";
+
 /// A program, or a file by its whole path, and the package that has it.
-pub(super) type Need = (&'static str, &'static str);
+pub type Need = (&'static str, &'static str);
 
 /// What puts a tree of Debian packages together.
 pub(super) const MMDEBSTRAP: Need = ("mmdebstrap", "mmdebstrap");
@@ -22,30 +29,59 @@ pub(super) const MMDEBSTRAP: Need = ("mmdebstrap", "mmdebstrap");
 /// By what Debian's archive is believed where the system is none of Debian's.
 pub(super) const DEBIANS_KEYS: Need = ("/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring");
 
+/// What asks hosts whether they answer, and gets what is released there.
+pub(super) const CURL: Need = ("curl", "curl");
+
 /// docker's client, where it is a package of its own.
 pub(super) const DOCKER_CLIENT: Need = ("docker", "docker-cli");
 
 /// What gets Go where its project's releases are not reached.
 pub(super) const PIP: [Need; 2] = [("python3", "python3"), ("pip3", "python3-pip")];
 
+/// Where the system keeps programs for root. A plain `su` leaves root with a `PATH` without them.
+const FOR_ROOT: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
+
 /// Sees to it that the programs are there.
 ///
 /// # Errors
 /// When they are not and cannot or may not be installed, with the commands that a person would type.
 pub(super) async fn ensure(cx: &Context, step: &StepId, needs: &[Need]) -> Result<(), Failure> {
-    let missing: Vec<&Need> = needs.iter().filter(|(name, _)| !is_there(name)).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
+    let missing = missing(needs);
+    let Some((program, package)) = missing.first() else { return Ok(()) };
     if !may_install()? {
-        let (program, package) = missing[0];
         return Err(Failure::environment(format!("there is no {program}"))
             .help(format!("install it; on Debian and Ubuntu it is in the package {package}")));
     }
     let packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
     let what = format!("install {} on this machine", packages.join(", "));
     let leave = consent::obtain(cx, &what, &[command(&packages)], By::Sudo).await?;
-    install(cx, step, &packages, leave).await
+    let _turn = turn(cx, step).await?;
+    // Whoever had the turn before may have installed them.
+    let packages: Vec<&str> = self::missing(&missing).iter().map(|(_, package)| *package).collect();
+    if packages.is_empty() { Ok(()) } else { call(cx, step, &packages, leave).await }
+}
+
+/// Those of `needs` that are not here.
+pub(super) fn missing(needs: &[Need]) -> Vec<Need> {
+    needs.iter().filter(|(name, _)| !is_there(name)).copied().collect()
+}
+
+/// Whether packages are installed here for this user, once that is said.
+///
+/// # Errors
+/// When the user's settings cannot be read, or the run is cancelled.
+pub async fn can_be_installed(cancel: &CancellationToken) -> Result<bool, Failure> {
+    Ok(may_install()? && consent::attainable(cancel, By::Sudo).await?.is_some())
+}
+
+/// What a person does to have what is `missing`.
+pub fn by_hand(missing: &[Need]) -> String {
+    let packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
+    if is_debian_here() {
+        return command(&packages);
+    }
+    let programs: Vec<&str> = missing.iter().map(|(program, _)| *program).collect();
+    format!("install {}; on Debian and Ubuntu the packages are {}", programs.join(", "), packages.join(", "))
 }
 
 /// Installs packages; leave has been given.
@@ -53,15 +89,24 @@ pub(super) async fn ensure(cx: &Context, step: &StepId, needs: &[Need]) -> Resul
 /// # Errors
 /// When apt-get fails, with its last lines.
 pub(super) async fn install(cx: &Context, step: &StepId, packages: &[&str], leave: Leave) -> Result<(), Failure> {
+    let _turn = turn(cx, step).await?;
+    call(cx, step, packages, leave).await
+}
+
+/// The turn to install: of two calls of apt-get one would fail by the other's locks, and two of ours install the same.
+async fn turn(cx: &Context, step: &StepId) -> Result<Held, Failure> {
+    let lock = Locks::of_this_user()?.named(LOCK);
+    let holder = format!("an installation of packages, process {}", std::process::id());
+    if let Some(held) = lock.try_acquire(&holder)? {
+        return Ok(held);
+    }
+    let other = lock.holder();
+    run::wait_for(cx, step, lock, holder, other).await
+}
+
+async fn call(cx: &Context, step: &StepId, packages: &[&str], leave: Leave) -> Result<(), Failure> {
     cx.progress(step, format!("installing {}", packages.join(", ")));
-    apt(cx, step, leave, &["update", "--quiet"]).await?;
-    // The archives are as large as half of what is in them, and are not needed again.
-    let mut words =
-        vec!["install", "--yes", "--quiet", "--no-install-recommends", "-o", "APT::Keep-Downloaded-Packages=false"];
-    words.extend(packages);
-    apt(cx, step, leave, &words).await?;
-    cx.note(step, Level::Info, format!("installed {}", packages.join(", ")));
-    Ok(())
+    apt::install(cx, step, packages, leave).await
 }
 
 /// What a person would type.
@@ -82,6 +127,11 @@ pub(super) fn is_debian_here() -> bool {
     is_debian(&release_file())
 }
 
+/// Whether browsers come as snaps here, which see neither a test's folder nor its profile, and not as packages.
+pub(super) fn has_only_snaps_of_browsers() -> bool {
+    is_ubuntu(&release_file())
+}
+
 /// Whether docker's client is a package of its own here, as it is after Debian 12.
 pub(super) fn client_is_apart() -> bool {
     is_after_12(&release_file())
@@ -89,27 +139,23 @@ pub(super) fn client_is_apart() -> bool {
 
 /// A program of the system's; those for root need not be on everybody's `PATH`.
 pub(super) fn find(program: &str) -> Option<PathBuf> {
-    let usual = ["/usr/sbin", "/usr/local/sbin", "/sbin"].map(|folder| Path::new(folder).join(program));
+    let usual = FOR_ROOT.map(|folder| Path::new(folder).join(program));
     process::resolve(OsStr::new(program), None).or_else(|| usual.into_iter().find(|path| path.is_file()))
+}
+
+/// The `PATH` of children that call programs for root by their names, as apt-get and dockerd do.
+pub(super) fn path() -> OsString {
+    with_programs_for_root(&env::var_os("PATH").unwrap_or_default())
+}
+
+fn with_programs_for_root(path: &OsStr) -> OsString {
+    let own: Vec<PathBuf> = env::split_paths(path).collect();
+    let further = FOR_ROOT.map(PathBuf::from).into_iter().filter(|folder| !own.contains(folder));
+    env::join_paths(own.iter().cloned().chain(further)).unwrap_or_else(|_| path.to_owned())
 }
 
 fn is_there(name: &str) -> bool {
     if name.starts_with('/') { Path::new(name).is_file() } else { find(name).is_some() }
-}
-
-async fn apt(cx: &Context, step: &StepId, leave: Leave, words: &[&str]) -> Result<(), Failure> {
-    // By `env`, which sudo leaves alone: variables that it is called with it takes away.
-    let command = leave
-        .command("env")
-        .args(["DEBIAN_FRONTEND=noninteractive", "apt-get"])
-        // Something else may be installing just now, as many machines do by themselves after they have started.
-        .args(["-o", "DPkg::Lock::Timeout=300"])
-        .args(words.iter().copied());
-    let finished = command.run(&cx.cancel, |_, line| cx.progress(step, line)).await?;
-    finished
-        .success(Class::Environment)
-        .map(drop)
-        .map_err(|failure| failure.help("what apt-get says has to be put right first; then run the same command again"))
 }
 
 fn release_file() -> String {
@@ -127,6 +173,10 @@ fn is_debian(release: &str) -> bool {
     families.iter().flat_map(|families| families.split(' ')).any(|family| matches!(family, "debian" | "ubuntu"))
 }
 
+fn is_ubuntu(release: &str) -> bool {
+    release_value(release, "ID") == "ubuntu"
+}
+
 fn is_after_12(release: &str) -> bool {
     // Sid and testing have no number.
     release_value(release, "ID") == "debian" && release_value(release, "VERSION_ID").parse().unwrap_or(u32::MAX) > 12
@@ -134,7 +184,19 @@ fn is_after_12(release: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_after_12, is_debian, is_there};
+    use std::ffi::OsStr;
+
+    use super::{is_after_12, is_debian, is_there, is_ubuntu, with_programs_for_root};
+
+    #[test]
+    fn programs_for_root_are_found_by_children_behind_everything_else_and_once() {
+        for (path, expected) in [
+            ("/usr/local/bin:/usr/bin:/bin", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/usr/local/sbin:/sbin"),
+            ("/usr/sbin:/usr/bin:/sbin", "/usr/sbin:/usr/bin:/sbin:/usr/local/sbin"),
+        ] {
+            assert_eq!(with_programs_for_root(OsStr::new(path)), expected, "{path}");
+        }
+    }
 
     #[test]
     fn files_are_looked_for_where_they_lie_and_programs_on_path() {
@@ -147,17 +209,19 @@ mod tests {
     #[test]
     fn debian_and_what_comes_from_it_is_known_by_its_release_file() {
         let rows = [
-            ("ID=debian\nVERSION_ID=\"12\"\n", true, false),
-            ("ID=debian\nVERSION_ID=\"13\"\n", true, true),
-            ("ID=debian\nVERSION_CODENAME=sid\n", true, true),
-            ("NAME=\"Ubuntu\"\nID=ubuntu\nID_LIKE=debian\nVERSION_ID=\"24.04\"\n", true, false),
-            ("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n", true, false),
-            ("ID=fedora\n", false, false),
-            ("ID=rhel\nID_LIKE=\"fedora\"\n", false, false),
-            ("", false, false),
+            ("ID=debian\nVERSION_ID=\"12\"\n", true, false, false),
+            ("ID=debian\nVERSION_ID=\"13\"\n", true, true, false),
+            ("ID=debian\nVERSION_CODENAME=sid\n", true, true, false),
+            ("NAME=\"Ubuntu\"\nID=ubuntu\nID_LIKE=debian\nVERSION_ID=\"24.04\"\n", true, false, true),
+            // It packages its browsers itself.
+            ("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n", true, false, false),
+            ("ID=fedora\n", false, false, false),
+            ("ID=rhel\nID_LIKE=\"fedora\"\n", false, false, false),
+            ("", false, false, false),
         ];
-        for (release, debian, apart) in rows {
-            assert_eq!((is_debian(release), is_after_12(release)), (debian, apart), "{release}");
+        for (release, debian, apart, snaps) in rows {
+            let found = (is_debian(release), is_after_12(release), is_ubuntu(release));
+            assert_eq!(found, (debian, apart, snaps), "{release}");
         }
     }
 }

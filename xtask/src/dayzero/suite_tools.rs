@@ -25,6 +25,9 @@ use crate::world::tool_folder;
 /// The variable with the folders of the helms that are tried on each other's releases, a list like `PATH`.
 const HELMS: &str = "XTASK_TEST_HELMS";
 
+/// The recipe for a Python where uv gets none.
+const PYTHON: &str = "python";
+
 /// Where rustup gets parts of a toolchain.
 const RUST: &str = "static.rust-lang.org/rustup/release-stable.toml";
 
@@ -60,6 +63,8 @@ enum Source {
     Package(Need),
     /// As a part of the Rust toolchain.
     Component(&'static str),
+    /// By a person alone.
+    Nobody,
 }
 
 impl Tool {
@@ -83,27 +88,63 @@ impl Tool {
             Self::PgBouncer => ("pgbouncer", Package(("pgbouncer", "pgbouncer")), "https://www.pgbouncer.org"),
             Self::Pnpm => ("pnpm 10 or later", Recipe("pnpm"), "npm install --global pnpm@10"),
             Self::PostgreSql => ("PostgreSQL", Package(("initdb", "postgresql")), "https://www.postgresql.org"),
-            Self::Python => ("Python 3.13", Recipe("python"), "uv python install 3.13"),
+            Self::Python => ("Python 3.13", Recipe(PYTHON), "uv python install 3.13"),
             Self::Rustfmt => ("rustfmt", Component("rustfmt"), "rustup component add rustfmt"),
             Self::Strace => ("strace", Package(("strace", "strace")), "https://strace.io"),
             Self::Uv => ("uv", Recipe("uv"), "https://docs.astral.sh/uv"),
         }
     }
 
-    const fn source(self) -> Source {
-        self.facts().1
+    fn source(self) -> Source {
+        self.source_where(packages::has_only_snaps_of_browsers())
+    }
+
+    /// As [`Self::source`]; `snaps` is whether the system's browsers are such.
+    const fn source_where(self, snaps: bool) -> Source {
+        match self {
+            Self::Chromium if snaps => Source::Nobody,
+            _ => self.facts().1,
+        }
+    }
+
+    /// What it is called, and what a person would do to have it.
+    fn by_hand(self) -> String {
+        let (name, _, get) = self.facts();
+        match self.source() {
+            Source::Nobody => {
+                format!("{name}: as a package, not as a snap; Google's is one: https://www.google.com/chrome")
+            }
+            Source::Component(component) => match has_rustup() {
+                true => format!("{name}: {get}"),
+                false => without_rustup(component, packages::is_debian_here()),
+            },
+            _ => format!("{name}: {get}"),
+        }
     }
 }
 
 /// Tools that were found, each with its program where it has one of its own.
 pub type Found = BTreeMap<Tool, PathBuf>;
 
+/// Those of `tools` that are there already. Nothing is got.
+///
+/// # Errors
+/// When the run is interrupted.
+pub async fn look(cx: &Context, tools: &BTreeSet<Tool>) -> Result<Found, Failure> {
+    find::all(cx, tools).await.map(|(found, _)| found)
+}
+
 /// Sees to it that `tools` are there; says how many of them had to be got.
 ///
 /// # Errors
 /// `Class::Environment` when one is missing and cannot or may not be got, with what a person would type.
 pub async fn prepare(cx: &Context, tools: &BTreeSet<Tool>) -> Result<(Found, Tally), Failure> {
-    let (mut found, missing) = find::all(cx, tools).await?;
+    let (mut found, mut missing) = find::all(cx, tools).await?;
+    // Suites that run these fail, and say why; all others can run.
+    for tool in missing.extract_if(.., |tool| tool.source() == Source::Nobody) {
+        let text = format!("tests that need it will fail, for it is not got here: {}", tool.by_hand());
+        cx.note(&StepId::cluster(), Level::Warning, text);
+    }
     let tally = Tally { ran: missing.len(), fresh: found.len(), ..Tally::default() };
     if missing.is_empty() {
         return Ok((found, tally));
@@ -116,6 +157,9 @@ pub async fn prepare(cx: &Context, tools: &BTreeSet<Tool>) -> Result<(Found, Tal
     let unpackaged: BTreeSet<Tool> = unpackaged.collect();
     if !unpackaged.is_empty() && !packages::may_install()? {
         return Err(lacking(&unpackaged));
+    }
+    if !has_rustup() && missing.iter().any(|tool| matches!(tool.source(), Source::Component(_))) {
+        return Err(lacking(&missing));
     }
     let names: Vec<&str> = missing.iter().map(|tool| tool.facts().0).collect();
     cx.note(&StepId::cluster(), Level::Info, format!("the tests need {}: getting what is missing", names.join(", ")));
@@ -156,21 +200,25 @@ pub fn variables(tools: &[Tool], found: &Found) -> BTreeMap<&'static str, OsStri
 
 async fn get(cx: &Context, missing: &BTreeSet<Tool>) -> Result<(), Failure> {
     let mut missing = missing.clone();
-    let by_uv = missing.contains(&Tool::Python) && reach::reaches(cx, &["github.com/"]).await?;
-    if by_uv {
-        missing.remove(&Tool::Python);
-    }
+    // It may come from uv, which needs nothing of what its recipe does.
+    let python = missing.remove(&Tool::Python);
     let recipes = missing.iter().filter_map(|tool| match tool.source() {
         Source::Recipe(name) => Some(StepId::new(Kind::Command, name)),
         _ => None,
     });
-    let recipes: Vec<StepId> = recipes.collect();
-    let mut needs = Needs::of(cx, &recipes.iter().collect::<Vec<_>>()).await?.packages;
+    let mut recipes: Vec<StepId> = recipes.collect();
+    let mut needs = Needs::in_any_case(&recipes.iter().collect::<Vec<_>>());
     needs.extend(missing.iter().filter_map(|tool| match tool.source() {
         Source::Package(need) => Some(need),
         _ => None,
     }));
-    // All packages at once: one question, and one run of apt-get.
+    // All packages at once: one question, and one run of apt-get, unless hosts turn out to be silent.
+    packages::ensure(cx, &StepId::cluster(), &needs).await?;
+    let by_uv = python && reach::reaches(cx, &["github.com/"]).await?;
+    if python && !by_uv {
+        recipes.push(StepId::new(Kind::Command, PYTHON));
+    }
+    let needs = Needs::of(cx, &recipes.iter().collect::<Vec<_>>()).await?.packages;
     packages::ensure(cx, &StepId::cluster(), &needs).await?;
     let components = missing.iter().filter_map(|tool| match tool.source() {
         Source::Component(name) => Some(name),
@@ -185,16 +233,43 @@ async fn get(cx: &Context, missing: &BTreeSet<Tool>) -> Result<(), Failure> {
     if !recipes.is_empty() {
         make(cx, &Home::open(cx).await?, &recipes).await?;
     }
-    if by_uv {
-        // uv knows the digest of what it fetches.
-        call(cx, Command::new("uv").args(["python", "install", "3.13"]).env("UV_HTTP_TIMEOUT", "20")).await?;
+    if by_uv && let Err(failure) = python_by_uv(cx).await {
+        if cx.cancel.is_cancelled() {
+            return Err(failure);
+        }
+        cx.note(&StepId::cluster(), Level::Info, format!("uv got no Python, so it comes from Debian: {failure}"));
+        make(cx, &Home::open(cx).await?, &[StepId::new(Kind::Command, PYTHON)]).await?;
     }
     Ok(())
+}
+
+/// Has uv, which knows the digest of what it fetches, put a Python into the tool folder, and a link to it nowhere.
+async fn python_by_uv(cx: &Context) -> Result<(), Failure> {
+    // One of `PATH` that is too old may be in front of ours.
+    let (found, _) = find::all(cx, &BTreeSet::from([Tool::Uv])).await?;
+    let uv = found.get(&Tool::Uv).map_or_else(|| PathBuf::from("uv"), PathBuf::clone);
+    let install = Command::new(uv).args(["python", "install", "--no-bin", "3.13"]).cwd("/");
+    call(cx, install.env("UV_PYTHON_INSTALL_DIR", find::pythons_of_uv()).env("UV_HTTP_TIMEOUT", "20")).await
 }
 
 async fn call(cx: &Context, command: Command) -> Result<(), Failure> {
     let finished = command.run(&cx.cancel, |_, line| cx.progress(&StepId::cluster(), line)).await?;
     finished.success(Class::Step).map(drop)
+}
+
+/// Whether what gets parts of a Rust toolchain is there. A system's own packages of Rust come without it.
+fn has_rustup() -> bool {
+    packages::find("rustup").is_some()
+}
+
+/// How a person gets a part of the toolchain that the system's packages are.
+fn without_rustup(component: &str, debian: bool) -> String {
+    let package = match component {
+        "clippy" if debian => "rust-clippy",
+        component => component,
+    };
+    let install = if debian { packages::command(&[package]) } else { format!("the system's package {package}") };
+    format!("{component}: {install}, if Rust is the system's; else a toolchain of rustup's: https://rustup.rs")
 }
 
 fn lacking(missing: &BTreeSet<Tool>) -> Failure {
@@ -203,9 +278,9 @@ fn lacking(missing: &BTreeSet<Tool>) -> Failure {
     let mut packages = Vec::new();
     let mut others = Vec::new();
     for tool in missing {
-        match tool.facts() {
-            (_, Source::Package((_, package)), _) if packages::is_debian_here() => packages.push(package),
-            (name, _, get) => others.push(format!("{name}: {get}")),
+        match tool.source() {
+            Source::Package((_, package)) if packages::is_debian_here() => packages.push(package),
+            _ => others.push(tool.by_hand()),
         }
     }
     let packages = (!packages.is_empty()).then(|| packages::command(&packages));
@@ -220,7 +295,7 @@ mod tests {
 
     use engine::failure::Class;
 
-    use super::{Found, Source, Tool, lacking, variables};
+    use super::{Found, Source, Tool, lacking, variables, without_rustup};
     use crate::world::tool_folder;
 
     #[test]
@@ -229,17 +304,38 @@ mod tests {
         for tool in
             [Tool::CargoDeny, Tool::Helm, Tool::OldHelm, Tool::Kubectl, Tool::Node, Tool::Pnpm, Tool::Python, Tool::Uv]
         {
-            let Source::Recipe(name) = tool.source() else { panic!("{tool:?} has no recipe") };
+            let Source::Recipe(name) = tool.source_where(false) else { panic!("{tool:?} has no recipe") };
             assert!(graph.contains(&format!("[command.{name}]")), "{name}");
         }
     }
 
     #[test]
+    fn a_browser_that_would_be_a_snap_is_nobodys_to_get() {
+        assert_eq!(Tool::Chromium.source_where(true), Source::Nobody);
+        assert_eq!(Tool::Chromium.source_where(false), Source::Package(("chromium", "chromium")));
+        assert_eq!(Tool::Strace.source_where(true), Source::Package(("strace", "strace")));
+    }
+
+    #[test]
     fn what_is_lacking_is_an_environment_error_with_what_to_type_for_each() {
-        let failure = lacking(&BTreeSet::from([Tool::Uv, Tool::Rustfmt]));
+        let failure = lacking(&BTreeSet::from([Tool::Uv, Tool::CargoDeny]));
         assert_eq!(failure.class, Class::Environment);
-        assert_eq!(failure.message, "the tests need rustfmt, uv");
-        assert_eq!(failure.help[..2], ["rustfmt: rustup component add rustfmt", "uv: https://docs.astral.sh/uv"]);
+        assert_eq!(failure.message, "the tests need cargo-deny, uv");
+        let expected = ["cargo-deny: cargo install --locked cargo-deny", "uv: https://docs.astral.sh/uv"];
+        assert_eq!(failure.help[..2], expected);
+    }
+
+    #[test]
+    fn a_toolchain_that_is_not_rustups_gets_its_parts_where_it_came_from() {
+        for (component, debian, package) in [
+            ("clippy", true, "--no-install-recommends rust-clippy,"),
+            ("rustfmt", true, "--no-install-recommends rustfmt,"),
+            ("clippy", false, "package clippy,"),
+        ] {
+            let told = without_rustup(component, debian);
+            assert!(told.starts_with(&format!("{component}: ")) && told.contains(package), "{told}");
+            assert!(told.ends_with("https://rustup.rs"), "{told}");
+        }
     }
 
     #[test]

@@ -9,7 +9,8 @@ use engine::step::{Kind as StepKind, StepId};
 
 use super::home::Home;
 use super::make::make;
-use super::{host_engine, node};
+use super::needs::Needs;
+use super::{host_engine, node, packages};
 use crate::context::Context;
 use crate::world::daemon::Daemon;
 use crate::world::machine::Machine;
@@ -37,6 +38,8 @@ pub async fn prepare(cx: &Context, file: &GraphFile, plan: &[Planned]) -> Result
         return Ok(());
     }
     let mut wanted: Vec<StepId> = missing.iter().map(|kind| StepId::new(StepKind::Command, kind.name())).collect();
+    // What asks hosts is there before the first of them is asked.
+    packages::ensure(cx, &StepId::cluster(), &Needs::in_any_case(&wanted.iter().collect::<Vec<_>>())).await?;
     if missing.contains(&Kind::Minikube) {
         wanted.extend(for_a_new_node(cx, file).await?);
     }
@@ -56,7 +59,8 @@ async fn for_a_new_node(cx: &Context, file: &GraphFile) -> Result<Vec<StepId>, F
     }
     host_engine::ensure(cx, &StepId::cluster()).await?;
     let args = Machine::read()?.minikube.start_args.into_iter().chain(cluster.start_args.clone());
-    let assembled = node::is_to_be_assembled(cx, &Daemon::of_host()?, &args.collect::<Vec<_>>()).await?;
+    let (args, declared) = (args.collect::<Vec<_>>(), cluster.kubernetes.as_ref().map(ToString::to_string));
+    let assembled = node::is_to_be_assembled(cx, &Daemon::of_host()?, declared.as_deref(), &args).await?;
     Ok(if assembled { node::steps() } else { Vec::new() })
 }
 

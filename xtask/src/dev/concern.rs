@@ -7,26 +7,26 @@ use std::sync::Arc;
 use engine::config::{Dev, GraphFile};
 use engine::digest::{Digest, Hasher};
 use engine::failure::Failure;
+use engine::files::glob::Globs;
 use engine::files::{Gatherer, Query, Rules};
-use globset::GlobSet;
 
-use super::link::globs;
+use super::aliases::Aliases;
+use super::reads::{Context, Reads};
 use super::sources::build_patterns;
 
 /// What of a graph file's steps lies where.
 pub struct Concern {
-    root: PathBuf,
-    images: BTreeMap<String, Context>,
-    folders: BTreeSet<PathBuf>,
-    files: BTreeSet<PathBuf>,
-    patterns: GlobSet,
+    reads: Reads,
+    images: BTreeMap<String, Built>,
+    patterns: Globs,
+    made: Globs,
     gatherer: Arc<Gatherer>,
 }
 
+/// What an image is built from, and how that was at the last look.
 #[derive(Clone)]
-struct Context {
-    folder: PathBuf,
-    dockerfile: PathBuf,
+struct Built {
+    from: Context,
     dev: Option<Dev>,
     digest: Option<Digest>,
 }
@@ -53,30 +53,12 @@ impl Concern {
     /// # Errors
     /// When a pattern is none.
     pub async fn of(file: &GraphFile, gatherer: Arc<Gatherer>) -> Result<Self, Failure> {
-        let root = &file.root;
-        let images = file.images.iter().map(|(name, image)| {
-            let context = Context {
-                folder: root.join(&image.context),
-                dockerfile: root.join(&image.dockerfile),
-                dev: file.dev.get(name).cloned(),
-                digest: None,
-            };
-            (name.clone(), context)
+        let reads = Reads::of(file);
+        let images = reads.contexts.iter().map(|(name, from)| {
+            (name.clone(), Built { from: from.clone(), dev: file.dev.get(name).cloned(), digest: None })
         });
-        let releases = file.releases.values();
-        let values = releases.clone().flat_map(|release| &release.values);
-        let secrets = file.secrets.values().flat_map(|secrets| [&secrets.from, &secrets.example]);
-        let manifests = file.manifests.values().flat_map(|manifests| &manifests.files);
-        let inputs = file.commands.values().flat_map(|command| &command.inputs);
-        let patterns: Vec<String> = manifests.chain(inputs).cloned().collect();
-        let mut concern = Self {
-            root: root.clone(),
-            images: images.collect(),
-            folders: releases.map(|release| root.join(&release.chart)).collect(),
-            files: values.chain(secrets).map(|path| root.join(path)).collect(),
-            patterns: globs(&patterns)?,
-            gatherer,
-        };
+        let (images, patterns, made) = (images.collect(), Globs::new(&reads.patterns)?, Globs::new(&reads.made)?);
+        let mut concern = Self { reads, images, patterns, made, gatherer };
         // What cannot be read now is told by the run that is about to begin.
         let names: Vec<String> = concern.images.keys().cloned().collect();
         for name in names {
@@ -87,11 +69,11 @@ impl Concern {
 
     /// What changes of `paths` concern; of everything, when events were lost.
     pub async fn of_changes(&mut self, paths: &BTreeSet<PathBuf>, lost: bool) -> Concerned {
-        let may_concern = |context: &Context| {
-            lost || paths.iter().any(|path| touches(path, &context.folder) || is_dockerfile(path, &context.dockerfile))
+        let may_concern = |Context { folder, dockerfile }: &Context| {
+            lost || paths.iter().any(|path| touches(path, folder) || is_dockerfile(path, dockerfile))
         };
         let names: Vec<String> =
-            self.images.iter().filter(|(_, context)| may_concern(context)).map(|(name, _)| name.clone()).collect();
+            self.images.iter().filter(|(_, image)| may_concern(&image.from)).map(|(name, _)| name.clone()).collect();
         let mut images = BTreeSet::new();
         for name in names {
             if self.look(&name).await {
@@ -103,33 +85,47 @@ impl Concern {
     }
 
     fn is_read_by_others(&self, path: &Path) -> bool {
-        let below = path.strip_prefix(&self.root).unwrap_or(path);
-        self.files.iter().any(|file| file.starts_with(path))
-            || self.folders.iter().any(|folder| touches(path, folder))
-            || self.patterns.is_match(below)
+        let aliases = Aliases::new(self.gatherer.aliases());
+        self.is_read_by_that_name(path)
+            || aliases.lie_below(path)
+            || aliases.begin_at(path)
+            || aliases.of(path).any(|path| self.is_read_by_that_name(&path))
+    }
+
+    fn is_read_by_that_name(&self, path: &Path) -> bool {
+        let Reads { root, folders, files, .. } = &self.reads;
+        files.iter().any(|file| file.starts_with(path))
+            || folders.iter().any(|folder| touches(path, folder))
+            || path.strip_prefix(root).ok().and_then(Path::to_str).is_some_and(|below| {
+                self.patterns.matches(below)
+                    // Of a folder that was moved here, or is linked to from now on, the kernel tells nothing else.
+                    || (path.is_dir() && self.patterns.may_match_below(below, false))
+                    // What is there, commands may have written themselves.
+                    || (path.symlink_metadata().is_err() && self.made.matches(below))
+            })
     }
 
     /// Whether what an image is built from differs from the last look. A look that fails differs from any.
     async fn look(&mut self, name: &str) -> bool {
-        let Some(context) = self.images.get_mut(name) else { return false };
-        let (name, looked, gatherer) = (name.to_owned(), context.clone(), Arc::clone(&self.gatherer));
+        let Some(image) = self.images.get_mut(name) else { return false };
+        let (name, looked, gatherer) = (name.to_owned(), image.clone(), Arc::clone(&self.gatherer));
         // A context may be large, and the ports are served meanwhile.
         let looked = tokio::task::spawn_blocking(move || looked.look(&name, &gatherer)).await;
         let digest = looked.ok().and_then(Result::ok);
-        let changed = digest.is_none() || digest != context.digest;
-        context.digest = digest;
+        let changed = digest.is_none() || digest != image.digest;
+        image.digest = digest;
         changed
     }
 }
 
-impl Context {
+impl Built {
     fn look(&self, name: &str, gatherer: &Gatherer) -> Result<Digest, Failure> {
-        let ignore = build_patterns(&self.folder, &self.dockerfile, self.dev.as_ref())?;
-        let query =
-            Query { name: format!("build-{name}"), root: self.folder.clone(), rules: Rules::Context { ignore } };
+        let Context { folder, dockerfile } = &self.from;
+        let ignore = build_patterns(folder, dockerfile, self.dev.as_ref())?;
+        let query = Query { name: format!("build-{name}"), root: folder.clone(), rules: Rules::Context { ignore } };
         let files = gatherer.gather(&query)?.files.digest();
-        let dockerfile = std::fs::read(&self.dockerfile);
-        let dockerfile = dockerfile.map_err(|error| Failure::io("read the Dockerfile", &self.dockerfile, &error))?;
+        let dockerfile =
+            std::fs::read(dockerfile).map_err(|error| Failure::io("read the Dockerfile", dockerfile, &error))?;
         let mut hasher = Hasher::new("dev-build/1");
         hasher.digest(&files).digest(&Digest::of_bytes(&dockerfile));
         Ok(hasher.finish())
@@ -150,15 +146,20 @@ fn is_dockerfile(path: &Path, dockerfile: &Path) -> bool {
 mod tests {
     use std::collections::BTreeSet;
     use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::PathBuf;
     use std::sync::Arc;
 
-    use engine::files::Gatherer;
+    use engine::files::glob::Globs;
+    use engine::files::{Gatherer, Query, Rules};
 
     use super::{Concern, Concerned};
 
     const FILE: &str = "project = \"p\"\n[cluster]\nprofile = \"p\"\n[image.a]\ncontext = \"a\"\n[dev.a]\ntarget = \"dev\"\n\
         runtime = \"python\"\nsync = { app = \"/app\" }\ncommand = [\"python\"]\nrebuild-on = [\"app/native/**\"]\n\
-        [release.r]\nchart = \"chart\"\nnamespace = \"n\"\nvalues = [\"values.yaml\"]\nimages = { image = \"a\" }\n";
+        [release.r]\nchart = \"chart\"\nnamespace = \"n\"\nvalues = [\"values.yaml\"]\nimages = { image = \"a\" }\n\
+        [command.c]\nrun = [\"true\"]\ninputs = [\"proto/*/x.proto\"]\n\
+        outputs = [\"made.json\"]\n";
 
     #[tokio::test]
     async fn only_what_a_step_reads_concerns_it() {
@@ -180,7 +181,8 @@ mod tests {
             fs::write(root.join(path), text).unwrap();
         }
         let file = engine::config::load(&root.join("xtask.toml")).unwrap();
-        let mut concern = Concern::of(&file, Arc::new(Gatherer::new(root.join(".xtask")))).await.unwrap();
+        let gatherer = Arc::new(Gatherer::new(root.join(".xtask")));
+        let mut concern = Concern::of(&file, Arc::clone(&gatherer)).await.unwrap();
         let image = || Concerned { images: BTreeSet::from(["a".to_owned()]), others: false };
         let others = || Concerned { others: true, ..Concerned::default() };
         for (path, expected) in [
@@ -201,6 +203,38 @@ mod tests {
             let found = concern.of_changes(&BTreeSet::from([path.clone()]), false).await;
             assert_eq!(found, expected, "{}", path.display());
         }
+        for (path, expected) in [("proto/a", others()), ("proto/a/b", Concerned::default())] {
+            fs::create_dir_all(root.join(path)).unwrap();
+            let found = concern.of_changes(&BTreeSet::from([root.join(path)]), false).await;
+            assert_eq!(found, expected, "{path}, moved here with all that is in it");
+        }
+        let made = root.join("made.json");
+        fs::write(&made, "").unwrap();
+        let found = concern.of_changes(&BTreeSet::from([made.clone()]), false).await;
+        assert_eq!(found, Concerned::default(), "what a command makes");
+        fs::remove_file(&made).unwrap();
+        assert_eq!(
+            concern.of_changes(&BTreeSet::from([made]), false).await,
+            others(),
+            "what a command has made has gone"
+        );
+        // What a link leads to, as soon as that was read.
+        let beside = tempfile::tempdir().unwrap();
+        let beside = fs::canonicalize(beside.path()).unwrap();
+        fs::write(beside.join("x.proto"), "1").unwrap();
+        let of = |path: PathBuf| BTreeSet::from([path]);
+        assert_eq!(concern.of_changes(&of(beside.join("x.proto")), false).await, Concerned::default());
+        symlink(&beside, root.join("proto/linked")).unwrap();
+        assert_eq!(concern.of_changes(&of(root.join("proto/linked")), false).await, others(), "a link to a folder");
+        let globs = Globs::new(["proto/*/x.proto"]).unwrap();
+        let rules = Rules::Reached { globs: globs.clone(), below: String::new() };
+        let query = Query { name: "c".to_owned(), root: root.clone(), rules };
+        let files = gatherer.gather(&query).unwrap().files;
+        gatherer.follow(&query, &files, &globs).unwrap();
+        assert_eq!(concern.of_changes(&of(beside.join("x.proto")), false).await, others());
+        assert_eq!(concern.of_changes(&of(beside.join("y.proto")), false).await, Concerned::default());
+        fs::remove_file(root.join("proto/linked")).unwrap();
+        assert_eq!(concern.of_changes(&of(root.join("proto/linked")), false).await, others(), "a link that has gone");
         let everything = concern.of_changes(&BTreeSet::new(), true).await;
         assert_eq!(everything, others(), "what was lost is found by looking");
     }

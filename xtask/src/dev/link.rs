@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::failure::Failure;
+use engine::files::glob;
 use globset::GlobSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client};
@@ -83,6 +84,8 @@ pub enum What {
     },
     /// The agent could not do what it was told, or a file cannot be read; nothing was changed. It is tried again.
     Refused(String),
+    /// What was refused before is not wanted any more: the container is as it should be, without anything being done.
+    AsWanted,
     /// A file changed while it was read: another look has to say how it is now.
     Moved,
     /// The connection is gone; another one is made.
@@ -143,7 +146,7 @@ pub fn globs(patterns: &[String]) -> Result<GlobSet, Failure> {
     let refused = |error: globset::Error| Failure::usage("a pattern of a [dev] table is none").because(error);
     let mut set = GlobSet::builder();
     for pattern in patterns {
-        set.add(globset::GlobBuilder::new(pattern).literal_separator(true).build().map_err(refused)?);
+        set.add(glob::compile(pattern).map_err(refused)?);
     }
     set.build().map_err(refused)
 }

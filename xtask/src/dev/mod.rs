@@ -9,11 +9,14 @@
 
 #[cfg(test)]
 mod agent;
+pub mod aliases;
 pub mod concern;
 pub mod link;
 pub mod message;
 pub mod overlay;
 pub mod pods;
+pub mod reads;
 pub mod sources;
+pub mod walked;
 pub mod wanted;
 pub mod watch;

@@ -13,7 +13,15 @@ use serde_json::{Map, Value, json};
 use crate::world::kube::rendered::{self, Rendered};
 
 /// The label of pods whose containers are synced; its value is the image's step name.
-pub const LABEL: &str = "xtask/dev";
+const LABEL: &str = "xtask/dev";
+
+/// The label that says of which release they are: images of other projects in the same namespace may have the same name.
+const RELEASE: &str = "xtask/dev-release";
+
+/// The labels of the pods of `release` whose containers are synced from the sources of `image`.
+pub fn labels<'a>(release: &'a str, image: &'a str) -> [(&'static str, &'a str); 2] {
+    [(LABEL, image), (RELEASE, release)]
+}
 
 /// The port of the pod's own loopback interface on which the agent listens.
 pub const PORT: u16 = 27190;
@@ -54,9 +62,44 @@ pub fn is_synced(object: &Rendered) -> bool {
     template.and_then(|template| template.get("metadata")?.get("labels")?.get(LABEL)).is_some()
 }
 
+/// What of a rendered workload is so for `dev`, for people: `Deployment todo-backend: 1 replica, …`; `None` where it is as
+/// its chart says.
+pub fn described(object: &Rendered) -> Option<String> {
+    let template = object.pod_template().and_then(|pointer| object.body.pointer(pointer))?;
+    let containers = template.pointer("/spec/containers")?.as_array()?;
+    let mounts_agents =
+        |container: &&Value| entries(container, "volumeMounts").iter().any(|mount| text(mount, "mountPath") == AGENTS);
+    let container = containers.iter().find(mounts_agents)?;
+    let files = format!("{NAME}-files");
+    let over = entries(container, "volumeMounts").iter().filter(|mount| text(mount, "name") == files);
+    let over: Vec<&str> = over.map(|mount| text(mount, "mountPath")).collect();
+    let replicas = object.body.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
+    let limits = container.pointer("/resources/limits").and_then(Value::as_object).into_iter().flatten();
+    let limits: Vec<String> =
+        limits.map(|(resource, amount)| format!("{resource} {}", amount.to_string().trim_matches('"'))).collect();
+    let mut parts = vec![
+        format!("{replicas} {}", if replicas == 1 { "replica" } else { "replicas" }),
+        format!("image {}", text(container, "image")),
+        format!("files synced into {}", over.join(" and ")),
+        "neither liveness nor startup probe".to_owned(),
+    ];
+    if !limits.is_empty() {
+        parts.push(format!("limits {}", limits.join(", ")));
+    }
+    Some(format!("{}: {}", object.title(), parts.join(", ")))
+}
+
+fn entries<'a>(object: &'a Value, field: &str) -> &'a [Value] {
+    object.get(field).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn text<'a>(object: &'a Value, field: &str) -> &'a str {
+    object.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
 /// Changes when anything changes that the amendment makes of a manifest, the agents included.
 pub fn digest(amendment: &Amendment) -> Digest {
-    let mut hasher = Hasher::new("dev-amendment/1");
+    let mut hasher = Hasher::new("dev-amendment/2");
     // Nothing in an amendment can fail to be written as JSON.
     hasher.text(&serde_json::to_string(amendment).unwrap_or_default()).text(PYTHON).text(NODE);
     hasher.finish()
@@ -70,6 +113,25 @@ pub enum Agent {
     Python,
     /// `agent.mjs`.
     Node,
+}
+
+impl Agent {
+    /// What runs it, before its own path. An application that is a fork of the agent writes as the agent does: at once,
+    /// as programs in containers are told to, and not when some kilobytes have gathered.
+    pub const fn command(self) -> &'static [&'static str] {
+        match self {
+            Self::Python => &["python3", "-u"],
+            Self::Node => &["node"],
+        }
+    }
+
+    /// The name of its file.
+    pub const fn file(self) -> &'static str {
+        match self {
+            Self::Python => "agent.py",
+            Self::Node => "agent.mjs",
+        }
+    }
 }
 
 impl Amendment {
@@ -90,15 +152,13 @@ impl Amendment {
         }
     }
 
-    fn agent(&self) -> [String; 2] {
-        match self.runtime {
-            Agent::Python => ["python3".to_owned(), format!("{AGENTS}/agent.py")],
-            Agent::Node => ["node".to_owned(), format!("{AGENTS}/agent.mjs")],
-        }
+    fn agent(&self) -> Vec<String> {
+        let command = self.runtime.command().iter().map(|word| (*word).to_owned());
+        command.chain([format!("{AGENTS}/{}", self.runtime.file())]).collect()
     }
 }
 
-/// `manifest` with the amendments made. `release` names the ConfigMap. Documents that they do not concern stay as they
+/// `manifest` of `release` with the amendments made. Documents that they do not concern stay as they
 /// are, byte for byte.
 pub fn amend(manifest: &str, release: &str, amendments: &[Amendment]) -> String {
     if amendments.is_empty() {
@@ -108,7 +168,7 @@ pub fn amend(manifest: &str, release: &str, amendments: &[Amendment]) -> String 
     let mut text = String::with_capacity(manifest.len() + PYTHON.len() + NODE.len() + 4096);
     for document in rendered::documents(manifest) {
         text.push_str("---\n");
-        match amended(document, &config, amendments) {
+        match amended(document, release, &config, amendments) {
             Some(object) => {
                 // Comments name the template that it comes from.
                 text.extend(document.lines().filter(|line| line.starts_with('#')).flat_map(|line| [line, "\n"]));
@@ -130,7 +190,7 @@ pub fn amend(manifest: &str, release: &str, amendments: &[Amendment]) -> String 
     text
 }
 
-fn amended(document: &str, config: &str, amendments: &[Amendment]) -> Option<Value> {
+fn amended(document: &str, release: &str, config: &str, amendments: &[Amendment]) -> Option<Value> {
     let mut object = rendered::parse(document).ok()??;
     if !matches!(object.get("kind")?.as_str()?, "Deployment" | "StatefulSet") {
         return None;
@@ -148,7 +208,9 @@ fn amended(document: &str, config: &str, amendments: &[Amendment]) -> Option<Val
     }
     let amendment = found?;
     let template = object.pointer_mut("/spec/template")?;
-    set(template, &["metadata", "labels"], LABEL, json!(amendment.image))?;
+    for (label, value) in labels(release, &amendment.image) {
+        set(template, &["metadata", "labels"], label, json!(value))?;
+    }
     if amendment.runtime == Agent::Node {
         // Node asks for the end of its own children only. Orphans go to the first process, which is not the agent then.
         set(template, &["spec"], "shareProcessNamespace", json!(true))?;
@@ -172,6 +234,9 @@ fn change_container(container: &mut Value, amendment: &Amendment) -> Option<()> 
     // An application that is being changed may be broken for as long as its author thinks.
     fields.shift_remove("livenessProbe");
     fields.shift_remove("startupProbe");
+    if let Some(probe) = fields.get_mut("readinessProbe").and_then(Value::as_object_mut) {
+        ask_each_second(probe);
+    }
     let own = BTreeMap::from([("XTASK_DEV".to_owned(), settings.to_string())]);
     for (name, value) in amendment.env.iter().chain(&own) {
         let env = list(container, "env")?;
@@ -191,6 +256,16 @@ fn change_container(container: &mut Value, amendment: &Amendment) -> Option<()> 
         mounts.push(json!({ "name": format!("{NAME}-files"), "mountPath": root, "subPath": index.to_string() }));
     }
     Some(())
+}
+
+/// Somebody waits for the answer of a new pod. A pod may be as long without one as before until it counts as not ready.
+fn ask_each_second(probe: &mut Map<String, Value>) {
+    // What Kubernetes takes where nothing is said.
+    let number = |probe: &Map<String, Value>, field, usual| probe.get(field).and_then(Value::as_u64).unwrap_or(usual);
+    let patience = number(probe, "periodSeconds", 10) * number(probe, "failureThreshold", 3);
+    probe.shift_remove("initialDelaySeconds");
+    probe.insert("periodSeconds".to_owned(), json!(1));
+    probe.insert("failureThreshold".to_owned(), json!(patience));
 }
 
 /// The number of a port that can be connected to.
@@ -227,7 +302,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{Agent, Amendment, LABEL, amend};
+    use super::{Agent, Amendment, LABEL, RELEASE, amend, described};
     use crate::world::kube::rendered;
 
     const MANIFEST: &str = "---\n# Source: t/templates/a.yaml\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n\
@@ -257,14 +332,21 @@ mod tests {
         let workload = &objects[0].body;
         let container = &workload["spec"]["template"]["spec"]["containers"][0];
         assert_eq!(workload["spec"]["replicas"], 1);
-        assert_eq!(workload["spec"]["template"]["metadata"]["labels"], json!({"app": "a", LABEL: "a"}));
-        assert_eq!(container["command"], json!(["python3", "/xtask-dev/agent.py"]));
+        assert_eq!(
+            workload["spec"]["template"]["metadata"]["labels"],
+            json!({"app": "a", LABEL: "a", RELEASE: "todo"})
+        );
+        assert_eq!(container["command"], json!(["python3", "-u", "/xtask-dev/agent.py"]));
         assert_eq!(
             container["resources"],
             json!({"requests": {"cpu": "100m"}, "limits": {"cpu": "500m", "memory": "2Gi"}})
         );
         assert_eq!(container["securityContext"], json!({"readOnlyRootFilesystem": false, "runAsNonRoot": true}));
-        assert_eq!(container["readinessProbe"], json!({"httpGet": {"port": 80}}));
+        assert_eq!(
+            container["readinessProbe"],
+            json!({"httpGet": {"port": 80}, "periodSeconds": 1, "failureThreshold": 30}),
+            "a new pod is noticed soon, and none is given up sooner"
+        );
         assert_eq!(workload["spec"]["template"]["spec"].get("shareProcessNamespace"), None, "the agent adopts orphans");
         let node = Amendment { runtime: Agent::Node, ..amendment() };
         let node = rendered::objects(&amend(MANIFEST, "todo", &[node]), "test").unwrap();
@@ -286,6 +368,18 @@ mod tests {
         assert_eq!(settings["roots"], json!(["/app/app", "/app/lib"]));
         assert_eq!(objects[2].kind, "ConfigMap");
         assert!(objects[2].body["data"]["agent.py"].as_str().unwrap().contains("def listing"));
+    }
+
+    #[test]
+    fn what_is_different_under_dev_is_said_of_the_workloads_that_are_and_of_no_others() {
+        let text = amend(MANIFEST, "todo", &[amendment()]);
+        let objects = rendered::objects(&text, "test").unwrap();
+        let said: Vec<_> = objects.iter().filter_map(described).collect();
+        let expected = "Deployment a: 1 replica, image t/a:1, files synced into /app/app and /app/lib, neither liveness nor \
+                        startup probe, limits cpu 500m, memory 2Gi";
+        assert_eq!(said, [expected]);
+        let objects = rendered::objects(MANIFEST, "test").unwrap();
+        assert!(objects.iter().all(|object| described(object).is_none()));
     }
 
     #[test]

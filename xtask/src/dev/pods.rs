@@ -11,22 +11,23 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::link::{self, Desired, News, Source, What};
-use super::overlay::LABEL;
+use super::overlay;
 
 /// How often in a row the watch may fail before its client is thought to be the reason: a cluster that was started anew
 /// answers elsewhere.
 const FAILURES: u32 = 3;
 
-/// Keeps all pods of an image as `desired` says, until dropped, or until the API server has not answered for a while.
+/// Keeps all pods of an image in `release` as `desired` says, until dropped, or until the API server has not answered for a while.
 pub async fn keep(
     client: Client,
     namespace: String,
+    release: String,
     source: Arc<Source>,
     desired: watch::Receiver<Desired>,
     news: mpsc::UnboundedSender<News>,
 ) {
     let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
-    let selected = watcher::Config::default().labels(&format!("{LABEL}={}", source.image));
+    let selected = watcher::Config::default().labels(&selector(&release, &source.image));
     let mut events = watcher(pods, selected).default_backoff().boxed();
     let mut tasks = JoinSet::new();
     let mut links = Links { image: source.image.clone(), links: BTreeMap::new(), news: news.clone() };
@@ -64,6 +65,11 @@ pub async fn keep(
         }
         while tasks.try_join_next().is_some() {}
     }
+}
+
+/// What the API server selects the pods by.
+fn selector(release: &str, image: &str) -> String {
+    overlay::labels(release, image).map(|(label, value)| format!("{label}={value}")).join(",")
 }
 
 /// The pods that have a link, by uid, with their names.
@@ -112,7 +118,13 @@ mod tests {
 
     use tokio::sync::mpsc;
 
-    use super::Links;
+    use super::{Links, selector};
+
+    #[test]
+    fn pods_of_another_release_are_never_sent_files_though_their_image_has_the_same_name() {
+        assert_eq!(selector("todo", "app"), "xtask/dev=app,xtask/dev-release=todo");
+        assert_ne!(selector("todo", "app"), selector("notes", "app"));
+    }
 
     #[tokio::test]
     async fn pods_that_went_while_nobody_watched_are_told_and_lose_their_links() {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use engine::config::{Dev, Image};
 use engine::failure::Failure;
 use engine::files::dockerignore::Patterns;
+use engine::files::glob::Globs;
 use engine::files::{Gatherer, Query, Rules};
 
 use super::link::{self, Source};
@@ -16,7 +17,7 @@ use super::wanted::{Folder, Wanted};
 pub struct Sources {
     source: Arc<Source>,
     dockerfile: PathBuf,
-    rebuild_on: globset::GlobSet,
+    rebuild_on: Globs,
     gatherer: Arc<Gatherer>,
 }
 
@@ -34,7 +35,7 @@ impl Sources {
             restart_on: link::globs(&dev.restart_on)?,
         };
         let dockerfile = root.join(&image.dockerfile);
-        Ok(Self { source: Arc::new(source), dockerfile, rebuild_on: link::globs(&dev.rebuild_on)?, gatherer })
+        Ok(Self { source: Arc::new(source), dockerfile, rebuild_on: rebuild_on(dev)?, gatherer })
     }
 
     /// What links need to know.
@@ -51,10 +52,15 @@ impl Sources {
             return true;
         }
         let Some(below) = path.strip_prefix(context).ok().and_then(Path::to_str) else { return false };
-        self.source.folders.iter().any(|folder| {
-            let inside = folder.below(below).is_some() && !self.rebuild_on.is_match(below);
-            inside || Path::new(&folder.path).starts_with(below)
-        })
+        self.source
+            .folders
+            .iter()
+            .any(|folder| folder.below(below).is_some() || Path::new(&folder.path).starts_with(below))
+    }
+
+    /// Whether changes of all of these `paths`, relative to the context, rebuild the image.
+    pub fn rebuild<'a>(&self, mut paths: impl Iterator<Item = &'a String>) -> bool {
+        paths.all(|path| self.rebuild_on.cover(path))
     }
 
     /// What the synced folders should hold, by the files as they are now.
@@ -84,9 +90,14 @@ impl Sources {
 pub fn build_patterns(context: &Path, dockerfile: &Path, dev: Option<&Dev>) -> Result<Patterns, Failure> {
     let ignore = Patterns::load(context, dockerfile)?;
     match dev {
-        Some(dev) => ignore.leaving_out(dev.sync.keys().map(String::as_str), dev.rebuild_on.iter().map(String::as_str)),
+        Some(dev) => Ok(ignore.leaving_out(dev.sync.keys().cloned().collect(), rebuild_on(dev)?)),
         None => Ok(ignore),
     }
+}
+
+/// What of the synced folders is built into the image all the same: the one matcher for who builds it and who syncs them.
+fn rebuild_on(dev: &Dev) -> Result<Globs, Failure> {
+    Globs::new(dev.rebuild_on.iter().map(|pattern| pattern.trim_matches('/')))
 }
 
 #[cfg(test)]
@@ -94,9 +105,9 @@ mod tests {
     use std::fs;
     use std::sync::Arc;
 
-    use engine::files::Gatherer;
+    use engine::files::{EntryKind, Gatherer, Query, Rules};
 
-    use super::Sources;
+    use super::{Sources, build_patterns};
 
     const FILE: &str = "project = \"p\"\n[cluster]\nprofile = \"p\"\n[image.a]\ncontext = \"services/a\"\n[dev.a]\n\
         target = \"dev\"\nruntime = \"python\"\nsync = { \"src/app\" = \"/app\" }\ncommand = [\"python\"]\n\
@@ -120,11 +131,52 @@ mod tests {
         check("services", true);
         check("services/a/.dockerignore", true);
         check("services/a/Dockerfile.dockerignore", true);
-        check("services/a/src/app/native/n.c", false);
+        // The pods that a build of it makes have it from here, too.
+        check("services/a/src/app/native/n.c", true);
         check("services/a/src/other", false);
         check("services/a/src/apple", false);
         check("services/a/Dockerfile", false);
         check("services/b", false);
         check("other/.dockerignore", false);
+    }
+
+    #[test]
+    fn what_rebuilds_an_image_is_what_is_built_into_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(folder.path()).unwrap();
+        let context = root.join("services/a");
+        let files = ["native/n.c", "generated/g.py", "g.proto", "main.py", "[x]/p.py", "x/p.py"];
+        for file in files {
+            fs::create_dir_all(context.join("src/app").join(file).parent().unwrap()).unwrap();
+            fs::write(context.join("src/app").join(file), "").unwrap();
+        }
+        fs::write(context.join("Dockerfile"), "FROM x").unwrap();
+        let both = ["src/app/generated/g.py", "src/app/native/n.c"];
+        for (pattern, expected) in [
+            ("src/app/native/**", &both[1..]),
+            ("src/app/{native,generated}/**", &both),
+            ("src/app/[!gmx[]*/**", &both[1..]),
+            ("/src/app/native/", &both[1..]),
+            ("**/*.{c,proto}", &["src/app/g.proto", "src/app/native/n.c"]),
+            ("src/app/[x]/**", &["src/app/x/p.py"]),
+        ] {
+            let text = FILE.replace("src/app/native/**", pattern);
+            fs::write(root.join("xtask.toml"), &text).unwrap();
+            let file = engine::config::load(&root.join("xtask.toml")).unwrap();
+            let dev = &file.dev["a"];
+            let gatherer = Arc::new(Gatherer::new(root.join(".xtask")));
+            let ignore = build_patterns(&context, &context.join("Dockerfile"), Some(dev)).unwrap();
+            let query = Query { name: "a".to_owned(), root: context.clone(), rules: Rules::Context { ignore } };
+            let built = gatherer.gather(&query).unwrap().files;
+            let built = built.entries().iter().filter(|entry| matches!(entry.kind, EntryKind::File { .. }));
+            let built: Vec<&str> =
+                built.map(|entry| entry.path.as_str()).filter(|path| *path != "Dockerfile").collect();
+            let sources = Sources::new("a", &file.images["a"], dev, &root, Arc::clone(&gatherer)).unwrap();
+            let mut rebuild: Vec<String> = files.iter().map(|file| format!("src/app/{file}")).collect();
+            rebuild.retain(|path| sources.rebuild([path].into_iter()));
+            rebuild.sort();
+            assert_eq!(built, rebuild, "{pattern}");
+            assert_eq!(built, expected, "{pattern}");
+        }
     }
 }

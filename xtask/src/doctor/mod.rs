@@ -10,9 +10,11 @@ mod cluster;
 mod container_engine;
 mod cores;
 mod disk;
+mod foreseen;
 mod inotify;
 mod memory;
 mod names;
+mod packages;
 mod ports;
 mod programs;
 mod proxy;
@@ -95,6 +97,10 @@ struct Wanted<'a> {
     installs: bool,
     /// Whether this user is root.
     root: bool,
+    /// Whether minikube is told of a node image.
+    has_a_node_image: bool,
+    /// Whether an image is built on one that is assembled where no registry gives it.
+    builds_on_bases: bool,
 }
 
 impl Wanted<'_> {
@@ -110,15 +116,19 @@ impl Wanted<'_> {
 pub async fn examine(file: Option<&GraphFile>, cancel: &CancellationToken) -> Result<Vec<Finding>, Failure> {
     let cluster = file.and_then(|file| file.cluster.as_ref());
     let home = Home::find();
-    let minikube = cluster.filter(|cluster| cluster.driver == Driver::Minikube);
-    let made = minikube.is_some_and(|cluster| matches!(Profile::read(&home, &cluster.profile), Ok(Some(_))));
-    let installs = cfg!(target_os = "linux") && Machine::read()?.tools.install;
+    let made = cluster
+        .filter(|cluster| cluster.driver == Driver::Minikube)
+        .is_some_and(|cluster| matches!(Profile::read(&home, &cluster.profile), Ok(Some(_))));
+    let machine = Machine::read()?;
+    let installs = cfg!(target_os = "linux") && machine.tools.install;
+    let mut args = machine.minikube.start_args.iter().chain(cluster.iter().flat_map(|cluster| &cluster.start_args));
+    let has_a_node_image = args.any(|arg| arg.starts_with("--base-image"));
     let root = rustix::process::geteuid().is_root();
-    let wanted = Wanted { cluster, made, installs, root };
+    let builds_on_bases = file.is_some_and(foreseen::builds_on_bases);
+    let wanted = Wanted { cluster, made, installs, root, has_a_node_image, builds_on_bases };
     let mut findings =
         vec![cores::look(&wanted), memory::look(&wanted), cgroup::look(), capabilities::look(), inotify::look()];
-    findings.extend(disk::look(&wanted));
-    let (engine, programs, cluster, names, reached, ports) = tokio::join!(
+    let ((engine, comes), programs, cluster, names, reached, ports) = tokio::join!(
         container_engine::look(&wanted),
         programs::look(&wanted, cancel),
         cluster::look(&wanted),
@@ -126,11 +136,16 @@ pub async fn examine(file: Option<&GraphFile>, cancel: &CancellationToken) -> Re
         reach::look(cancel),
         ports::look(&wanted),
     );
+    let foreseen = foreseen::foresee(&wanted, &reached, &programs::lacking(&wanted, &programs), cancel).await?;
+    findings.extend(disk::look(&wanted, &foreseen).await);
+    findings.push(packages::look(&foreseen, cancel).await?);
+    findings.extend(foreseen::node(&foreseen));
     findings.push(engine);
+    findings.push(programs::client(comes, cancel, &wanted).await?);
     findings.extend(programs);
     findings.extend(cluster);
     findings.push(names);
-    findings.extend(proxy::look(minikube.is_some()));
+    findings.extend(proxy::look(wanted.minikube().is_some()));
     findings.push(trust::look());
     findings.push(clock::judge(&reached));
     findings.extend(reach::judge(&reached));

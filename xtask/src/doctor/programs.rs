@@ -5,33 +5,55 @@ use std::ffi::OsStr;
 use engine::failure::Failure;
 use tokio_util::sync::CancellationToken;
 
-use super::{Finding, Wanted};
-use crate::dayzero::host_engine;
+use super::{Finding, Standing, Wanted};
+use crate::dayzero::{host_engine, packages};
 use crate::world::process;
 use crate::world::tool::{Kind, Tool, Tools};
 
 pub(super) async fn look(wanted: &Wanted<'_>, cancel: &CancellationToken) -> Vec<Finding> {
-    let needed = |kind| match kind {
-        Kind::Minikube => wanted.minikube().is_some(),
-        Kind::Helm => true,
-    };
     let mut findings = Vec::new();
     // What is remembered of them stays as it was: here they are asked.
     if let Ok(nowhere) = tempfile::tempdir() {
         let tools = Tools::in_folder(nowhere.path());
         let (minikube, helm) = tokio::join!(tools.find(Kind::Minikube, cancel), tools.find(Kind::Helm, cancel));
         for (kind, found) in [(Kind::Minikube, minikube), (Kind::Helm, helm)] {
-            findings.push(judge(kind.name(), found, needed(kind), wanted.installs));
+            findings.push(judge(kind.name(), found, is_needed(wanted, kind), wanted.installs));
         }
     }
     let path = |name: &str| process::resolve(OsStr::new(name), None).map(|path| path.display().to_string());
-    let gets_client = wanted.installs && wanted.root && host_engine::client_can_be_got();
-    findings.push(docker(path("docker"), wanted.minikube().is_some(), gets_client, host_engine::client_command()));
-    findings.push(helps("curl", path("curl"), "no release is downloaded: what is missing is compiled", "curl"));
+    findings.push(helps("curl", path("curl"), "what is missing is got by it, so it is installed first", "curl"));
     let compiler = ["cc", "gcc", "clang"].into_iter().find_map(path);
     findings.push(helps("C compiler", compiler, "neither this tool nor minikube can be compiled", "gcc libc6-dev"));
     findings.push(for_people("kubectl", path("kubectl")));
     findings
+}
+
+/// docker's client, which comes with docker where a deploy `brings` that.
+///
+/// # Errors
+/// As of [`packages::can_be_installed`].
+pub(super) async fn client(brings: bool, cancel: &CancellationToken, wanted: &Wanted<'_>) -> Result<Finding, Failure> {
+    let path = process::resolve(OsStr::new("docker"), None).map(|path| path.display().to_string());
+    let asks = path.is_none() && !brings && host_engine::client_can_be_got();
+    let gets = brings || asks && packages::can_be_installed(cancel).await?;
+    Ok(docker(path, wanted.minikube().is_some(), gets, host_engine::client_command()))
+}
+
+/// Those of the tools that a deploy would get, by their names among `found`.
+pub(super) fn lacking(wanted: &Wanted<'_>, found: &[Finding]) -> Vec<&'static str> {
+    let lacks = |kind: &Kind| found.iter().any(|it| it.need == kind.name() && it.standing != Standing::Good);
+    [Kind::Minikube, Kind::Helm]
+        .into_iter()
+        .filter(|kind| is_needed(wanted, *kind) && lacks(kind))
+        .map(Kind::name)
+        .collect()
+}
+
+fn is_needed(wanted: &Wanted<'_>, kind: Kind) -> bool {
+    match kind {
+        Kind::Minikube => wanted.minikube().is_some(),
+        Kind::Helm => true,
+    }
 }
 
 fn judge(name: &str, found: Result<Tool, Failure>, needed: bool, installs: bool) -> Finding {

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::{Finding, PATIENCE, read};
+use crate::dayzero::reach::connects;
 use crate::report::words;
 use crate::world::process::{self, Command, Stream};
 
@@ -37,6 +38,18 @@ const PLACES: [(&str, &str); 8] = [
     ("Go's releases", "https://go.dev/dl/"),
     ("Node.js' releases", "https://nodejs.org/dist/index.json"),
 ];
+
+/// Of these places, those that minikube gets a node from.
+const OF_A_NODE: [(&str, &str); 3] = [PLACES[1], PLACES[2], PLACES[3]];
+
+/// Where most base images come from.
+pub(super) const OF_BASES: &str = PLACES[0].0;
+
+/// Where releases are got from.
+pub(super) const OF_MINIKUBE: &str = PLACES[4].0;
+pub(super) const OF_HELM: &str = PLACES[5].0;
+pub(super) const OF_GO: &str = PLACES[6].0;
+pub(super) const OF_NODEJS: &str = PLACES[7].0;
 
 /// Registries, each with the variable that names another one, as the programs that use them know it.
 const REGISTRIES: [(&str, &str, &str); 3] = [
@@ -80,6 +93,20 @@ async fn ask(what: &'static str, url: String, cancel: &CancellationToken) -> Ask
     Asked { what, url, headers, at: SystemTime::now(), took: begun.elapsed() }
 }
 
+/// Whether `place` was asked and did answer.
+pub(super) fn answers(asked: &[Asked], place: &str) -> bool {
+    asked.iter().any(|asked| asked.what == place && status(&asked.headers).is_some_and(is_answer))
+}
+
+/// Whether all that minikube gets a node from is reached. Without curl it is seen who takes a connection, as by a deploy.
+pub(super) async fn gives_a_node(asked: &[Asked]) -> bool {
+    if !asked.is_empty() {
+        return OF_A_NODE.iter().all(|(what, _)| answers(asked, what));
+    }
+    let connected = OF_A_NODE.map(|(_, url)| connects(url, PATIENCE));
+    join_all(connected).await.into_iter().all(|connects| connects)
+}
+
 pub(super) fn judge(asked: &[Asked]) -> Vec<Finding> {
     let finding = |asked: &Asked| {
         let need = format!("reach of {}", asked.what);
@@ -119,7 +146,9 @@ fn address_of_packages(sources: &str) -> Option<String> {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use super::{Asked, address_of_packages, address_of_registry, judge};
+    use super::{
+        Asked, OF_A_NODE, OF_MINIKUBE, address_of_packages, address_of_registry, answers, gives_a_node, judge,
+    };
     use crate::doctor::Standing;
 
     #[test]
@@ -140,6 +169,22 @@ mod tests {
         check("HTTP/1.1 200 Connection established\r\n\r\nHTTP/2 307 \r\n", Standing::Good, "answers");
         check("HTTP/1.1 200 Connection established\r\n\r\nHTTP/1.1 403 Forbidden\r\n", Standing::Note, "403");
         check("", Standing::Note, "does not answer");
+    }
+
+    #[tokio::test]
+    async fn one_silent_place_is_enough_for_a_node_to_be_compiled() {
+        let asked = |what, headers: &str| Asked {
+            what,
+            url: String::new(),
+            headers: headers.to_owned(),
+            at: SystemTime::UNIX_EPOCH,
+            took: Duration::ZERO,
+        };
+        let all = OF_A_NODE.map(|(what, _)| asked(what, "HTTP/2 401 \r\n"));
+        assert!(gives_a_node(&all).await && !answers(&all, OF_MINIKUBE));
+        let [first, second, _] = all;
+        let some = [first, second, asked(OF_A_NODE[2].0, ""), asked(OF_MINIKUBE, "HTTP/2 200 \r\n")];
+        assert!(!gives_a_node(&some).await && answers(&some, OF_MINIKUBE));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use engine::failure::Failure;
 
+use super::plain::plain;
 use super::style::{BAD, FAINT, HELP, paint};
 
 /// The failure in lines, with styles; the caller's stream decides whether they are shown.
@@ -9,13 +10,13 @@ pub fn render(failure: &Failure) -> String {
     let mut text = format!("{}{} {}\n", paint(BAD, "error"), paint(anstyle::Style::new().bold(), ":"), failure.message);
     for cause in &failure.causes {
         let mut lines = cause.trim_end().lines();
-        text.push_str(&format!("  {} {}\n", paint(FAINT, "because"), lines.next().unwrap_or_default()));
-        lines.for_each(|line| text.push_str(&format!("          {line}\n")));
+        text.push_str(&format!("  {} {}\n", paint(FAINT, "because"), plain(lines.next().unwrap_or_default())));
+        lines.for_each(|line| text.push_str(&format!("          {}\n", plain(line))));
     }
     for excerpt in &failure.excerpts {
         for (number, line) in excerpt.lines.iter().enumerate() {
             let edge = if number == 0 { "┌" } else { "│" };
-            text.push_str(&format!("  {} {line}\n", paint(FAINT, edge)));
+            text.push_str(&format!("  {} {}\n", paint(FAINT, edge), plain(line)));
         }
         text.push_str(&format!("  {} {}\n", paint(FAINT, "└"), excerpt.origin));
     }
@@ -34,7 +35,7 @@ mod tests {
     fn everything_a_person_needs_is_there_in_order() {
         let failure = Failure::step("image:frontend did not build")
             .because("RUN pnpm build ended with exit code 1")
-            .excerpt("frontend/Dockerfile:18", vec!["pnpm build".into(), "Type error".into()])
+            .excerpt("frontend/Dockerfile:18", vec!["pnpm build\r".into(), "\u{1b}[2JType\terror".into()])
             .help("the whole log is in .xtask/runs/41/image-frontend.log");
         let plain = anstream::adapter::strip_str(&render(&failure)).to_string();
         let expected = "\

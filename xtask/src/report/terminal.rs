@@ -3,16 +3,21 @@
 //! On a terminal, steps that run show a live line each; elsewhere there are only the lasting lines.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::time::Duration;
 
 use engine::event::{Event, Level};
+use engine::failure::Failure;
 use engine::step::StepId;
 use engine::verdict::Reason;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
+use super::plain::plain;
 use super::style::{BAD, DOING, FAINT, GOOD, WARNING, paint, verb};
-use super::{Reporter, words};
+use super::{Reporter, live_lines, words};
+
+/// A live line. What may be long is last: nothing has to be moved for it to be cut off.
+const LINE: &str = "{spinner:>12.cyan} {prefix:<18} {took:>6.dim} {wide_msg}";
 
 /// How much is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -33,10 +38,12 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Live lines are shown when standard error is a terminal that is told no other.
+    /// Live lines are shown when standard error is a terminal, and anything is told.
     pub fn new(verbosity: Verbosity) -> Self {
-        let live = std::io::stderr().is_terminal() && verbosity > Verbosity::Quiet;
-        Self { lines: Lines::new(verbosity), live: live.then(Live::default) }
+        match live_lines::are_possible() && verbosity > Verbosity::Quiet {
+            true => Self::above(live_lines::none_yet(), verbosity),
+            false => Self { lines: Lines::new(verbosity), live: None },
+        }
     }
 
     /// Live lines above others that `bars` shows.
@@ -116,7 +123,9 @@ impl Lines {
             Event::Waiting { step, holder } if !quiet => {
                 vec![step_line(verb(WARNING, "Waiting"), step, &format!("for {holder}"))]
             }
-            Event::Output { step, line } if verbose => vec![format!("{} {line}", paint(FAINT, &format!("{step:>12}")))],
+            Event::Output { step, line } if verbose => {
+                vec![format!("{} {}", paint(FAINT, &format!("{step:>12}")), plain(line))]
+            }
             Event::Note { step, level, text } if !quiet || *level == Level::Warning => {
                 let verb = match level {
                     Level::Info => verb(FAINT, "Note"),
@@ -135,7 +144,7 @@ impl Lines {
                 let text = format!("{summary}, in {}", words::duration(*took));
                 vec![step_line(verb(GOOD, words::done(step.kind)), step, text.trim_start_matches(", "))]
             }
-            Event::Failed { step, failure } => vec![step_line(verb(BAD, "Failed"), step, &failure.message)],
+            Event::Failed { step, failure } => vec![step_line(verb(BAD, "Failed"), step, &failed(step, failure))],
             // The last line counts them; one line each would bury the failure.
             Event::Skipped { step, because_of } if verbose => {
                 vec![step_line(verb(WARNING, "Skipped"), step, &format!("{because_of} failed"))]
@@ -164,13 +173,21 @@ impl Lines {
     }
 }
 
+/// What failed, in a line that names the step already.
+fn failed(step: &StepId, failure: &Failure) -> String {
+    let message = plain(&failure.message);
+    match (message.strip_prefix(&format!("{step} ")), failure.causes.first().and_then(|cause| cause.lines().next())) {
+        (Some(rest), Some(cause)) => format!("{rest}: {}", plain(cause)),
+        (rest, _) => rest.unwrap_or(&message).to_owned(),
+    }
+}
+
 /// Verb, step in its column, text.
 fn step_line(verb: String, step: &StepId, text: &str) -> String {
     format!("{verb}{step:<18} {text}").trim_end().to_owned()
 }
 
 /// One moving line for each step that runs.
-#[derive(Default)]
 struct Live {
     bars: MultiProgress,
     running: BTreeMap<StepId, ProgressBar>,
@@ -181,10 +198,8 @@ impl Live {
         match event {
             Event::Started { step } => {
                 let bar = self.bars.insert(0, ProgressBar::new_spinner());
-                if let Ok(style) =
-                    ProgressStyle::with_template("{spinner:>12.cyan} {prefix:<18} {wide_msg} {elapsed:.dim}")
-                {
-                    bar.set_style(style);
+                if let Ok(style) = ProgressStyle::with_template(LINE) {
+                    bar.set_style(style.with_key("took", took));
                 }
                 bar.set_prefix(step.to_string());
                 bar.enable_steady_tick(Duration::from_millis(120));
@@ -192,7 +207,7 @@ impl Live {
             }
             Event::Progress { step, text } => {
                 if let Some(bar) = self.running.get(step) {
-                    bar.set_message(text.clone());
+                    bar.set_message(plain(text).into_owned());
                 }
             }
             Event::Done { step, .. }
@@ -211,11 +226,17 @@ impl Live {
     }
 }
 
+fn took(state: &ProgressState, text: &mut dyn std::fmt::Write) {
+    // Nobody is told what cannot be drawn.
+    let _ = text.write_str(&words::duration(state.elapsed()));
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use engine::event::{Event, Tally};
+    use engine::failure::Failure;
     use engine::step::{Kind, StepId};
     use engine::verdict::{Difference, Reason};
 
@@ -250,6 +271,23 @@ mod tests {
         ];
         assert_eq!(told(Verbosity::Normal, &events), expected);
         assert_eq!(told(Verbosity::Quiet, &events), expected[2..]);
+    }
+
+    #[test]
+    fn a_failure_is_told_once_in_its_line() {
+        let check = |failure: Failure, expected: &str| {
+            let event = Event::Failed { step: StepId::new(Kind::Image, "app"), failure };
+            assert_eq!(told(Verbosity::Quiet, &[event]), [expected]);
+        };
+        check(
+            Failure::step("image:app did not build").because("exit 7\nand more"),
+            "      Failed image:app          did not build: exit 7",
+        );
+        check(Failure::step("image:app did not build"), "      Failed image:app          did not build");
+        check(
+            Failure::step("the disk is full").because("no space"),
+            "      Failed image:app          the disk is full",
+        );
     }
 
     #[test]

@@ -101,6 +101,17 @@ struct Found {
     node: Option<Daemon>,
 }
 
+/// Whether what is in a cluster can be looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Presence {
+    /// It answers, or tells whoever asks why not.
+    Answers,
+    /// There is no such cluster, so there is nothing in it.
+    Absent,
+    /// It is there, and nobody in it answers; the failure says why, and what helps.
+    Silent(Failure),
+}
+
 /// The step `cluster`.
 #[derive(Debug, Clone)]
 pub struct ClusterStep {
@@ -149,8 +160,7 @@ impl ClusterStep {
             }
             Definition::Context { identity: None, .. } if previous.is_none() => return Ok(false),
             Definition::Context { context, identity } => {
-                let target = cx.world.target().await?;
-                Some(context::recognise(target, context, identity.as_deref(), None, previous.as_ref()).await?)
+                Some(self.recognise(cx, context, identity.as_deref(), previous.as_ref()).await?)
             }
         };
         if let Some(found) = found {
@@ -160,10 +170,31 @@ impl ClusterStep {
         Ok(true)
     }
 
+    /// Whether what is in the cluster can be looked at, for commands that start none.
+    ///
+    /// # Errors
+    /// When the address of this machine's docker is not understood.
+    pub async fn presence(&self, cx: &Context) -> Result<Presence, Failure> {
+        match &self.definition {
+            Definition::Minikube { profile, .. } => minikube::presence(cx, profile).await,
+            Definition::Context { .. } => Ok(Presence::Answers),
+        }
+    }
+
     /// What an earlier deploy to the same context has seen.
     fn previous(&self, receipt: Option<&Receipt>) -> Option<Observed> {
         let observed: Observed = serde_json::from_value(receipt?.observed.clone()).ok()?;
         (observed.context == self.context()).then_some(observed)
+    }
+
+    async fn recognise(
+        &self,
+        cx: &Context,
+        context: &str,
+        declared: Option<&str>,
+        previous: Option<&Observed>,
+    ) -> Result<Found, Failure> {
+        context::recognise(cx.world.target().await?, context, declared, self.accepted.as_deref(), previous).await
     }
 
     fn context(&self) -> &str {
@@ -184,11 +215,11 @@ impl Step for ClusterStep {
         Pool::Cluster
     }
 
-    fn lock_name(&self, _: &Context) -> Result<String, Failure> {
+    fn lock_name(&self, cx: &Context) -> Result<String, Failure> {
         Ok(match &self.definition {
             Definition::Minikube { profile, .. } => minikube::lock_name(profile),
-            // Nothing is changed there; two runs that only look need not wait for each other's worktree.
-            Definition::Context { context, .. } => format!("context {context}"),
+            // Nothing is changed there. And what another checkout was allowed is no leave for this one.
+            Definition::Context { context, .. } => format!("context {context} in {}", cx.workspace.root().display()),
         })
     }
 
@@ -221,8 +252,7 @@ impl Step for ClusterStep {
                 Err(trouble) => return Ok(Observation::differs(trouble)),
             },
             Definition::Context { context, identity } => {
-                let target = cx.world.target().await?;
-                context::recognise(target, context, identity.as_deref(), None, previous.as_ref()).await?
+                self.recognise(cx, context, identity.as_deref(), previous.as_ref()).await?
             }
         };
         cx.world.found_node(found.node).await;
@@ -240,9 +270,7 @@ impl Step for ClusterStep {
             Definition::Minikube { profile, wanted } => minikube::perform(cx, &self.id, profile, wanted).await?,
             Definition::Context { context, identity } => {
                 let previous = self.previous(job.previous.as_ref());
-                let accepted = self.accepted.as_deref();
-                let target = cx.world.target().await?;
-                context::recognise(target, context, identity.as_deref(), accepted, previous.as_ref()).await?
+                self.recognise(cx, context, identity.as_deref(), previous.as_ref()).await?
             }
         };
         cx.world.forget_connections().await;

@@ -5,6 +5,7 @@
 
 mod made;
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use engine::digest::{Digest, Hasher};
 use engine::event::Level;
 use engine::failure::{Class, Failure};
 use engine::files::glob::Globs;
-use engine::files::{FileSet, Gathering, Query, Rules};
+use engine::files::{Behind, FileSet, Gathering, Query, Rules};
 use engine::manifest::{Manifest, Source};
 use engine::receipt::{Output, Receipt};
 use engine::run::{Job, Pool};
@@ -26,11 +27,10 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize as _;
 
 use crate::context::Context;
-use crate::steps::cluster;
+use crate::steps::daemon;
 use crate::steps::log::Log;
 use crate::steps::variables::{SecretValues, Variables};
 use crate::steps::{Belonging, Made, Scope, Step};
-use crate::world::daemon::Daemon;
 use crate::world::process::{self, Command};
 use crate::world::tool::Stamp;
 use made::Products;
@@ -81,13 +81,10 @@ impl CommandStep {
         })
     }
 
-    /// Asks for the files that `patterns` match, relative to the workspace.
-    fn query(&self, cx: &Context, purpose: &str, patterns: &[&str]) -> Result<Query, Failure> {
-        Ok(Query {
-            name: format!("{}.{purpose}", self.id.file_stem()),
-            root: cx.workspace.root().to_owned(),
-            rules: Rules::Globs { globs: Globs::new(patterns)? },
-        })
+    /// Asks for files by `rules`, whose globs are relative to the workspace.
+    fn query(&self, cx: &Context, purpose: &str, rules: Rules) -> Query {
+        let name = format!("{}.{purpose}", self.id.file_stem());
+        Query { name, root: cx.workspace.root().to_owned(), rules }
     }
 
     async fn files(&self, cx: &Context, query: Query) -> Result<Gathering, Failure> {
@@ -101,26 +98,59 @@ impl CommandStep {
             .map_err(|error| Failure::step("could not read files").because(error))?
     }
 
-    fn inputs(&self, cx: &Context) -> Result<Query, Failure> {
-        let patterns: Vec<_> = self.definition.inputs.iter().map(String::as_str).collect();
-        self.query(cx, "inputs", &patterns)
+    fn inputs(&self) -> Result<Globs, Failure> {
+        Globs::new(&self.definition.inputs)
+    }
+
+    fn inputs_query(&self, cx: &Context, globs: Globs) -> Query {
+        self.query(cx, "inputs", Rules::Reached { globs, below: String::new() })
+    }
+
+    /// What links among the inputs lead to: what runs reads through them.
+    async fn behind(&self, cx: &Context, query: Query, files: FileSet) -> Result<Behind, Failure> {
+        let (gatherer, globs) = (cx.gatherer.clone(), self.inputs()?);
+        // There may be many files behind one link, and then it takes a while.
+        let followed = tokio::task::spawn_blocking(move || {
+            let behind = gatherer.follow(&query, &files, &globs)?;
+            // A wildcard does not lead through such a link, a name does.
+            behind.has_an_end(&query.root, |link| globs.may_match_below(link, true))?;
+            Ok(behind)
+        });
+        followed.await.map_err(|error| Failure::step("could not read files").because(error))?
+    }
+
+    /// The inputs' globs that match no file, not even behind a link.
+    async fn unmatched(&self, cx: &Context) -> Result<Vec<String>, Failure> {
+        let query = self.inputs_query(cx, self.inputs()?);
+        let Gathering { files, unmatched, .. } = self.files(cx, query.clone()).await?;
+        if unmatched.is_empty() || files.links().is_empty() {
+            return Ok(unmatched);
+        }
+        let behind = self.behind(cx, query, files).await?.files;
+        Ok(Globs::new(unmatched)?.unmatched(behind.entries().iter().map(|entry| entry.path.as_str())))
     }
 
     async fn add_inputs(&self, cx: &Context, manifest: &mut Manifest) -> Result<(), Failure> {
-        let query = self.inputs(cx)?;
+        let globs = self.inputs()?;
+        let query = self.inputs_query(cx, globs.clone());
         let files = self.files(cx, query.clone()).await?.files;
-        manifest.files("inputs", &files);
+        // A link that no glob matches is followed, and what it says itself is no input.
+        let links = !files.links().is_empty();
+        let own = match links {
+            true => Cow::Owned(files.only(|path| globs.matches(path))),
+            false => Cow::Borrowed(&files),
+        };
+        manifest.files("inputs", &own);
         // What runs reads them whenever it comes to them.
         cx.gatherer.stamp(&query, &files).into_iter().for_each(|stamp| manifest.stamp(stamp));
-        Ok(())
-    }
-
-    /// The daemon in which its images are.
-    async fn daemon(&self, cx: &Context) -> Result<Daemon, Failure> {
-        match self.definition.daemon {
-            Where::Cluster => cx.world.node_daemon().await,
-            Where::Host => Daemon::of_host(),
+        if links {
+            let behind = self.behind(cx, query, files).await?;
+            if !behind.files.entries().is_empty() {
+                manifest.files("what links among the inputs lead to", &behind.files);
+            }
+            behind.stamp.into_iter().for_each(|stamp| manifest.stamp(stamp));
         }
+        Ok(())
     }
 
     /// What there is of what it makes.
@@ -129,14 +159,15 @@ impl CommandStep {
         let (files, mut missing) = match patterns.as_slice() {
             [] => (FileSet::new(Vec::new()), Vec::new()),
             patterns => {
-                let Gathering { files, unmatched, .. } = self.files(cx, self.query(cx, "outputs", patterns)?).await?;
+                let query = self.query(cx, "outputs", Rules::Globs { globs: Globs::new(patterns)? });
+                let Gathering { files, unmatched, .. } = self.files(cx, query).await?;
                 (files, unmatched)
             }
         };
         let mut products = Products::of_files(&files);
         let images: Vec<_> = self.definition.images().collect();
         if !images.is_empty() {
-            let docker = self.daemon(cx).await?.connect().await?;
+            let docker = daemon::at(cx, self.definition.daemon).await?.connect().await?;
             for name in images {
                 match made::image_id(&docker, name).await? {
                     Some(id) => products.add_image(name, id),
@@ -154,7 +185,7 @@ impl CommandStep {
             Command::new(program).args(words.into_iter().skip(1)).cwd(self.folder(cx)).redact(cx.redact());
         if self.definition.images().next().is_some() {
             let profile = (self.definition.daemon == Where::Cluster).then(|| cx.world.context());
-            command = self.daemon(cx).await?.points(command, profile);
+            command = daemon::at(cx, self.definition.daemon).await?.points(command, profile);
         }
         for (name, template) in &self.definition.env {
             command = command.env(name, variables.expand_secret(template)?.expose_secret());
@@ -198,11 +229,7 @@ impl Step for CommandStep {
             // What it makes lies in the checkout, so another checkout's is another command.
             return Ok(format!("{} in {}", self.id, cx.workspace.root().display()));
         }
-        let daemon = match self.definition.daemon {
-            Where::Cluster => cx.facts::<cluster::Facts>(&StepId::cluster())?.uid,
-            Where::Host => "host".to_owned(),
-        };
-        Ok(format!("image {} of {daemon}", images.join(" and ")))
+        daemon::lock_name(cx, self.definition.daemon, &images.join(" and "))
     }
 
     async fn gather(&self, cx: &Context) -> Result<Manifest, Failure> {
@@ -256,7 +283,7 @@ impl Step for CommandStep {
     }
 
     async fn perform(&self, cx: &Context, _: &Job) -> Result<Made, Failure> {
-        for pattern in self.files(cx, self.inputs(cx)?).await?.unmatched {
+        for pattern in self.unmatched(cx).await? {
             cx.note(&self.id, Level::Warning, format!("the input `{pattern}` matches no file"));
         }
         let variables = self.variables(cx)?;
@@ -286,7 +313,10 @@ impl Step for CommandStep {
 
 /// Adds the program: by its contents when it lies in the workspace, like any input; by its stamp when it is a tool of
 /// the machine, which may be large.
-fn add_program(root: &Path, program: &Path, manifest: &mut Manifest) -> Result<(), Failure> {
+///
+/// # Errors
+/// When it cannot be read or looked at.
+pub fn add_program(root: &Path, program: &Path, manifest: &mut Manifest) -> Result<(), Failure> {
     if let Ok(path) = program.strip_prefix(root) {
         let bytes = fs::read(program).map_err(|error| Failure::io("read", program, &error))?;
         manifest.digest(Source::File, path.display().to_string(), Digest::of_bytes(&bytes));

@@ -1,6 +1,7 @@
 //! A container image in the daemon that its users take it from: the node's for pods, the host's where so declared.
 
-mod build_secrets;
+pub mod build_secrets;
+mod shown;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,9 +23,10 @@ use engine::step::{Kind, StepId};
 use engine::verdict::{Difference, Observation};
 use serde::{Deserialize, Serialize};
 
-use super::cluster;
+use self::shown::Shown;
 use super::variables::{SecretValues, Variables};
 use super::{Belonging, Made, Scope, Step};
+use super::{cluster, daemon};
 use crate::context::Context;
 use crate::dayzero::bases::{self, Wanted};
 use crate::dev::sources::build_patterns;
@@ -91,14 +93,6 @@ impl ImageStep {
         self
     }
 
-    /// The daemon that builds and keeps the image.
-    async fn daemon(&self, cx: &Context) -> Result<Daemon, Failure> {
-        match self.definition.daemon {
-            Place::Cluster => cx.world.node_daemon().await,
-            Place::Host => Daemon::of_host(),
-        }
-    }
-
     /// Removes an image. The containers of pods that have gone are removed a while after them: they are waited for.
     async fn remove_image(&self, cx: &Context, daemon: &Daemon, image: &docker::Image) -> Result<(), Failure> {
         let begun = Instant::now();
@@ -121,7 +115,7 @@ impl ImageStep {
     }
 
     async fn inventory(&self, cx: &Context) -> Result<Arc<Inventory>, Failure> {
-        cx.world.inventory(&self.daemon(cx).await?).await
+        cx.world.inventory(&daemon::at(cx, self.definition.daemon).await?).await
     }
 
     async fn ingredients(&self, cx: &Context) -> Result<Ingredients, Failure> {
@@ -160,7 +154,7 @@ impl ImageStep {
             return Ok(false);
         }
         let wanted: Vec<_> = ingredients.bases.iter().map(|base| self.wanted(base)).collect();
-        bases::provide(cx, &self.id, &self.daemon(cx).await?, &wanted).await
+        bases::provide(cx, &self.id, &daemon::at(cx, self.definition.daemon).await?, &wanted).await
     }
 
     fn wanted<'a>(&self, base: &'a Base) -> Wanted<'a> {
@@ -220,17 +214,13 @@ impl Step for ImageStep {
     }
 
     fn lock_name(&self, cx: &Context) -> Result<String, Failure> {
-        let daemon = match self.definition.daemon {
-            Place::Cluster => cx.facts::<cluster::Facts>(&StepId::cluster())?.uid,
-            Place::Host => "host".to_owned(),
-        };
-        Ok(format!("image {} of {daemon}", self.definition.repository))
+        daemon::lock_name(cx, self.definition.daemon, &self.definition.repository)
     }
 
     async fn gather(&self, cx: &Context) -> Result<Manifest, Failure> {
         let mut ingredients = self.ingredients(cx).await?;
         if cx.pull && !self.pulled.swap(true, Ordering::Relaxed) {
-            let daemon = self.daemon(cx).await?;
+            let daemon = daemon::at(cx, self.definition.daemon).await?;
             for base in &ingredients.bases {
                 bases::renew(cx, &self.id, &daemon, &self.wanted(base)).await?;
             }
@@ -272,7 +262,7 @@ impl Step for ImageStep {
             return Err(Failure::step(format!("the inputs of {} changed as its build began", self.id))
                 .help("run the same command again when they hold still"));
         }
-        let daemon = self.daemon(cx).await?;
+        let daemon = daemon::at(cx, self.definition.daemon).await?;
         let assembled: Vec<String> = ingredients
             .bases
             .iter()
@@ -294,7 +284,8 @@ impl Step for ImageStep {
             redact: cx.redact(),
         };
         let mut log = super::log::Log::create(cx, &self.id)?;
-        let building = docker::build(&daemon, build, |event| tell(cx, &self.id, &mut log, &event));
+        let mut shown = Shown::default();
+        let building = docker::build(&daemon, build, |event| tell(cx, &self.id, &mut log, &mut shown, &event));
         let built = tokio::select! {
             built = building => built,
             () = cx.cancel.cancelled() => return Err(Failure::interrupted()),
@@ -333,7 +324,7 @@ impl Step for ImageStep {
     }
 
     async fn belongings(&self, cx: &Context, _: Scope) -> Result<Vec<Belonging>, Failure> {
-        let Ok(inventory) = self.inventory(cx).await else { return Ok(Vec::new()) };
+        let inventory = self.inventory(cx).await?;
         let step = self.id.to_string();
         let images = inventory.of_project(&cx.project, Some(&step));
         let names = images.flat_map(|image| image.names.iter());
@@ -341,7 +332,7 @@ impl Step for ImageStep {
     }
 
     async fn remove(&self, cx: &Context, _: Scope) -> Result<(), Failure> {
-        let daemon = self.daemon(cx).await?;
+        let daemon = daemon::at(cx, self.definition.daemon).await?;
         cx.world.forget_observations().await;
         let inventory = cx.world.inventory(&daemon).await?;
         let step = self.id.to_string();
@@ -354,24 +345,21 @@ impl Step for ImageStep {
 }
 
 /// Tells what a build does, and logs all of it.
-fn tell(cx: &Context, step: &StepId, log: &mut super::log::Log, event: &buildkit::Event) {
+fn tell(cx: &Context, step: &StepId, log: &mut super::log::Log, shown: &mut Shown, event: &buildkit::Event) {
     use buildkit::Change;
     match &event.change {
-        Change::Started => {
-            log.line(&format!("{} …", event.vertex));
-            cx.progress(step, event.vertex.to_string());
-        }
+        Change::Started => log.line(&format!("{} …", event.vertex)),
         Change::Cached => log.line(&format!("{}: cached", event.vertex)),
         Change::Wrote(line) => {
             log.line(line);
             cx.line(step, line);
         }
-        Change::Advanced { what, current, total } if *total > 0 => {
-            cx.progress(step, format!("{} {what} {}%", event.vertex, current * 100 / total));
-        }
         Change::Advanced { .. } => {}
         Change::Completed(time) => log.line(&format!("{}: {:.1}s", event.vertex, time.as_secs_f64())),
         Change::Failed(message) => log.line(&format!("{}: {message}", event.vertex)),
+    }
+    if let Some(text) = shown.after(event) {
+        cx.progress(step, text);
     }
 }
 

@@ -6,11 +6,14 @@
 pub mod check;
 pub mod cluster;
 pub mod command;
+pub mod daemon;
 pub mod exclusive;
+mod files;
 pub mod image;
 pub mod local_secrets;
 pub mod log;
 pub mod manifests;
+pub mod namespace;
 mod of_graph_file;
 pub mod release;
 pub mod secrets;

@@ -15,7 +15,7 @@ use super::image::ImageStep;
 use super::local_secrets::LocalSecrets;
 use super::manifests::ManifestsStep;
 use super::release::ReleaseStep;
-use super::secrets::{Origin, SecretsStep};
+use super::secrets::{Origin, SecretsStep, User};
 use super::variables::SecretValues;
 use crate::run::Steps;
 
@@ -48,8 +48,13 @@ pub fn of_graph_file(file: &GraphFile, graph: &Graph, mode: Mode) -> Steps {
         }));
     }
     for (name, definition) in &file.secrets {
-        let namespaces = file.namespaces_of_secrets(name).into_iter().map(str::to_owned).collect();
-        add(Arc::new(SecretsStep::new(name, definition.clone(), namespaces)));
+        let used = file.releases.iter().filter(|(_, release)| release.secrets.contains(name));
+        let users = used.map(|(step, release)| User {
+            namespace: release.namespace.clone(),
+            release: release.name.clone(),
+            step: StepId::new(Kind::Release, step.as_str()),
+        });
+        add(Arc::new(SecretsStep::new(name, definition.clone(), users.collect())));
     }
     let origins: BTreeMap<String, Origin> =
         file.secrets.iter().map(|(name, definition)| (name.clone(), Origin::of(definition))).collect();

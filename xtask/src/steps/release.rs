@@ -1,14 +1,19 @@
 //! A release step: a chart becomes a helm release whose pods run what they should.
 //!
 //! Helm applies; everything else is done here without it: looking (`observed`), putting back what was changed by hand,
-//! repairing what a killed helm left, waiting (`deploy`).
+//! repairing what a killed helm left, waiting (`deploy`), keeping data when the rest goes (`teardown`).
 
 pub mod changes;
 mod deploy;
+mod fate;
 mod gone_kinds;
 pub mod inputs;
+mod inventory;
 mod leftovers;
 pub mod observed;
+mod remade;
+mod teardown;
+mod validation;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -22,31 +27,26 @@ use engine::receipt::{Output, Receipt};
 use engine::run::{Job, Pool};
 use engine::step::{Kind, StepId};
 use engine::verdict::Observation;
-use kube::Client;
-use kube::core::DynamicObject;
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
 use crate::dayzero::bases;
 use crate::dev::overlay::{self, Amendment};
-use crate::diagnose::evidence::Kind as Workload;
 use crate::steps::cluster;
-use crate::steps::exclusive::under_lease;
 use crate::steps::image;
 use crate::steps::secrets;
 use crate::steps::{Belonging, Made, Scope, Step};
-use crate::world::helm::program::{self, Helm, Place};
-use crate::world::helm::record::{self, Head, Record};
-use crate::world::helm::{annotate, hooks};
-use crate::world::kube::apply::{self, Owner};
-use crate::world::kube::identity::Address;
+use crate::world::helm::annotate;
+use crate::world::helm::program::{Helm, Place};
+use crate::world::helm::record::{self, Head};
 use crate::world::kube::kinds::Kinds;
-use crate::world::kube::{gone, namespaces, rendered, volumes};
+use crate::world::kube::rendered;
 use crate::world::settle::Settled;
 use crate::world::tool::{self, Tools};
 use deploy::{Deploy, Deployed, Plan};
 use inputs::Origins;
 use observed::Observed;
+use teardown::Teardown;
 
 /// What later steps see of a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,7 +145,7 @@ impl ReleaseStep {
         self.dev.iter().map(amendment).collect()
     }
 
-    async fn plan(&self, cx: &Context, left: Option<Observed>) -> Result<Plan, Failure> {
+    async fn plan(&self, cx: &Context, left: Option<Observed>, validate: bool) -> Result<Plan, Failure> {
         Ok(Plan {
             helm: Helm::new(&self.helm(cx).await?),
             place: self.place(cx),
@@ -155,46 +155,8 @@ impl ReleaseStep {
             amendments: self.amendments(cx)?,
             description: self.description(cx),
             left,
+            validate,
         })
-    }
-
-    /// Has helm take the release away, and waits until its pods have gone. `keep`: volumes stay, and what they need.
-    async fn uninstall(
-        &self,
-        cx: &Context,
-        client: &Client,
-        head: &Head,
-        record: &Record,
-        keep: bool,
-    ) -> Result<(), Failure> {
-        let place = self.place(cx);
-        if keep {
-            record::keep(client, &place.namespace, head, &["PersistentVolumeClaim", "Namespace"]).await?;
-        }
-        let hooks = self.hooks(cx).await?;
-        let objects = observed::objects(client, &self.kinds, &place.namespace, record).await?;
-        if !objects.unknown.is_empty() {
-            record::leave_out(client, &place.namespace, head, &objects.unknown).await?;
-        }
-        let awaited = objects.known.into_iter().filter(|(address, rendered)| match address.resource.kind.as_str() {
-            "Namespace" => !keep && !rendered.asks_to_be_kept(),
-            kind => Workload::from_word(kind).is_some(),
-        });
-        let awaited = gone::present(client, awaited.map(|(address, _)| address)).await?;
-        let deploy = Deploy { cx, step: self, client: client.clone() };
-        deploy.uninstall_alone(&Helm::new(&self.helm(cx).await?)).await?;
-        // Workloads go after their pods: until then the volumes are in use, and the namespace is not empty. Into a
-        // namespace that is about to go nothing can be deployed again.
-        tokio::select! {
-            gone = gone::until_gone(client, &awaited, program::REMOVAL) => gone?,
-            () = cx.cancel.cancelled() => return Err(Failure::interrupted()),
-        }
-        for hook in hooks {
-            if let Some(uid) = hook.read(client).await?.filter(is_hook).and_then(|object| object.metadata.uid) {
-                apply::remove(client, &hook, &uid).await?;
-            }
-        }
-        Ok(())
     }
 
     /// What the pods of `revision` run that came from no registry. Nothing is asked where there is nothing of the kind,
@@ -215,24 +177,6 @@ impl ReleaseStep {
             Ok::<_, Failure>(bases::told(&inventory, &self.images(cx, head).await?))
         };
         look.await.unwrap_or_default()
-    }
-
-    /// Removes the release and what hangs on it, less its namespace.
-    async fn remove_alone(&self, cx: &Context, client: &Client, scope: Scope) -> Result<(), Failure> {
-        let own = self.own_record(cx).await?;
-        let claims = self.claims(cx, own.as_ref().map(|(_, record)| record)).await?;
-        if let Some((head, record)) = &own {
-            self.uninstall(cx, client, head, record, !scope.data && !claims.is_empty()).await?;
-        }
-        let step = self.id.file_stem();
-        for (namespace, claim) in &claims {
-            if scope.data {
-                volumes::remove(client, namespace, claim).await?;
-            } else {
-                volumes::mark(client, namespace, claim, &Owner { project: &cx.project, step: &step }).await?;
-            }
-        }
-        Ok(())
     }
 
     fn made(&self, deployed: Deployed, assembled: Vec<String>) -> Result<Made, Failure> {
@@ -315,91 +259,6 @@ impl ReleaseStep {
         let Deployed { left, settled } = deploy.roll_back(&helm, head).await?;
         Ok(summary(&self.definition.name, left.revision, &settled))
     }
-
-    /// The newest record, if any of the records that are kept is of our making.
-    async fn own_record(&self, cx: &Context) -> Result<Option<(Head, Record)>, Failure> {
-        let client = cx.world.kube().await?;
-        let Place { namespace, release, .. } = self.place(cx);
-        let history = record::history(&client, &namespace, &release).await?;
-        let mut newest = None;
-        for head in history.into_iter().rev() {
-            let record = record::read(&client, &namespace, &head).await?;
-            let ours = record.info.description == self.description(cx);
-            let newest = newest.get_or_insert((head, record));
-            if ours {
-                return Ok(Some(newest.clone()));
-            }
-        }
-        // While helm installs or removes, it describes the record itself, and one that was killed leaves that behind. In a
-        // namespace that was made for this project it is ours.
-        match newest {
-            Some((head, record))
-                if head.status.is_pending() && namespaces::is_ours(&client, &namespace, &cx.project).await? =>
-            {
-                Ok(Some((head, record)))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// The objects that hooks of the kept revisions have made: helm forgets them.
-    async fn hooks(&self, cx: &Context) -> Result<BTreeSet<Address>, Failure> {
-        let client = cx.world.kube().await?;
-        let Place { namespace, release, .. } = self.place(cx);
-        let mut hooks = BTreeSet::new();
-        for head in record::history(&client, &namespace, &release).await? {
-            for hook in record::read(&client, &namespace, &head).await?.hooks {
-                for object in rendered::objects(&hook.manifest, &format!("the hook {}", hook.name))? {
-                    // One of a kind that the cluster has no more has gone with it.
-                    hooks.extend(Address::of_known(&client, &self.kinds, &object, &namespace).await?);
-                }
-            }
-        }
-        Ok(hooks)
-    }
-
-    /// The volume claims that belong to the release: its own, those that its StatefulSets have had made, and those
-    /// that an earlier teardown has left.
-    async fn claims(&self, cx: &Context, record: Option<&Record>) -> Result<BTreeSet<(String, String)>, Failure> {
-        let client = cx.world.kube().await?;
-        let step = self.id.file_stem();
-        let mut claims =
-            BTreeSet::from_iter(volumes::marked(&client, &Owner { project: &cx.project, step: &step }).await?);
-        let Some(record) = record else { return Ok(claims) };
-        let objects = observed::objects(&client, &self.kinds, &self.definition.namespace, record).await?;
-        for (address, rendered) in objects.known {
-            let Some(namespace) = address.namespace else { continue };
-            match rendered.kind.as_str() {
-                "PersistentVolumeClaim" => {
-                    claims.insert((namespace, rendered.name));
-                }
-                "StatefulSet" => {
-                    let prefixes: Vec<String> = rendered
-                        .body
-                        .pointer("/spec/volumeClaimTemplates")
-                        .and_then(serde_json::Value::as_array)
-                        .into_iter()
-                        .flatten()
-                        .filter_map(|template| template.pointer("/metadata/name")?.as_str())
-                        .map(|name| format!("{name}-{}-", rendered.name))
-                        .collect();
-                    let of_this = |claim: &String| {
-                        let ordinal = prefixes.iter().find_map(|prefix| claim.strip_prefix(prefix.as_str()));
-                        ordinal.is_some_and(|ordinal| ordinal.parse::<u32>().is_ok())
-                    };
-                    let found = volumes::claims(&client, &namespace, "").await?;
-                    claims.extend(found.into_iter().filter(of_this).map(|claim| (namespace.clone(), claim)));
-                }
-                _ => {}
-            }
-        }
-        Ok(claims)
-    }
-}
-
-/// Whether an object was made by a hook, and not by somebody else under the same name.
-fn is_hook(object: &DynamicObject) -> bool {
-    object.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(hooks::HOOK))
 }
 
 /// `revision 8, backend 2/2, frontend 2/2 unchanged`.
@@ -466,7 +325,10 @@ impl Step for ReleaseStep {
         let deploy = Deploy { cx, step: self, client: cx.world.kube().await? };
         let deployed = match left {
             Some(left) if job.verdict.is_only_unhealthy() => deploy.settle(left).await?,
-            left => deploy.upgrade(&self.plan(cx, left).await?).await?,
+            left => {
+                let validate = validation::is_due(&job.verdict, &self.definition);
+                deploy.upgrade(&self.plan(cx, left, validate).await?).await?
+            }
         };
         let assembled = self.assembled(cx, deployed.left.revision).await;
         self.made(deployed, assembled)
@@ -484,50 +346,17 @@ impl Step for ReleaseStep {
             amendments: Vec::new(),
             description: self.description(cx),
             left: None,
+            validate: true,
         };
         let kubernetes = cx.facts::<cluster::Facts>(&StepId::cluster()).ok().and_then(|facts| facts.kubernetes);
         plan.rehearse(cx, self, kubernetes.as_deref()).await
     }
 
     async fn belongings(&self, cx: &Context, scope: Scope) -> Result<Vec<Belonging>, Failure> {
-        let Place { namespace, release, .. } = self.place(cx);
-        let mut belongings = Vec::new();
-        let keeps = |kept: bool| kept.then(|| "--data removes it".to_owned());
-        let own = self.own_record(cx).await?;
-        if let Some((head, _)) = &own {
-            let what = format!("helm release {release} in namespace {namespace}, revision {}", head.revision);
-            belongings.push(Belonging { what, kept: None });
-        }
-        for (namespace, claim) in self.claims(cx, own.as_ref().map(|(_, record)| record)).await? {
-            let what = format!("volume claim {claim} in namespace {namespace}, with its data");
-            belongings.push(Belonging { what, kept: keeps(!scope.data) });
-        }
-        let client = cx.world.kube().await?;
-        if namespaces::is_ours(&client, &namespace, &cx.project).await? {
-            let kept = !scope.data && volumes::any(&client, &namespace).await?;
-            let what = format!("namespace {namespace}, if nothing else is in it");
-            belongings.push(Belonging { what, kept: kept.then(|| "its data stays".to_owned()) });
-        }
-        if own.is_some() {
-            let chart = cx.workspace.root().join(&self.definition.chart);
-            belongings.extend(leftovers::definitions(&client, &self.kinds, &chart).await?);
-            belongings.extend(leftovers::hooks(&client, &namespace, &self.hooks(cx).await?).await?);
-        }
-        Ok(belongings)
+        Teardown { cx, step: self, client: cx.world.kube().await?, scope }.belongings().await
     }
 
     async fn remove(&self, cx: &Context, scope: Scope) -> Result<(), Failure> {
-        let client = cx.world.kube().await?;
-        let namespace = self.definition.namespace.as_str();
-        let own = self.own_record(cx).await?;
-        if own.is_some() || !self.claims(cx, None).await?.is_empty() {
-            let work = Box::pin(self.remove_alone(cx, &client, scope));
-            if namespaces::stays(&client, namespace).await? {
-                under_lease(cx, &self.id, &client, namespace, work).await?;
-            } else {
-                work.await?;
-            }
-        }
-        namespaces::remove_if_empty(&client, namespace, &cx.project).await.map(drop)
+        Teardown { cx, step: self, client: cx.world.kube().await?, scope }.remove().await
     }
 }

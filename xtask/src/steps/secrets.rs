@@ -1,13 +1,14 @@
 //! A secrets step: values from a git-ignored file become a Secret in each namespace whose releases use them.
 //!
 //! The file is made from its example on the first run, with values made up where the graph file says so. Values that
-//! a Secret in the cluster has are taken before any is made up: they may belong to data that was kept.
+//! the cluster has are taken before any is made up: they may belong to data that was kept.
 
+mod completed;
 mod generate;
+mod kept;
 pub mod local;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -28,8 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
 use crate::steps::exclusive::{under_lease, under_leases};
-use crate::steps::{Belonging, Made, Scope, Step};
-use crate::world::git_ignore;
+use crate::steps::{Belonging, Made, Scope, Step, namespace};
 use crate::world::git_index;
 use crate::world::kube::namespaces;
 use crate::world::kube::secret::{self, Owned, Values, Versions};
@@ -83,25 +83,41 @@ fn filled(cx: &Context, local: &Local) -> Values {
     filled.inspect(|(_, value)| cx.redactor.learn(value)).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
+/// A release that uses a step's values.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct User {
+    /// Where it is.
+    pub namespace: String,
+    /// Its name in helm.
+    pub release: String,
+    /// The step that deploys it.
+    pub step: StepId,
+}
+
 /// See the module.
 pub struct SecretsStep {
     id: StepId,
     definition: Definition,
     origin: Origin,
-    namespaces: BTreeSet<String>,
+    users: BTreeSet<User>,
 }
 
 impl SecretsStep {
-    /// The step `name`, for the releases in `namespaces`.
-    pub fn new(name: &str, definition: Definition, namespaces: BTreeSet<String>) -> Self {
+    /// The step `name`, for the releases `users`.
+    pub fn new(name: &str, definition: Definition, users: BTreeSet<User>) -> Self {
         let origin = Origin::of(&definition);
-        Self { id: StepId::new(Kind::Secrets, name), definition, origin, namespaces }
+        Self { id: StepId::new(Kind::Secrets, name), definition, origin, users }
+    }
+
+    /// The namespaces of the releases, in order.
+    fn namespaces(&self) -> BTreeSet<&str> {
+        self.users.iter().map(|user| user.namespace.as_str()).collect()
     }
 
     /// The namespaces that get a Secret.
     fn targets(&self) -> impl Iterator<Item = &str> {
         let objects = self.definition.r#as == As::Object;
-        self.namespaces.iter().filter(move |_| objects).map(String::as_str)
+        self.namespaces().into_iter().filter(move |_| objects)
     }
 
     fn owned<'a>(&'a self, cx: &'a Context, namespace: &'a str) -> Owned<'a> {
@@ -121,12 +137,7 @@ impl SecretsStep {
         let made_up = |key: &String| self.definition.generate.contains_key(key);
         let empty = self.definition.require.iter().filter(|key| !made_up(key) && local.is_empty(key));
         let from = self.origin.from.display();
-        let places: Vec<String> = empty
-            .map(|key| match local.line(key) {
-                Some(line) => format!("{from}:{line} leaves {key} empty"),
-                None => format!("{from} has no {key}"),
-            })
-            .collect();
+        let places: Vec<String> = empty.map(|key| self.place_of_empty(local, key)).collect();
         if places.is_empty() {
             return Ok(());
         }
@@ -136,6 +147,15 @@ impl SecretsStep {
                 failure.because(place)
             })
             .help(format!("fill them in: {from} stays on this machine, git ignores it")))
+    }
+
+    /// Where `key`, which is empty, is to be filled in.
+    fn place_of_empty(&self, local: &Local, key: &str) -> String {
+        let from = self.origin.from.display();
+        match local.line(key) {
+            Some(line) => format!("{from}:{line} leaves {key} empty"),
+            None => format!("{from} has no {key}"),
+        }
     }
 
     fn refuse_tracked(&self, cx: &Context) -> Result<(), Failure> {
@@ -150,135 +170,23 @@ impl SecretsStep {
         }
     }
 
-    /// The file as it is, or as its example says; whether it has to be written.
-    fn draft(&self, cx: &Context) -> Result<(Local, bool), Failure> {
-        if let Some(local) = self.read(cx)? {
-            return Ok((local, false));
-        }
-        let local = self.example(cx)?;
-        cx.note(&self.id, Level::Info, format!("made {} from its example", self.origin.from.display()));
-        Ok((local, true))
-    }
-
-    fn write(&self, cx: &Context, local: &Local) -> Result<(), Failure> {
-        let path = self.path(cx);
-        self.warn_of_git(cx, &path);
-        local.write(&path)
-    }
-
-    /// The file with a value for every key that gets one by itself, written.
-    async fn complete(
-        &self,
-        cx: &Context,
-        client: Option<&Client>,
-        (mut local, mut write): (Local, bool),
-    ) -> Result<Local, Failure> {
-        let empty: Vec<&String> = self.definition.generate.keys().filter(|key| local.is_empty(key)).collect();
-        let kept = match client {
-            Some(client) if !empty.is_empty() => self.kept(client).await?,
-            _ => Values::new(),
-        };
-        let mut made_up = Vec::new();
-        for key in empty {
-            let value = match (kept.get(key), self.definition.generate.get(key)) {
-                (Some(value), _) => {
-                    let text = format!(
-                        "{key} is the one that the cluster's data was made with, in {}",
-                        self.definition.object
-                    );
-                    cx.note(&self.id, Level::Info, text);
-                    value.clone()
-                }
-                (None, Some(generator)) => {
-                    made_up.push(key.as_str());
-                    generate::generate(*generator)?
-                }
-                (None, None) => continue,
-            };
-            cx.redactor.learn(&value);
-            local = local.with(key, &value, &self.origin.from)?;
-            write = true;
-        }
-        if let Some(client) = client.filter(|_| !made_up.is_empty()) {
-            self.warn_of_kept_data(cx, client, &made_up).await?;
-        }
-        if write {
-            self.write(cx, &local)?;
-        } else if local::make_private(&self.path(cx))? {
-            let text = format!("took the rights of others to {} away", self.origin.from.display());
-            cx.note(&self.id, Level::Warning, text);
-        }
-        Ok(local)
-    }
-
-    /// Values that were lost, in the file and in the cluster, while data that they may belong to was kept.
-    async fn warn_of_kept_data(&self, cx: &Context, client: &Client, made_up: &[&str]) -> Result<(), Failure> {
-        for namespace in self.targets() {
-            let claims = volumes::claims(client, namespace, "").await?;
-            if claims.is_empty() {
-                continue;
-            }
-            let text = format!(
-                "made up {} anew, but namespace {namespace} has data from before, in {}, which may open only with the \
-                 old; who still has that writes it into {} and deploys again",
-                made_up.join(", "),
-                claims.join(", "),
-                self.origin.from.display()
-            );
-            cx.note(&self.id, Level::Warning, text);
-        }
-        Ok(())
-    }
-
-    fn warn_of_git(&self, cx: &Context, path: &Path) {
-        if git_ignore::is_exposed(path) {
-            let from = self.origin.from.display();
-            let text = format!("git does not ignore {from}, which holds secrets: add the line /{from} to .gitignore");
-            cx.note(&self.id, Level::Warning, text);
-        }
-    }
-
-    fn example(&self, cx: &Context) -> Result<Local, Failure> {
-        let path = cx.workspace.root().join(&self.definition.example);
-        let text = fs::read_to_string(&path).map_err(|error| {
-            let failure = Failure::io("read the example", &path, &error);
-            failure.help(format!("without one, write {} yourself", self.origin.from.display()))
-        })?;
-        Local::parse(text, &self.definition.example, &self.origin.key)
-    }
-
-    /// The values of generated keys that Secrets in the cluster have.
-    async fn kept(&self, client: &Client) -> Result<Values, Failure> {
-        let mut kept = Values::new();
-        for namespace in self.targets() {
-            if let Some(live) = secret::read(client, namespace, &self.definition.object).await? {
-                for (key, value) in secret::text_values(&live) {
-                    if !value.expose_secret().is_empty() {
-                        kept.entry(key).or_insert(value);
-                    }
-                }
-            }
-        }
-        Ok(kept)
-    }
-
     /// The Secrets with what the completed file says, and that.
-    async fn apply_completed(
-        &self,
-        cx: &Context,
-        draft: (Local, bool),
-    ) -> Result<(Values, BTreeMap<String, Versions>), Failure> {
+    async fn apply_completed(&self, cx: &Context) -> Result<(Values, BTreeMap<String, Versions>), Failure> {
         let targets: Vec<&str> = self.targets().collect();
-        if targets.is_empty() {
-            return Ok((filled(cx, &self.complete(cx, None, draft).await?), BTreeMap::new()));
+        if self.users.is_empty() {
+            return Ok((filled(cx, &self.complete(cx, None).await?), BTreeMap::new()));
         }
         let client = cx.world.kube().await?;
-        for namespace in &targets {
-            namespaces::ensure(&client, namespace, &cx.project).await?;
+        if targets.is_empty() {
+            return Ok((filled(cx, &self.complete(cx, Some(&client)).await?), BTreeMap::new()));
         }
-        // Also while the file is completed: of two machines that make up a value, the second finds the first one's.
+        for target in &targets {
+            namespace::ensure(cx, &self.id, &client, target).await?;
+        }
+        // Also while the file is completed: of two machines that make up a value, the second finds the first one's. And it
+        // is read again: a person may have written to it while somebody else had the Leases.
         let work = async {
-            let values = filled(cx, &self.complete(cx, Some(&client), draft).await?);
+            let values = filled(cx, &self.complete(cx, Some(&client)).await?);
             let applied = self.apply(cx, &client, &values).await?;
             Ok((values, applied))
         };
@@ -382,7 +290,7 @@ impl Step for SecretsStep {
     fn lock_name(&self, cx: &Context) -> Result<String, Failure> {
         // The file is this checkout's own, the Secrets are the cluster's.
         let cluster = super::cluster_in_locks(cx);
-        let namespaces: Vec<&str> = self.namespaces.iter().map(String::as_str).collect();
+        let namespaces: Vec<&str> = self.namespaces().into_iter().collect();
         Ok(format!("secrets {cluster} {} {}", namespaces.join(" "), self.definition.object))
     }
 
@@ -442,18 +350,12 @@ impl Step for SecretsStep {
 
     async fn perform(&self, cx: &Context, _job: &Job) -> Result<Made, Failure> {
         self.refuse_tracked(cx)?;
-        let (draft, is_new) = self.draft(cx)?;
-        if let Err(lacking) = self.require(&draft) {
-            if is_new {
-                self.write(cx, &draft)?;
-            }
-            return Err(lacking);
-        }
-        let (values, namespaces) = self.apply_completed(cx, (draft, is_new)).await?;
+        self.expect_required(cx)?;
+        let (values, namespaces) = self.apply_completed(cx).await?;
         let facts =
             Facts { object: self.definition.object.clone(), namespaces, present: values.keys().cloned().collect() };
         let summary = match facts.namespaces.len() {
-            0 => format!("{} values for helm", values.len()),
+            0 => format!("{} {} for helm", values.len(), if values.len() == 1 { "value" } else { "values" }),
             _ => format!(
                 "{} {} in Secret {} of {}",
                 values.len(),

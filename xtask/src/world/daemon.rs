@@ -224,6 +224,11 @@ impl Daemon {
         }
     }
 
+    /// Whether docker's clients would not come to it by themselves: it was found where they do not look.
+    pub fn has_to_be_named(&self) -> bool {
+        matches!(self, Self::Socket(path) if path != Path::new(SOCKET))
+    }
+
     /// `command`, which is or runs a docker client, with this daemon for its own; `profile` as in [`Self::variables`].
     pub fn points(&self, command: Command, profile: Option<&str>) -> Command {
         let variables = self.variables(profile);
@@ -385,6 +390,17 @@ mod tests {
         ];
         for (variables, folder, expected) in rows {
             assert_eq!(found(variables, folder), expected, "{variables:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_socket_that_clients_do_not_look_at_has_to_be_named() {
+        for (daemon, expected) in [
+            (Daemon::Socket("/var/run/docker.sock".into()), false),
+            (Daemon::Socket("/home/me/.colima/default/docker.sock".into()), true),
+            (Daemon::Plain("h:2375".into()), false),
+        ] {
+            assert_eq!(daemon.has_to_be_named(), expected, "{daemon}");
         }
     }
 

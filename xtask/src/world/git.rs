@@ -52,6 +52,11 @@ impl Repository {
         &self.worktree
     }
 
+    /// Where it keeps what belongs to this worktree.
+    pub fn own(&self) -> &Path {
+        &self.own
+    }
+
     /// Where it keeps what all its worktrees share.
     pub fn common(&self) -> &Path {
         &self.common

@@ -14,6 +14,9 @@ use crate::world::{kube_transport, tls};
 /// How long an API server may take to say who it is.
 const HELLO: Duration = Duration::from_secs(10);
 
+/// What to look at where nobody answers.
+const IS_IT_RUNNING: &str = "is the cluster running, and does this machine reach it?";
+
 /// What tells one cluster from every other, whatever name it goes by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
@@ -120,13 +123,21 @@ async fn uid(client: Client, context: &str, server: &str) -> Result<String, Unkn
     let what = || format!("the API server of the context `{context}` at {server}");
     let answer = tokio::time::timeout(HELLO, namespaces.get_metadata("kube-system")).await.map_err(|_| {
         Unknown::Silent(
-            Failure::environment(format!("{} does not answer", what())).because(format!("no reply within {HELLO:?}")),
+            Failure::environment(format!("{} does not answer", what()))
+                .because(format!("no reply within {HELLO:?}"))
+                .help(IS_IT_RUNNING),
         )
     })?;
     match answer {
         Ok(namespace) => match namespace.metadata.uid {
             Some(uid) => Ok(uid),
-            None => Err(Unknown::Silent(Failure::environment(format!("{} gives no uid to kube-system", what())))),
+            None => {
+                let failure = Failure::environment(format!("{} gives no uid to kube-system", what()));
+                Err(Unknown::Silent(failure.help(format!(
+                    "something else than Kubernetes may answer there: kubectl --context {context} get namespace \
+                     kube-system --output yaml"
+                ))))
+            }
         },
         Err(kube::Error::Api(status)) if status.code == 401 || status.code == 403 => {
             let failure = Failure::environment(format!("{} refuses this user", what())).because(&status.message);
@@ -142,7 +153,7 @@ async fn uid(client: Client, context: &str, server: &str) -> Result<String, Unkn
             Err(Unknown::Silent(if certificate {
                 failure.help(format!("another cluster may answer there now; write the context `{context}` anew"))
             } else {
-                failure.help("is the cluster running, and does this machine reach it?")
+                failure.help(IS_IT_RUNNING)
             }))
         }
     }
@@ -162,7 +173,10 @@ async fn config(context: &str) -> Result<Config, Failure> {
             [] => failure
                 .because("it has none at all")
                 .help("KUBECONFIG names the files; without it, it is ~/.kube/config"),
-            names => failure.because(format!("it has {}", names.join(", "))),
+            names => failure
+                .because(format!("it has {}", names.join(", ")))
+                .help("name one of these in the table [cluster] of xtask.toml, if one is meant")
+                .help("`cargo xtask deploy cluster` makes that of a minikube profile, or writes it anew"),
         });
     }
     let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
@@ -175,4 +189,5 @@ async fn config(context: &str) -> Result<Config, Failure> {
 
 fn cannot_use(context: &str) -> Failure {
     Failure::environment(format!("could not use the kubeconfig context `{context}`"))
+        .help(format!("see what is wrong with it: kubectl --context {context} get namespace kube-system"))
 }

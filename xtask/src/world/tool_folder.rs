@@ -23,12 +23,14 @@ const RECIPES: [&str; 10] = [
     include_str!("../../../dayzero/tools/helm3"),
 ];
 
-/// The folders on our children's `PATH`: the name, the version behind it, and the programs' folder inside.
+/// The folders on our children's `PATH`: the name, the version behind it, and the programs' folder inside. Of two with
+/// the same program the first is found. A kubectl that was got for tests is before that which is compiled with a node:
+/// that may come later, and tests that ran with the one would be run again with the other.
 const FOLDERS: [(&str, &str, &str); 9] = [
     ("minikube", "MINIKUBE", ""),
     ("helm", "HELM", ""),
-    ("kubectl", "KUBERNETES", ""),
     ("kubectl", "KUBECTL", ""),
+    ("kubectl", "KUBERNETES", ""),
     ("uv", "UV", ""),
     ("python", "PYTHON", "bin"),
     ("nodejs", "NODEJS", "bin"),
@@ -78,7 +80,31 @@ pub fn behind(path: Option<OsString>) -> Option<OsString> {
 
 #[cfg(test)]
 mod tests {
-    use super::{FOLDERS, version};
+    use std::path::Path;
+
+    use super::{FOLDERS, RECIPES, of, places, version};
+
+    #[test]
+    fn what_is_compiled_with_a_node_takes_the_place_of_no_tool_that_tests_have_run_with() {
+        let of_tests = of("kubectl", "KUBECTL").join("kubectl");
+        let of_a_node = of("kubectl", "KUBERNETES").join("kubectl");
+        let places: Vec<_> =
+            places(Path::new("kubectl")).filter(|path| [&of_tests, &of_a_node].contains(&path)).collect();
+        assert_eq!(places, [of_tests, of_a_node]);
+    }
+
+    #[test]
+    fn what_is_fetched_is_pinned_for_both_kinds_of_machines() {
+        for recipe in RECIPES {
+            let pins = recipe.lines().filter_map(|line| line.split_once("_SHA256_"));
+            let pins: Vec<(&str, &str)> =
+                pins.filter_map(|(name, rest)| Some((name, rest.split_once('=')?.0))).collect();
+            for (name, _) in &pins {
+                let of_name = pins.iter().filter(|(other, _)| other == name).map(|(_, arch)| *arch);
+                assert_eq!(of_name.collect::<Vec<_>>(), ["amd64", "arm64"], "{name}");
+            }
+        }
+    }
 
     #[test]
     fn the_graph_file_keeps_programs_where_they_are_looked_for() {

@@ -82,6 +82,8 @@ impl Bench {
     }
 
     fn write(&self, path: &str, text: &str) {
+        // It may be a link to a program of the system's, which nobody here may write to.
+        let _ = fs::remove_file(self.path(path));
         fs::write(self.path(path), text).unwrap();
         fs::set_permissions(self.path(path), fs::Permissions::from_mode(0o755)).unwrap();
     }
@@ -159,12 +161,12 @@ pub fn ended(child: Child) -> Ran {
     Ran { success: output.status.success(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
 }
 
-fn names(folder: &Path) -> Vec<String> {
+pub fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
 }
 
-fn sum(program: &str, bytes: &[u8]) -> String {
+pub fn sum(program: &str, bytes: &[u8]) -> String {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), bytes).unwrap();
     let told = Command::new(program).arg(file.path()).output().unwrap();
@@ -172,9 +174,13 @@ fn sum(program: &str, bytes: &[u8]) -> String {
 }
 
 pub fn find(program: &str) -> PathBuf {
+    look_for(program).unwrap_or_else(|| panic!("there is no {program} on PATH"))
+}
+
+/// The program, if this machine has it.
+pub fn look_for(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap();
-    let found = env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file());
-    found.unwrap_or_else(|| panic!("there is no {program} on PATH"))
+    env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -1,5 +1,6 @@
-//! Day zero's recipes as they are, with real servers on loopback in place of the hosts that they know, and with stand-ins
-//! for package managers: nothing is fetched from anywhere else, and nothing of this machine is changed.
+//! Day zero's recipes as they are, and the whole program that has them carried out, with real servers on loopback in
+//! place of the hosts that they know, and with stand-ins for package managers and the container engine: nothing is
+//! fetched from anywhere else, and nothing of this machine is changed.
 
 #![cfg(target_os = "linux")]
 #![allow(
@@ -9,14 +10,24 @@
     reason = "a test ends where something is not as it has to be"
 )]
 
+mod apt;
+mod bases;
 mod bench;
+mod docker;
+mod doctor;
+mod graph;
+mod leave;
+mod machine;
 mod server;
-mod sudo;
+mod settings;
+mod suite_tools;
+mod user;
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::process::Child;
 
-use bench::Bench;
+use bench::{Bench, look_for};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 /// Where helm's release is asked for.
@@ -99,6 +110,67 @@ fn a_host_that_does_not_answer_is_asked_once() {
     }
     assert_eq!(bench.server.asked("pypi.invalid"), 1);
     assert!(!fs::read_to_string(bench.path("curls")).unwrap().contains("hush"));
+}
+
+#[test]
+fn kubectl_is_compiled_where_neither_its_release_nor_npms_package_is_got() {
+    let bench = Bench::new();
+    fs::create_dir_all(bench.path("go/kubectl")).unwrap();
+    let build = "while [ \"$1\" != -o ]; do shift; done; echo compiled >$2/kubectl";
+    let says = "'env GOVERSION') echo go1.25.9 ;; 'env GOPROXY') echo /a/folder ;;";
+    bench.program("go", &format!("case \"$*\" in {says} *) {build} ;; esac"));
+    let ran = bench.run("tools/kubectl");
+    assert!(ran.success, "{}", ran.stderr);
+    assert_eq!(bench.read(&["kubectl-", "/kubectl"]), "compiled\n");
+    assert_eq!(bench.server.asked("dl.k8s.io"), 1);
+
+    // It is the same where a recipe of its own gets a Node.js for npm, which leaves nothing behind.
+    let node = bench.archive("node/bin/node", "a node without npm");
+    bench.pin("tools/lib", "NODEJS_SHA256", &node);
+    bench.server.serve("nodejs.org", &node);
+    bench.server.serve("registry.npmjs.org", b"");
+    fs::remove_dir_all(bench.path("run")).unwrap();
+    let ran = bench.run("tools/kubectl");
+    assert!(ran.success, "{}", ran.stderr);
+    let amd64 = cfg!(target_arch = "x86_64");
+    assert_eq!((bench.server.fetched("nodejs.org"), bench.begun()), (usize::from(amd64), vec![]), "{}", ran.stderr);
+
+    // Where it is released nothing is compiled.
+    let bench = Bench::new();
+    bench.pin("tools/kubectl", "KUBECTL_SHA256", b"released");
+    bench.server.serve("dl.k8s.io", b"released");
+    let ran = bench.run("tools/kubectl");
+    assert!(ran.success, "{}", ran.stderr);
+    assert_eq!(bench.read(&["kubectl-", "/kubectl"]), "released");
+}
+
+#[test]
+fn the_real_npm_gets_a_package_as_it_is_called() {
+    let Some((npm, node)) = look_for("npm").zip(look_for("node")) else {
+        println!("there is no npm on PATH");
+        return;
+    };
+    let bench = Bench::new();
+    for (name, path) in [("npm", npm), ("node", node)] {
+        symlink(path, bench.path("programs").join(name)).unwrap();
+    }
+    let server = &bench.server;
+    let package = bench.archive("package/bin/pnpm.cjs", "pnpm itself");
+    bench.pin_512("tools/pnpm", "PNPM_SHA512", &package);
+    server.serve("tarballs", &package);
+    let recipe = fs::read_to_string(bench.path("tools/pnpm")).unwrap();
+    let version = recipe.lines().find_map(|line| line.strip_prefix("PNPM=")).unwrap();
+    let tarball = format!("http://{}/tarballs/pnpm.tgz", server.address);
+    let about = format!(r#"{{"name":"pnpm","version":"{version}","dist":{{"tarball":"{tarball}"}}}}"#);
+    let about = format!(r#"{{"name":"pnpm","dist-tags":{{"latest":"{version}"}},"versions":{{"{version}":{about}}}}}"#);
+    server.serve("registry", about.as_bytes());
+    // What is asked first is whether anybody is there.
+    server.serve("", b"");
+    fs::create_dir_all(bench.path("home")).unwrap();
+    fs::write(bench.path("home/.npmrc"), format!("registry=http://{}/registry/\n", server.address)).unwrap();
+    let ran = bench.run("tools/pnpm");
+    assert!(ran.success, "{}", ran.stderr);
+    assert_eq!(bench.read(&["pnpm-", "/package/bin/pnpm.cjs"]), "pnpm itself");
 }
 
 #[test]

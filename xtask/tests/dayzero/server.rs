@@ -6,6 +6,15 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
+/// What a test waits for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Somebody asks and is left without the rest of an answer.
+    Hangs,
+    /// What the test has started has ended.
+    Ended,
+}
+
 /// What a host says.
 #[derive(Clone)]
 enum Answer {
@@ -18,12 +27,17 @@ enum Answer {
 struct State {
     answers: BTreeMap<String, Answer>,
     asked: BTreeMap<String, usize>,
+    /// Of those, the questions for more than whether it is there.
+    fetched: BTreeMap<String, usize>,
+    /// How many more are answered, where not all are.
+    left: Option<usize>,
 }
 
 pub struct Server {
     pub address: SocketAddr,
     state: Arc<Mutex<State>>,
-    halves: Receiver<()>,
+    teller: Sender<Told>,
+    told: Receiver<Told>,
 }
 
 impl Server {
@@ -31,8 +45,8 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(State::default()));
-        let (sender, halves) = channel();
-        let shared = state.clone();
+        let (teller, told) = channel();
+        let (shared, sender) = (state.clone(), teller.clone());
         // It ends with the test's process.
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
@@ -40,7 +54,23 @@ impl Server {
                 std::thread::spawn(move || answer(stream, &state, &sender));
             }
         });
-        Self { address, state, halves }
+        Self { address, state, teller, told }
+    }
+
+    /// For whoever else has something to tell.
+    pub fn teller(&self) -> Sender<Told> {
+        self.teller.clone()
+    }
+
+    /// Waits for the next that is told.
+    pub fn told(&self) -> Told {
+        self.told.recv().unwrap()
+    }
+
+    /// Answers so many questions and no more, and forgets what has been told; all of them with `None`.
+    pub fn answer_only(&self, questions: Option<usize>) {
+        self.state.lock().unwrap().left = questions;
+        while self.told.try_recv().is_ok() {}
     }
 
     /// Has `host` give `bytes`, whatever it is asked for.
@@ -58,16 +88,21 @@ impl Server {
     }
 
     pub fn until_half_is_sent(&self) {
-        self.halves.recv().unwrap();
+        assert_eq!(self.told(), Told::Hangs);
     }
 
     /// How often `host` was asked.
     pub fn asked(&self, host: &str) -> usize {
         self.state.lock().unwrap().asked.get(host).copied().unwrap_or(0)
     }
+
+    /// How often something was fetched from `host`.
+    pub fn fetched(&self, host: &str) -> usize {
+        self.state.lock().unwrap().fetched.get(host).copied().unwrap_or(0)
+    }
 }
 
-fn answer(mut stream: TcpStream, state: &Mutex<State>, halves: &Sender<()>) {
+fn answer(mut stream: TcpStream, state: &Mutex<State>, teller: &Sender<Told>) {
     let mut request = [0; 4096];
     let length = stream.read(&mut request).unwrap_or(0);
     let request = String::from_utf8_lossy(&request[..length]).into_owned();
@@ -76,7 +111,23 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>, halves: &Sender<()>) {
     let answer = {
         let mut state = state.lock().unwrap();
         *state.asked.entry(host.clone()).or_default() += 1;
-        state.answers.get(&host).cloned()
+        if request.starts_with("GET") {
+            *state.fetched.entry(host.clone()).or_default() += 1;
+        }
+        match &mut state.left {
+            Some(0) => None,
+            Some(left) => {
+                *left -= 1;
+                Some(state.answers.get(&host).cloned())
+            }
+            None => Some(state.answers.get(&host).cloned()),
+        }
+    };
+    let Some(answer) = answer else {
+        let _ = teller.send(Told::Hangs);
+        // Until the other side goes.
+        let _ = stream.read(&mut [0]);
+        return;
     };
     let head =
         |bytes: &[u8]| format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", bytes.len());
@@ -90,7 +141,7 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>, halves: &Sender<()>) {
         }
         Some(Answer::Half(bytes)) => {
             drop(stream.write_all(head(&bytes).as_bytes()).and_then(|()| stream.write_all(&bytes[..bytes.len() / 2])));
-            let _ = halves.send(());
+            let _ = teller.send(Told::Hangs);
             // Until the other side goes.
             let _ = stream.read(&mut [0]);
         }

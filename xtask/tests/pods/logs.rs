@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use xtask::world::World;
 use xtask::world::pods::Selection;
-use xtask::world::pods::follow::{Logs, News};
+use xtask::world::pods::follow::{Logs, Mark, News};
 use xtask::world::pods::log::{Line, Part};
 use xtask::world::pods::read::read;
 
@@ -71,6 +72,46 @@ async fn followed_logs_neither_lose_nor_double_a_line_through_restarts_and_repla
     };
     tokio::time::timeout(DEADLINE, watched).await.expect("both pods write two whole logs");
     logs.close().await;
+    for (pod, lives) in lives(&seen) {
+        for life in lives {
+            let expected: Vec<usize> = (1..=life.len()).collect();
+            assert_eq!(life, expected, "a line of pod {pod} is missing or there twice");
+        }
+    }
+    namespace.remove().await;
+}
+
+#[tokio::test]
+async fn whoever_goes_on_where_another_has_stopped_neither_loses_nor_doubles_a_line() {
+    let namespace = Namespace::make("marks").await;
+    namespace.apply(&deployment("writer", 1, writer())).await;
+    namespace.until_pod("writer").await;
+    let selection = Selection { namespaces: BTreeSet::from([namespace.name().to_owned()]), ..Selection::default() };
+    let world = Arc::new(World::of_context(context()));
+    let mut seen: Vec<Line> = Vec::new();
+    let mut marks: Vec<Mark> = Vec::new();
+    let watched = async {
+        // As from one process to another; and what is read ahead each time is more than what is taken.
+        while !lives(&seen).values().any(|lives| lives.iter().filter(|life| life.len() == LINES).count() >= 2) {
+            let part = Part { since: (!marks.is_empty()).then(Timestamp::now), ..Part::default() };
+            let mut logs = Logs::go_on(Arc::clone(&world), selection.clone(), part, marks, show_all());
+            let mut taken = 0;
+            while taken < 23 {
+                if let Some(News::Line(line)) = logs.next().await {
+                    seen.push(*line);
+                    taken += 1;
+                }
+            }
+            let (untold, left) = logs.leave().await;
+            seen.extend(untold.into_iter().filter_map(|news| match news {
+                News::Line(line) => Some(*line),
+                News::Contact(_) => None,
+            }));
+            marks = serde_json::from_str(&serde_json::to_string(&left).unwrap()).unwrap();
+            assert_eq!(marks, left);
+        }
+    };
+    tokio::time::timeout(DEADLINE, watched).await.expect("two whole logs are written");
     for (pod, lives) in lives(&seen) {
         for life in lives {
             let expected: Vec<usize> = (1..=life.len()).collect();

@@ -3,6 +3,7 @@
 // Each test program uses its own part of this.
 #![allow(dead_code, reason = "every test program compiles this module, and none uses all of it")]
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,14 +15,14 @@ use k8s_openapi::api::core::v1::{
     Event, Namespace as NamespaceObject, PersistentVolumeClaim, Pod, ResourceQuota, Secret, Service,
 };
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{AttachParams, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::KubeConfigOptions;
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client, Config, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use xtask::world::settle::Redactor;
+use xtask::world::process::Redact;
 
 pub const PAUSE: &str = "registry.k8s.io/pause:3.10.1";
 /// Any image with a shell; this one is in the node for the application.
@@ -34,7 +35,7 @@ pub fn context() -> String {
     })
 }
 
-pub fn show_all() -> Redactor {
+pub fn show_all() -> Redact {
     Arc::new(str::to_owned)
 }
 
@@ -158,13 +159,31 @@ impl Namespace {
         deployments.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.expect("it can be changed");
     }
 
-    /// How often the containers of `app`'s pods were restarted, in the pod where that was least.
-    pub async fn restarts(&self, app: &str) -> i32 {
-        let counts = self.pods(app).await.into_iter().map(|pod| {
-            let status = pod.status.unwrap();
-            status.container_statuses.unwrap_or_default().iter().map(|container| container.restart_count).sum::<i32>()
-        });
-        counts.min().unwrap_or_default()
+    /// Returns once the containers of each of `app`'s `pods` pods were restarted so often.
+    pub async fn until_restarted(&self, app: &str, pods: usize, times: i32) {
+        use futures_util::TryStreamExt;
+        use kube::runtime::{WatchStreamExt, watcher};
+        let config = watcher::Config::default().labels(&format!("app={app}"));
+        let mut states =
+            Box::pin(watcher(Api::<Pod>::namespaced(self.client.clone(), &self.name), config).applied_objects());
+        let mut restarted = BTreeSet::new();
+        while let Some(pod) = states.try_next().await.expect("pods can be watched") {
+            let statuses = pod.status.into_iter().flat_map(|status| status.container_statuses.unwrap_or_default());
+            if statuses.map(|container| container.restart_count).sum::<i32>() >= times {
+                restarted.insert(pod.metadata.name);
+            }
+            if restarted.len() >= pods {
+                return;
+            }
+        }
+    }
+
+    /// Runs `command` in the pod `name` to its end.
+    pub async fn run_in(&self, name: &str, command: &[&str]) {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.name);
+        let run = pods.exec(name, command.iter().copied(), &AttachParams::default()).await;
+        let ended = run.expect("something can be run there").take_status().expect("nobody else asks").await;
+        assert_eq!(ended.and_then(|ended| ended.status).as_deref(), Some("Success"), "{command:?}");
     }
 
     /// Deletes the pods of `app` with no time to end in.

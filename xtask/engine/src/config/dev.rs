@@ -1,9 +1,9 @@
 //! `[dev.NAME]`: how the containers of an image follow its sources while `dev` runs.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
-use globset::GlobBuilder;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -142,7 +142,37 @@ fn read_sync(value: Value<'_>, context: Option<&Path>) -> Option<BTreeMap<String
         let problem = value.problem("`sync` is empty").label("copies nothing");
         return value.reading.report(problem.help("for example: sync = { app = \"/app/app\" }"));
     }
+    refuse_nested(value, &folders);
     Some(folders)
+}
+
+/// Each file has one place, and each place holds one folder: what a folder does not have is removed from where it is
+/// copied to, so two that overlap would take each other's files away.
+fn refuse_nested(value: Value<'_>, folders: &BTreeMap<String, String>) {
+    let Some(written) = value.raw().as_table() else { return };
+    let read = written.iter().filter_map(|(key, raw)| {
+        let target = folders.get(key.get_ref().as_ref())?;
+        Some([(key.get_ref().as_ref(), key.span()), (target.as_str(), raw.span())])
+    });
+    let mut read: Vec<[(&str, Range<usize>); 2]> = read.collect();
+    read.sort_by_key(|[(_, key), _]| key.start);
+    for (at, second) in read.iter().enumerate() {
+        for (first, second) in read.iter().take(at).flat_map(|first| first.iter().zip(second)) {
+            let (outer, inner) = if lies_in(second.0, first.0) { (first, second) } else { (second, first) };
+            if lies_in(inner.0, outer.0) {
+                let problem = value.reading.at(inner.1.clone(), "folders of `sync` overlap").label("lies in the other");
+                let problem = problem.remark(outer.1.clone(), "with all that is in it");
+                let help =
+                    "of folders that overlap files would get lost: name the outer one only, or folders side by side";
+                value.reading.report::<()>(problem.help(help));
+            }
+        }
+    }
+}
+
+/// Whether the folder `inner` is `outer`, or below it.
+fn lies_in(inner: &str, outer: &str) -> bool {
+    inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn read_command(value: Value<'_>) -> Option<Vec<String>> {
@@ -156,17 +186,7 @@ fn read_command(value: Value<'_>) -> Option<Vec<String>> {
 
 /// Patterns relative to the context: they are held against paths as the image's manifest lists them.
 fn read_globs(value: Value<'_>) -> Option<Vec<String>> {
-    value.set(|item| {
-        let glob = item.words()?;
-        match GlobBuilder::new(&glob).literal_separator(true).build() {
-            Ok(_) => Some(glob),
-            Err(error) => {
-                let problem = item.problem(format!("`{glob}` is not a pattern")).label(error.kind().to_string());
-                item.reading
-                    .report(problem.help("`*` is anything but `/`, `**` any folders, `?` one character, `[ab]` a or b"))
-            }
-        }
-    })
+    value.set(|item| item.words().and_then(|text| item.pattern(text)))
 }
 
 /// An absolute folder in a container.

@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use globset::GlobBuilder;
-
 use super::paths::Shape;
 use super::value::Value;
+use crate::files::glob;
 
 /// The characters that make a path a pattern.
 const SPECIAL: [char; 4] = ['*', '?', '[', '{'];
@@ -38,10 +37,15 @@ impl Value<'_> {
         // What is special in the name of the base folder is not meant as a pattern.
         let base = PathBuf::from(globset::escape(&base.display().to_string()));
         let glob = self.path_below(&base)?.display().to_string();
-        match GlobBuilder::new(&glob).literal_separator(true).build() {
-            Ok(_) => Some(glob),
+        self.pattern(glob)
+    }
+
+    /// The text that was read from here, if it is a pattern.
+    pub(crate) fn pattern(self, text: String) -> Option<String> {
+        match glob::compile(&text) {
+            Ok(_) => Some(text),
             Err(error) => {
-                let problem = self.problem(format!("`{glob}` is not a pattern")).label(error.kind().to_string());
+                let problem = self.problem(format!("`{text}` is not a pattern")).label(error.kind().to_string());
                 self.reading
                     .report(problem.help("`*` is anything but `/`, `**` any folders, `?` one character, `[ab]` a or b"))
             }

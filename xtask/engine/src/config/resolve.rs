@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::PathBuf;
 
-use globset::{GlobBuilder, GlobMatcher};
+use globset::GlobMatcher;
 use toml::de::{DeTable, DeValue};
 
 use super::command::Output;
@@ -15,6 +15,7 @@ use super::nearest::{listed, nearest};
 use super::paths::{Expected, Shape};
 use super::reading::Reading;
 use super::secrets::As;
+use crate::files::glob;
 use crate::step::{Kind, StepId};
 
 /// Reports what is wrong with the file as a whole. `raw` is the document, for steps that could not be read.
@@ -245,8 +246,8 @@ impl Made {
             for output in &command.outputs {
                 match output {
                     Output::Files(path) if is_pattern(path) => {
-                        let glob = GlobBuilder::new(path).literal_separator(true).build();
-                        made.patterns.extend(glob.ok().map(|glob| (glob.compile_matcher(), step.clone())));
+                        made.patterns
+                            .extend(glob::compile(path).ok().map(|glob| (glob.compile_matcher(), step.clone())));
                     }
                     Output::Files(path) => drop(made.files.insert(PathBuf::from(path), step.clone())),
                     Output::Image(_) => {}

@@ -10,6 +10,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::glob::Globs;
 use super::pattern::{Pattern, clean};
 use crate::digest::Hasher;
 use crate::failure::Failure;
@@ -20,6 +21,14 @@ pub struct Patterns {
     patterns: Vec<Pattern>,
     /// Some negation is not a plain path, so any directory may hold something that it brings back.
     negations_anywhere: bool,
+    besides: Option<Besides>,
+}
+
+/// What is left out besides.
+#[derive(Debug, Clone)]
+struct Besides {
+    folders: Vec<String>,
+    but: Globs,
 }
 
 /// Which patterns a directory or one of its parents matched, by index; what is below it is judged with that.
@@ -69,21 +78,13 @@ impl Patterns {
             patterns.extend(pattern);
         }
         let negations_anywhere = patterns.iter().any(|pattern| pattern.negated() && pattern.literal().is_none());
-        Ok(Self { patterns, negations_anywhere })
+        Ok(Self { patterns, negations_anywhere, besides: None })
     }
 
-    /// The patterns with `folders` left out besides, apart from what matches one of `but`.
-    pub fn leaving_out<'a>(
-        mut self,
-        folders: impl IntoIterator<Item = &'a str>,
-        but: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Self, Failure> {
-        let lines = folders.into_iter().map(str::to_owned).chain(but.into_iter().map(|pattern| format!("!{pattern}")));
-        let text = lines.collect::<Vec<_>>().join("\n");
-        let further = Self::parse(text.as_bytes(), Path::new("what dev leaves out"))?;
-        self.negations_anywhere |= further.negations_anywhere;
-        self.patterns.extend(further.patterns);
-        Ok(self)
+    /// The patterns with `folders` left out besides, apart from what `but` covers. Folders are names here and globs are
+    /// globs: neither is read as docker reads a line. What a line leaves out stays out.
+    pub fn leaving_out(self, folders: Vec<String>, but: Globs) -> Self {
+        Self { besides: Some(Besides { folders, but }), ..self }
     }
 
     /// Whether `path` (relative to the context, with `/`) is left out, given what its parent matched
@@ -100,12 +101,15 @@ impl Patterns {
                 excluded = !pattern.negated();
             }
         }
-        (excluded, Matched(matched))
+        let besides = || self.besides.as_ref().is_some_and(|besides| besides.hold(path) && !besides.but.cover(path));
+        (excluded || besides(), Matched(matched))
     }
 
     /// Whether something below the excluded directory `path` may be brought back, so that it has to be walked.
     pub fn may_bring_back_below(&self, path: &str) -> bool {
+        let besides = |besides: &Besides| besides.hold(path) && besides.but.may_match_below(path, false);
         self.negations_anywhere
+            || self.besides.as_ref().is_some_and(besides)
             || self
                 .patterns
                 .iter()
@@ -120,6 +124,21 @@ impl Patterns {
         for pattern in &self.patterns {
             hasher.number(u64::from(pattern.negated())).text(pattern.text());
         }
+        if let Some(Besides { folders, but }) = &self.besides {
+            hasher.number(folders.len() as u64);
+            folders.iter().for_each(|folder| {
+                hasher.text(folder);
+            });
+            but.hash_into(hasher);
+        }
+    }
+}
+
+impl Besides {
+    /// Whether `path` is one of the folders, or lies in one.
+    fn hold(&self, path: &str) -> bool {
+        let rest = |folder: &String| path.strip_prefix(folder.as_str());
+        self.folders.iter().filter_map(rest).any(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 }
 

@@ -122,6 +122,24 @@ impl FileSet {
             .get_or_init(|| self.snapshot.as_ref().map_or_else(|| Arc::from([]), |of| Arc::from(of.tree().entries())))
     }
 
+    /// Those whose paths are `wanted`.
+    pub fn only(&self, wanted: impl Fn(&str) -> bool) -> Self {
+        Self::new(self.entries().iter().filter(|entry| wanted(&entry.path)).cloned().collect())
+    }
+
+    /// The symlinks, in order: each one's path and where it points, as stored in it.
+    pub fn links(&self) -> Vec<(String, String)> {
+        // Mostly there are none, which the snapshot says without taking it apart.
+        if let (None, Some(snapshot)) = (self.entries.get(), &self.snapshot) {
+            return snapshot.links();
+        }
+        let links = self.entries().iter().filter_map(|entry| match &entry.kind {
+            EntryKind::Symlink { target } => Some((entry.path.clone(), target.clone())),
+            EntryKind::File { .. } | EntryKind::Directory => None,
+        });
+        links.collect()
+    }
+
     /// The entry at `path`.
     pub fn get(&self, path: &str) -> Option<&Entry> {
         let entries = self.entries();

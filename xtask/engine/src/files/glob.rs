@@ -1,12 +1,22 @@
-//! The `inputs` and `outputs` globs of a command, relative to its working directory: `app/**/*.py`, `*.{toml,lock}`.
+//! The globs of a command's `inputs` and `outputs` and of raw manifests, relative to a query's root: `app/**/*.py`,
+//! `*.{toml,lock}`.
 //!
 //! `*` and `?` stop at `/`, `**` does not, `{a,b}` chooses, and a leading dot is nothing special. They match files and
-//! symlinks (which are never followed), not directories: all that is in `app` is `app/**`.
+//! symlinks (what an input's leads to is found apart, see [`super::links`]), not directories: all that is in `app` is
+//! `app/**`.
 
-use globset::{GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
+use globset::{Glob, GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
 
 use crate::digest::Hasher;
 use crate::failure::Failure;
+
+/// Compiles one glob, wherever one may be written: so it means the same to who checks it and to all who match it.
+///
+/// # Errors
+/// When it is none.
+pub fn compile(text: &str) -> Result<Glob, globset::Error> {
+    GlobBuilder::new(text).literal_separator(true).backslash_escape(true).empty_alternates(true).build()
+}
 
 /// A list of globs.
 #[derive(Debug, Clone)]
@@ -39,15 +49,7 @@ impl Globs {
                 return Err(refuse("it has to name files below the step's `cwd`")
                     .help("set `cwd` to a directory that holds all of the files, and write the globs relative to it"));
             }
-            let compile = |text: &str| {
-                GlobBuilder::new(text)
-                    .literal_separator(true)
-                    .backslash_escape(true)
-                    .empty_alternates(true)
-                    .build()
-                    .map_err(|error| refuse(&error.kind().to_string()))
-            };
-            set.add(compile(text)?);
+            set.add(compile(text).map_err(|error| refuse(&error.kind().to_string()))?);
             all.push(OneGlob::new(text, |part| compile(part).ok().map(|glob| glob.compile_matcher())));
         }
         let set = set.build().map_err(|error| Failure::usage("the globs do not compile").because(error))?;
@@ -57,6 +59,11 @@ impl Globs {
     /// Whether any glob matches the file at `path`.
     pub fn matches(&self, path: &str) -> bool {
         self.set.is_match(path)
+    }
+
+    /// Whether any glob matches `path`, or a directory that it lies in.
+    pub fn cover(&self, path: &str) -> bool {
+        self.matches(path) || path.match_indices('/').any(|(end, _)| self.matches(&path[..end]))
     }
 
     /// Whether a file below the directory `path` could match. An `unwanted` directory is entered only for a glob that

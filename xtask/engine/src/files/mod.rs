@@ -13,6 +13,7 @@ pub mod dockerignore;
 mod expression;
 pub mod file_set;
 pub mod glob;
+mod links;
 pub mod pattern;
 pub mod rules;
 mod snapshot;
@@ -24,14 +25,16 @@ mod verify;
 mod walk;
 mod workers;
 
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rustix::fs::{Mode, OFlags};
 
 pub use change::{Change, Difference};
 pub use file_set::{Entry, EntryKind, FileSet};
+pub use links::{Alias, Behind, Reader};
 pub use rules::Rules;
 
 use crate::digest::Digest;
@@ -71,6 +74,7 @@ pub struct Gathering {
 /// Answers queries. Every call looks at the disk; calls may be made from several threads and processes at once.
 ///
 /// ```
+/// use engine::files::dockerignore::Patterns;
 /// use engine::files::{Gatherer, Query, Rules};
 ///
 /// let folder = tempfile::tempdir()?;
@@ -78,7 +82,8 @@ pub struct Gathering {
 /// std::fs::write(folder.path().join("chart/values.yaml"), "replicas: 1")?;
 ///
 /// let gatherer = Gatherer::new(folder.path().join("cache"));
-/// let query = Query { name: "release-todo".to_owned(), root: folder.path().join("chart"), rules: Rules::Tree };
+/// let rules = Rules::Context { ignore: Patterns::default() };
+/// let query = Query { name: "release-todo".to_owned(), root: folder.path().join("chart"), rules };
 /// let before = gatherer.gather(&query)?.files;
 /// std::fs::write(folder.path().join("chart/values.yaml"), "replicas: 2")?;
 /// let after = gatherer.gather(&query)?.files;
@@ -90,13 +95,15 @@ pub struct Gathering {
 #[derive(Debug)]
 pub struct Gatherer {
     cache: StatCache,
+    /// What was reached through links so far.
+    aliases: Mutex<BTreeSet<Alias>>,
 }
 
 impl Gatherer {
     /// Keeps its stat caches in `folder`, which is made when needed and holds nothing else. It should be on the same
     /// file system as the files: what is on another one is read anew every time.
     pub const fn new(folder: PathBuf) -> Self {
-        Self { cache: StatCache::new(folder) }
+        Self { cache: StatCache::new(folder), aliases: Mutex::new(BTreeSet::new()) }
     }
 
     /// The files of `query` as they are now.

@@ -12,7 +12,7 @@
 //! | text | paths, names (a symlink's target behind its name), and the globs that matched nothing |
 
 use super::file_set::{Counts, FileSet};
-use super::tree::{Content, Directory, File, Stamp, Tree};
+use super::tree::{Content, Directory, File, Stamp, Tree, join};
 use crate::digest::{Digest, Hasher};
 
 /// The last character is the version of the layout, and of what is concluded from it.
@@ -176,6 +176,16 @@ impl Snapshot {
         self.files
     }
 
+    /// The first directory that is not `before` what is sought; all that are lie in front of it.
+    pub(super) fn first_directory(&self, before: impl Fn(usize) -> bool) -> usize {
+        let (mut low, mut high) = (0, self.directories);
+        while low < high {
+            let middle = low.midpoint(high);
+            if before(middle) { low = middle + 1 } else { high = middle }
+        }
+        low
+    }
+
     pub(super) fn directory(&self, index: usize) -> DirectoryRecord<'_> {
         let record = self.directory_bytes(index);
         let [device, inode, size, mtime, ctime] = [0, 8, 16, 24, 32].map(|at| u64_at(record, at));
@@ -229,6 +239,21 @@ impl Snapshot {
             hasher.number(inode).number(ctime.cast_unsigned());
         }
         hasher.finish()
+    }
+
+    /// The symlinks: each one's path and where it points.
+    pub(super) fn links(&self) -> Vec<(String, String)> {
+        let mut links = Vec::new();
+        for index in 0..self.directories {
+            for file in (self.first_file(index)..self.first_file(index + 1)).map(|index| self.file(index, 0)) {
+                if file.stamp.kind() == rustix::fs::FileType::Symlink {
+                    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+                    let path = join(&text(self.directory(index).path), &text(file.name));
+                    links.push((path, text(file.target)));
+                }
+            }
+        }
+        links
     }
 
     /// What is known of the contents of the file `index`.

@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::io::Errno;
@@ -45,11 +46,12 @@ impl Began {
 #[derive(Debug)]
 pub(super) struct StatCache {
     folder: PathBuf,
+    swept: Once,
 }
 
 impl StatCache {
     pub(super) const fn new(folder: PathBuf) -> Self {
-        Self { folder }
+        Self { folder, swept: Once::new() }
     }
 
     /// Writes the file whose time is the beginning of a gathering. Two at once may write it: either's time is before
@@ -90,7 +92,8 @@ impl StatCache {
             fs::write(&temporary, snapshot.bytes())?;
             fs::rename(&temporary, &path)
         };
-        self.sweep();
+        // Once: a graph of a thousand steps has as many files there, and saves them all after its first run.
+        self.swept.call_once(|| self.sweep());
         write().map_err(|error: io::Error| {
             // It may not even have been made.
             let _ = fs::remove_file(&temporary);

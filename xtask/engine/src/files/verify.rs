@@ -53,7 +53,7 @@ pub(super) fn changed_directories(root: BorrowedFd<'_>, snapshot: &Snapshot) -> 
 fn check_block(root: BorrowedFd<'_>, snapshot: &Snapshot, start: usize, changed: &mut Vec<usize>) {
     let end = start + BLOCK;
     // The directory around the block's first file; empty ones at `start` begin in this block as well.
-    let mut index = first_at_or_after(snapshot, start);
+    let mut index = snapshot.first_directory(|index| snapshot.first_file(index) < start);
     if index > 0 && snapshot.first_file(index) > start {
         index -= 1;
     }
@@ -64,20 +64,6 @@ fn check_block(root: BorrowedFd<'_>, snapshot: &Snapshot, start: usize, changed:
         }
         index += 1;
     }
-}
-
-/// The first directory whose files begin at `file` or later.
-fn first_at_or_after(snapshot: &Snapshot, file: usize) -> usize {
-    let (mut low, mut high) = (0, snapshot.directories());
-    while low < high {
-        let middle = low.midpoint(high);
-        if snapshot.first_file(middle) < file {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    low
 }
 
 fn same(root: BorrowedFd<'_>, snapshot: &Snapshot, index: usize, mut files: std::ops::Range<usize>) -> bool {

@@ -181,7 +181,7 @@ impl Walk<'_> {
         if !matches!(kind, FileType::Directory | FileType::RegularFile | FileType::Symlink) {
             return Ok(None);
         }
-        let judged = self.rules.judge(&path, &text, kind == FileType::Directory, &task.above);
+        let judged = self.rules.judge(&path, &text, kind, &task.above);
         if !judged.wanted && judged.walk.is_none() {
             return Ok(None);
         }
@@ -293,17 +293,10 @@ fn text_of(name: &[u8]) -> String {
 
 /// Where `path` is among the snapshot's directories.
 fn position(snapshot: &Snapshot, path: &str) -> Option<usize> {
-    let (mut low, mut high) = (0, snapshot.directories());
-    while low < high {
-        let middle = low.midpoint(high);
-        let other = str::from_utf8(snapshot.directory(middle).path).ok()?;
-        match compare(other, path) {
-            std::cmp::Ordering::Less => low = middle + 1,
-            std::cmp::Ordering::Greater => high = middle,
-            std::cmp::Ordering::Equal => return Some(middle),
-        }
-    }
-    None
+    // A snapshot is made of text.
+    let of = |index| str::from_utf8(snapshot.directory(index).path).unwrap_or_default();
+    let index = snapshot.first_directory(|index| compare(of(index), path).is_lt());
+    (index < snapshot.directories() && of(index) == path).then_some(index)
 }
 
 /// Fills in the contents of files that are as they were in the snapshot's directory `index`.

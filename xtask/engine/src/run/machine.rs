@@ -29,7 +29,9 @@ pub enum Effect {
     Gather,
     /// Store the receipt of a success.
     Record(Box<Receipt>),
-    /// Store a receipt whose observation moved in no way that matters; only if the lock is free.
+    /// Store a receipt whose observation moved in no way that matters, or that another checkout has left. Only if the
+    /// lock is free, and what lies beside it is what did when the step was judged: else somebody has worked on the step
+    /// since, and may have been killed before the end, which nothing but that mark tells.
     Refresh(Box<Receipt>),
     /// Give the lock back.
     Unlock,

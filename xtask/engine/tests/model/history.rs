@@ -28,6 +28,8 @@ pub enum Act {
 pub enum Altered {
     Deleted,
     Edited,
+    /// Written to in no way that matters.
+    Touched,
     /// Rolled back to what it was a number of versions ago.
     RolledBack(usize),
 }
@@ -35,11 +37,15 @@ pub enum Altered {
 /// Histories of up to 120 acts; most of them let a run advance, or little would ever finish.
 pub fn acts() -> impl Strategy<Value = Vec<Act>> {
     let checkout = || prop_oneof![3 => Just(Checkout::Here), 1 => Just(Checkout::There)];
-    let altered =
-        prop_oneof![Just(Altered::Deleted), Just(Altered::Edited), (1..4_usize).prop_map(Altered::RolledBack)];
+    let altered = prop_oneof![
+        1 => Just(Altered::Deleted),
+        1 => Just(Altered::Edited),
+        2 => Just(Altered::Touched),
+        1 => (1..4_usize).prop_map(Altered::RolledBack),
+    ];
     let act = prop_oneof![
         3 => (checkout(), 0..STEPS, 0..VALUES).prop_map(|(checkout, step, value)| Act::Edit { checkout, step, value }),
-        2 => (0..STEPS, altered).prop_map(|(step, to)| Act::Alter { step, to }),
+        3 => (0..STEPS, altered).prop_map(|(step, to)| Act::Alter { step, to }),
         3 => (checkout(), proptest::bool::weighted(0.1)).prop_map(|(checkout, force)| Act::Start { checkout, force }),
         40 => (any::<usize>(), any::<usize>()).prop_map(|(run, effect)| Act::Advance { run, effect }),
         1 => any::<usize>().prop_map(|run| Act::Kill { run }),

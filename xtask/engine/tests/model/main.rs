@@ -10,7 +10,8 @@
 mod history;
 mod world;
 
-use history::{Act, acts};
+use engine::run::Effect;
+use history::{Act, Altered, acts};
 use proptest::prelude::{ProptestConfig, proptest};
 use world::{Checkout, Simulation};
 
@@ -58,4 +59,49 @@ fn histories_reach_what_they_are_for() {
     let run = simulation.run_undisturbed(Checkout::Here);
     assert_eq!(run.performed, [0], "early cutoff");
     assert!(simulation.seen().performed > before);
+
+    let before = simulation.seen().refreshed;
+    act(&mut simulation, Act::Alter { step: 1, to: Altered::Touched });
+    assert_eq!(simulation.run_undisturbed(Checkout::Here).performed, Vec::<usize>::new(), "that does not matter");
+    assert_eq!(simulation.seen().refreshed, before + 1, "but it is written down");
+}
+
+/// A run has found a step fresh and is about to write that down. Meanwhile another run takes the step's lock, begins to
+/// change the world and is killed: what the first would write says nothing of that.
+#[test]
+fn a_refresh_never_takes_the_mark_of_a_killed_run_away() {
+    let step = world::POORLY_OBSERVED;
+    let mut simulation = Simulation::new();
+    simulation.run_undisturbed(Checkout::Here);
+    simulation.play(&Act::Alter { step, to: Altered::Touched });
+    let refreshes = simulation.start(Checkout::Here, false);
+    simulation.run_until(refreshes, step, |effect| matches!(effect, Effect::Refresh(_)));
+
+    simulation.play(&Act::Edit { checkout: Checkout::There, step, value: 1 });
+    let killed = simulation.start(Checkout::There, false);
+    simulation.run_until(killed, step, |effect| matches!(effect, Effect::Perform(_)));
+    simulation.go_on(killed, step);
+    simulation.kill(killed);
+
+    let ended = simulation.run_to_its_end(refreshes);
+    assert_eq!(ended.performed, Vec::<usize>::new(), "it was fresh when it was judged");
+    let next = simulation.run_undisturbed(Checkout::Here);
+    assert_eq!(next.performed, [step], "what the killed run has left half made is made whole");
+    simulation.assert_as_from_scratch(Checkout::Here);
+}
+
+/// Writing down what was seen is two writes, and a run may be killed between them.
+#[test]
+fn a_refresh_that_is_killed_half_way_costs_nothing() {
+    let step = world::POORLY_OBSERVED;
+    let mut simulation = Simulation::new();
+    simulation.run_undisturbed(Checkout::Here);
+    simulation.play(&Act::Alter { step, to: Altered::Touched });
+    let killed = simulation.start(Checkout::Here, false);
+    simulation.run_until(killed, step, |effect| matches!(effect, Effect::Refresh(_)));
+    simulation.go_on(killed, step);
+    simulation.kill(killed);
+    let next = simulation.run_undisturbed(Checkout::Here);
+    assert_eq!(next.performed, Vec::<usize>::new());
+    simulation.assert_as_from_scratch(Checkout::Here);
 }

@@ -22,7 +22,7 @@ pub const VALUES: u8 = 4;
 const CARELESS: usize = 1;
 
 /// A step of which only a label is looked at, and that says nothing of a run which was killed half-way.
-const POORLY_OBSERVED: usize = 3;
+pub const POORLY_OBSERVED: usize = 3;
 
 /// What each step needs: two chains that meet.
 const NEEDS: [&[usize]; STEPS] = [&[], &[], &[0], &[0, 1], &[2, 3]];
@@ -40,6 +40,8 @@ pub struct Seen {
     pub performed: usize,
     pub waited: usize,
     pub adopted: usize,
+    /// Receipts that were written anew because of what was seen.
+    pub refreshed: usize,
 }
 
 /// How an undisturbed run ended.
@@ -80,6 +82,8 @@ pub struct Simulation {
     artifacts: BTreeMap<usize, Artifact>,
     /// What a look at a poorly observed step shows: what its last whole run made.
     labels: BTreeMap<usize, Artifact>,
+    /// How often each artifact was written to in no way that matters.
+    touches: BTreeMap<usize, u64>,
     /// Everything that an artifact ever was.
     former: BTreeMap<usize, Vec<Artifact>>,
     receipts: BTreeMap<(Checkout, usize), Vec<u8>>,
@@ -120,6 +124,7 @@ impl Simulation {
             writes: 0,
             artifacts: BTreeMap::new(),
             labels: BTreeMap::new(),
+            touches: BTreeMap::new(),
             former: BTreeMap::new(),
             receipts: BTreeMap::new(),
             shared: BTreeMap::new(),
@@ -181,6 +186,11 @@ impl Simulation {
     /// One run to its end while nothing else happens.
     pub fn run_undisturbed(&mut self, checkout: Checkout) -> Ended {
         let process = self.start(checkout, false);
+        self.run_to_its_end(process)
+    }
+
+    /// A run that has begun, to its end, while nothing else happens.
+    pub fn run_to_its_end(&mut self, process: u64) -> Ended {
         let mut ended = Ended::default();
         for _ in 0..10_000 {
             let transitions = self.advance(process, 0);
@@ -215,6 +225,7 @@ impl Simulation {
                 self.artifacts.remove(&step);
                 self.labels.remove(&step);
             }
+            Altered::Touched => *self.touches.entry(step).or_default() += 1,
             // Nobody could notice it, so nothing is promised.
             Altered::Edited if step == POORLY_OBSERVED => {}
             Altered::Edited => {
@@ -229,7 +240,8 @@ impl Simulation {
         }
     }
 
-    fn start(&mut self, checkout: Checkout, forced: bool) -> u64 {
+    /// Begins a run; its number.
+    pub fn start(&mut self, checkout: Checkout, forced: bool) -> u64 {
         let plan = (0..STEPS).map(|step| Planned {
             step: id(step),
             needs: NEEDS[step].iter().map(|need| id(*need)).collect(),
@@ -245,13 +257,36 @@ impl Simulation {
         self.started
     }
 
+    /// Lets a run go on until it is about to do what `is_it` says to `step`, while nothing else happens.
+    pub fn run_until(&mut self, process: u64, step: usize, is_it: fn(&Effect) -> bool) {
+        for _ in 0..10_000 {
+            let pending = self.processes.get(&process).map_or(&[][..], |process| &process.pending);
+            let is_there = |(at, effect, stage): &(usize, Effect, Stage)| {
+                *at == step && is_it(effect) && matches!(stage, Stage::Begun)
+            };
+            if pending.iter().any(is_there) {
+                return;
+            }
+            // What was begun first goes on first.
+            self.advance(process, 0);
+        }
+        panic!("the run never comes to that");
+    }
+
+    /// One stage more of what the run is about to do to `step`.
+    pub fn go_on(&mut self, process: u64, step: usize) {
+        let pending = self.processes.get(&process).map_or(&[][..], |process| &process.pending);
+        let choice = pending.iter().position(|(at, _, _)| *at == step).expect("it has something to do");
+        self.advance(process, choice);
+    }
+
     fn pick(&self, number: usize) -> Option<u64> {
         let running: Vec<u64> = self.processes.keys().copied().collect();
         (!running.is_empty()).then(|| running[number % running.len()])
     }
 
     /// The kernel gives back a killed process's locks; everything else stays as it is.
-    fn kill(&mut self, process: u64) {
+    pub fn kill(&mut self, process: u64) {
         self.processes.remove(&process);
         self.locks.retain(|_, holder| *holder != process);
     }
@@ -323,16 +358,8 @@ impl Simulation {
             }
             (Effect::Judge, Stage::Loaded(loaded)) => {
                 let (manifest, stored, adopted) = *loaded;
-                let observation = stored.receipt().filter(|receipt| receipt.output.is_some()).map(|receipt| {
-                    let expected = receipt.observed.as_str();
-                    match if step == POORLY_OBSERVED { self.labels.get(&step) } else { self.artifacts.get(&step) } {
-                        None => Observation::differs(Difference::Missing("it is gone".into())),
-                        Some(artifact) if Some(artifact.as_str()) != expected => {
-                            Observation::differs(Difference::Altered("it is another".into()))
-                        }
-                        Some(_) => Observation::as_recorded(),
-                    }
-                });
+                let receipt = stored.receipt().filter(|receipt| receipt.output.is_some());
+                let observation = receipt.map(|receipt| self.observe(step, receipt));
                 Ok(Outcome::Judged(Box::new(Judgement { manifest, stored, adopted, observation })))
             }
             (Effect::Lock, stage) => match self.locks.get(&step) {
@@ -371,11 +398,21 @@ impl Simulation {
                 Ok(self.perform(number, step))
             }
             (Effect::Gather, _) => Ok(Outcome::Gathered(Box::new(self.gather(number, step)))),
-            (Effect::Refresh(receipt), _) => {
-                if !self.locks.contains_key(&step) {
-                    self.shared.insert(step, bytes(receipt));
-                    self.receipts.insert((checkout, step), bytes(receipt));
+            // Two writes under the lock, which is taken if nobody has it and nobody has had it since the judgement.
+            (Effect::Refresh(receipt), Stage::Begun) => {
+                let mark = Digest::of_bytes(self.shared.get(&step).map_or(&[], Vec::as_slice));
+                if self.locks.contains_key(&step) || process.marks.get(&step) != Some(&mark) {
+                    return Ok(Outcome::Done);
                 }
+                self.locks.insert(step, number);
+                self.shared.insert(step, bytes(receipt));
+                self.seen.refreshed += 1;
+                Err(Stage::HalfMade)
+            }
+            (Effect::Refresh(receipt), _) => {
+                self.assert_locked(number, step);
+                self.receipts.insert((checkout, step), bytes(receipt));
+                self.locks.remove(&step);
                 Ok(Outcome::Done)
             }
             (Effect::Unlock, _) => {
@@ -385,6 +422,22 @@ impl Simulation {
             }
             (Effect::Judge, Stage::HalfMade) => unreachable!("judging makes nothing"),
         }
+    }
+
+    /// Holds what there is against a receipt.
+    fn observe(&self, step: usize, receipt: &Receipt) -> Observation {
+        let seen = if step == POORLY_OBSERVED { self.labels.get(&step) } else { self.artifacts.get(&step) };
+        let Some(artifact) = seen else { return Observation::differs(Difference::Missing("it is gone".into())) };
+        if receipt.observed["artifact"] != artifact.as_str() {
+            return Observation::differs(Difference::Altered("it is another".into()));
+        }
+        let now = self.observed(step, artifact);
+        Observation { refreshed: (now != receipt.observed).then_some(now), ..Observation::as_recorded() }
+    }
+
+    /// What a receipt says was observed.
+    fn observed(&self, step: usize, artifact: &Artifact) -> serde_json::Value {
+        serde_json::json!({"artifact": artifact, "touches": self.touches.get(&step)})
     }
 
     fn perform(&mut self, number: u64, step: usize) -> Outcome {
@@ -397,7 +450,7 @@ impl Simulation {
         self.seen.performed += 1;
         Outcome::Performed(Box::new(Performed {
             output: output(&made),
-            observed: serde_json::Value::String(made),
+            observed: self.observed(step, &made),
             summary: String::new(),
             finished_ms: 0,
             took: Duration::ZERO,

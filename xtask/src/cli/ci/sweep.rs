@@ -9,6 +9,8 @@ use std::time::Duration;
 use engine::failure::Failure;
 use engine::lock::{Held, Locks};
 use engine::step::{Kind, StepId};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::run_name::RunName;
 use crate::cli::Global;
@@ -77,7 +79,8 @@ fn is_old(at_ms: i64, now_ms: i64) -> bool {
     u128::try_from(now_ms.saturating_sub(at_ms)).is_ok_and(|age| age > STRANGERS_AGE.as_millis())
 }
 
-/// Removes all that the run `name` has left, telling `listeners` too.
+/// Removes all that the run `name` has left, telling `listeners` too. `cancel` ends it as a signal does: what is not
+/// removed by then is left to the next.
 ///
 /// # Errors
 /// When the graph file has mistakes by now, or something could not be removed.
@@ -85,9 +88,11 @@ pub async fn remove(
     global: &Global,
     name: &RunName,
     listeners: Vec<Box<dyn Reporter>>,
+    cancel: &CancellationToken,
 ) -> Result<Vec<Failure>, Problem> {
     let name = name.to_string();
     let session = Session::begin_as(global, "teardown", Record::Run, Some(&name), listeners)?;
+    let _told = cancelled_with(cancel, &session.cx.cancel);
     let mut failures = Vec::new();
     let mut tally = engine::event::Tally::default();
     match clear(&session).await {
@@ -97,11 +102,24 @@ pub async fn remove(
         }
         Err(failure) => failures.push(failure),
     }
-    if failures.is_empty() && !session.cx.cancel.is_cancelled() {
+    // To be stopped is no failure of a teardown, but something is left.
+    if failures.is_empty() && session.cx.cancel.is_cancelled() {
+        failures.push(Failure::interrupted());
+    }
+    if failures.is_empty() {
         session.cx.workspace.forget_isolation(&name)?;
     }
     session.finish(tally, Some(format!("removed the deployment {name}"))).await;
     Ok(failures)
+}
+
+/// Has `inner` cancelled when `outer` is, for as long as the handle lives.
+fn cancelled_with(outer: &CancellationToken, inner: &CancellationToken) -> AbortOnDropHandle<()> {
+    let (outer, inner) = (outer.clone(), inner.clone());
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        outer.cancelled().await;
+        inner.cancel();
+    }))
 }
 
 /// Removes what is in the cluster, then the namespaces with whatever is left in them, then images: a container that still
@@ -111,7 +129,7 @@ async fn clear(session: &Session) -> Result<Cleared, Failure> {
     let (images, others): (Vec<StepId>, Vec<StepId>) =
         teardown::order(session).into_iter().partition(|step| step.kind == Kind::Image);
     let mut cleared = teardown::clear(session, &others, ALL, false, |_| {}).await?;
-    if !cleared.failures.is_empty() {
+    if !cleared.failures.is_empty() || session.cx.cancel.is_cancelled() {
         return Ok(cleared);
     }
     if session.project.file.cluster.is_some() {

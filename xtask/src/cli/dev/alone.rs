@@ -1,6 +1,9 @@
 //! One loop at a time follows the pods of a release: two would each send their own files into them.
+//!
+//! Loops of one user on one machine exclude each other by locks, from the first moment and whatever the cluster does; all
+//! others by [`super::claims`].
 
-use engine::config::GraphFile;
+use engine::config::{GraphFile, Release};
 use engine::failure::Failure;
 use engine::lock::{Held, Locks};
 
@@ -11,23 +14,29 @@ use engine::lock::{Held, Locks};
 pub fn alone(file: &GraphFile, locks: &Locks) -> Result<Vec<Held>, Failure> {
     let context = file.cluster.as_ref().map_or("", |cluster| cluster.kube_context());
     let holder = format!("the loop in {}, process {},", file.root.display(), std::process::id());
-    let is_synced = |image: &str| file.dev.contains_key(image);
-    let releases = file.releases.values();
-    let synced = releases.filter(|release| release.images.values().any(|used| is_synced(&used.image)));
     let take = |lock: engine::lock::Lock, name: &str| {
-        lock.try_acquire(&holder)?.ok_or_else(|| {
-            let other = lock.holder().unwrap_or_else(|| "another loop".to_owned());
-            Failure::step(format!("{other} keeps the pods of {name} as its files are"))
-                .because("files of two checkouts would be mixed in them")
-                .help("end that loop, or develop beside it: cargo xtask dev --isolate NAME")
-        })
+        let held = lock.try_acquire(&holder)?;
+        held.ok_or_else(|| taken(&lock.holder().unwrap_or_else(|| "another loop".to_owned()), name))
     };
-    synced
+    synced(file)
         .map(|release| {
             let lock = locks.named(&format!("dev {context} {} {}", release.namespace, release.name));
             take(lock, &release.name)
         })
         .collect()
+}
+
+/// The releases whose pods are synced.
+pub fn synced(file: &GraphFile) -> impl Iterator<Item = &Release> {
+    let is_synced = |image: &str| file.dev.contains_key(image);
+    file.releases.values().filter(move |release| release.images.values().any(|used| is_synced(&used.image)))
+}
+
+/// What is said where `other` has `release`.
+pub fn taken(other: &str, release: &str) -> Failure {
+    Failure::step(format!("{other} keeps the pods of {release} as its files are"))
+        .because("files of two checkouts would be mixed in them")
+        .help("end that loop, or develop beside it: cargo xtask dev --isolate NAME")
 }
 
 #[cfg(test)]

@@ -1,4 +1,7 @@
 //! Keys that are pressed while the loop runs.
+//!
+//! Whoever listens to them is the only reader of standard input to the program's end: what asks a question meanwhile has
+//! to ask through [`crate::ask::Person::AtKeys`].
 
 use std::io::{IsTerminal as _, Read as _};
 
@@ -20,6 +23,10 @@ pub enum Key {
     Why,
     /// Let changes wait, or let them through again.
     Pause,
+    /// Yes to the question that was asked.
+    Yes,
+    /// No to it.
+    No,
     /// End the loop.
     Quit,
 }
@@ -37,6 +44,9 @@ impl Key {
             b'w' => Self::Why,
             b'p' => Self::Pause,
             b'q' => Self::Quit,
+            b'y' | b'Y' => Self::Yes,
+            // Who only presses Enter has not said yes.
+            b'n' | b'N' | b'\n' => Self::No,
             _ => return None,
         })
     }
@@ -83,5 +93,31 @@ impl Drop for Keys {
     fn drop(&mut self) {
         // A terminal that has gone needs nothing.
         let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HELP, Key};
+
+    #[test]
+    fn every_key_that_is_explained_means_something_of_its_own() {
+        let explained: Vec<u8> = HELP.split("   ").filter_map(|part| part.bytes().next()).collect();
+        let meant: Vec<Key> = explained.iter().filter_map(|byte| Key::of(*byte)).collect();
+        assert_eq!((explained.len(), meant.len()), (7, 7), "{HELP}");
+        for (before, key) in meant.iter().enumerate() {
+            assert!(!meant[..before].contains(key), "{key:?} twice");
+        }
+    }
+
+    #[test]
+    fn only_y_is_yes() {
+        let check = |byte: u8, expected: Option<Key>| assert_eq!(Key::of(byte), expected, "{}", byte.escape_ascii());
+        check(b'y', Some(Key::Yes));
+        check(b'Y', Some(Key::Yes));
+        check(b'n', Some(Key::No));
+        check(b'\n', Some(Key::No));
+        check(b' ', None);
+        check(0x1b, None);
     }
 }

@@ -4,7 +4,7 @@
 //! there are only they.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::sync::Arc;
 
 use engine::event::Event;
@@ -12,9 +12,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::cli::Format;
-use crate::report::Reporter;
 use crate::report::style::{BAD, DOING, FAINT, GOOD, WARNING, paint, verb};
 use crate::report::terminal::{Terminal, Verbosity};
+use crate::report::{Reporter, live_lines};
 
 /// See the module. Cheap to clone; all clones write to the same screen.
 #[derive(Clone)]
@@ -45,8 +45,8 @@ const PLACES: [Place; 5] = [Place::Trouble, Place::Change, Place::Ports, Place::
 impl Screen {
     /// Shows lines at the bottom where standard error is a terminal.
     pub fn new(format: Format, verbosity: Verbosity) -> Self {
-        let live = std::io::stderr().is_terminal() && format == Format::Human && verbosity > Verbosity::Quiet;
-        let bars = live.then(MultiProgress::new);
+        let live = live_lines::are_possible() && format == Format::Human && verbosity > Verbosity::Quiet;
+        let bars = live.then(live_lines::none_yet);
         let mut lines = BTreeMap::new();
         if let Some(bars) = &bars {
             for place in PLACES {

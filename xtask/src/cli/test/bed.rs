@@ -28,7 +28,7 @@ const DOCKERFILE: &str = include_str!("bed/Dockerfile");
 /// # Errors
 /// When the cluster cannot be started, or a base image can be neither found nor assembled.
 pub async fn prepare(global: &Global, root: &Path, yes: bool) -> Result<String, Problem> {
-    let profile = std::env::var(CONTEXT).ok().filter(|name| !name.is_empty()).unwrap_or_else(|| PROFILE.to_owned());
+    let profile = profile();
     let folder = root.join("target/test-bed");
     write(&folder.join("bases/Dockerfile"), DOCKERFILE)?;
     let path = folder.join("xtask.toml");
@@ -50,7 +50,13 @@ pub async fn prepare(global: &Global, root: &Path, yes: bool) -> Result<String, 
     Ok(profile)
 }
 
-fn graph_file(profile: &str) -> String {
+/// The minikube profile of the tests.
+pub fn profile() -> String {
+    std::env::var(CONTEXT).ok().filter(|name| !name.is_empty()).unwrap_or_else(|| PROFILE.to_owned())
+}
+
+/// What the cluster in `profile` is declared to be.
+pub fn graph_file(profile: &str) -> String {
     format!(
         "project = \"xtask-test\"\n\n[cluster]\ndriver = \"minikube\"\nprofile = \"{profile}\"\nkubernetes = \"1.34\"\n\
          cpus = 2\nmemory = \"4GiB\"\n\n[image.bases]\ncontext = \"bases\"\n"

@@ -25,26 +25,35 @@ pub fn table(ended: &[Ended], format: Format) -> String {
             serde_json::json!({
                 "suite": suite.name, "passed": suite.passed, "failed": suite.failed, "ok": suite.trouble.is_none(),
                 "trouble": suite.trouble, "took_ms": suite.took.as_millis() as u64, "over_budget": suite.over,
+                "fresh": suite.fresh.is_some(), "log": suite.log,
             })
         };
         return ended.iter().map(|suite| format!("{}\n", object(suite))).collect();
     }
     let line = |suite: &Ended| {
-        let verb = if suite.trouble.is_none() { verb(GOOD, "Passed") } else { verb(BAD, "Failed") };
+        let verb = match (&suite.trouble, suite.fresh) {
+            (Some(_), _) => verb(BAD, "Failed"),
+            (None, Some(_)) => verb(GOOD, "Fresh"),
+            (None, None) => verb(GOOD, "Passed"),
+        };
         let over = suite.over.then(|| paint(WARNING, "over its budget"));
         let told: String = over.into_iter().chain(suite.trouble.clone()).map(|words| format!("  {words}")).collect();
-        format!("{verb}{}{told}\n", row(suite))
+        let log = suite.log.as_ref().filter(|_| suite.trouble.is_some());
+        let log = log.map(|log| format!("{:>12} what it said is in {}\n", "", log.display())).unwrap_or_default();
+        format!("{verb}{}{told}\n{log}", row(suite))
     };
     let (passed, failed) = ended.iter().fold((0, 0), |(p, f), suite| (p + suite.passed, f + suite.failed));
     let suites = ended.iter().filter(|suite| suite.trouble.is_some()).count();
     let suites = if suites == 0 { String::new() } else { format!(", {suites} of {} suites", ended.len()) };
     let lines: String = ended.iter().map(line).collect();
-    format!("\n{lines}{passed} passed, {failed} failed{suites}\n")
+    let fresh = ended.iter().filter(|suite| suite.fresh.is_some()).count();
+    let run = words::count(ended.len() - fresh, "suite");
+    format!("\n{lines}{passed} passed, {failed} failed{suites}; {run} run, {fresh} fresh\n")
 }
 
 fn row(suite: &Ended) -> String {
-    let took = words::duration(suite.took);
-    format!("{:<17} {:>5} passed {:>3} failed  {took:>8}", suite.name, suite.passed, suite.failed)
+    let time = suite.fresh.map_or_else(|| words::duration(suite.took), words::ago);
+    format!("{:<17} {:>5} passed {:>3} failed  {time:>11}", suite.name, suite.passed, suite.failed)
 }
 
 /// Keeps what a soak has shown, and of which commit: nobody repeats one to find out.
@@ -78,12 +87,31 @@ mod tests {
     use crate::cli::Format;
     use crate::cli::test::runner::Ended;
 
-    fn suites() -> [Ended; 2] {
+    fn suites() -> [Ended; 3] {
         let took = Duration::from_secs(61);
         [
-            Ended { name: "engine", passed: 3, failed: 0, trouble: None, took, over: false },
+            Ended { name: "engine", passed: 3, failed: 0, trouble: None, took, over: false, fresh: None, log: None },
             // It died after all its tests had passed.
-            Ended { name: "tool", passed: 9, failed: 0, trouble: Some("exited with 101".into()), took, over: true },
+            Ended {
+                name: "tool",
+                passed: 9,
+                failed: 0,
+                trouble: Some("exited with 101".into()),
+                took,
+                over: true,
+                fresh: None,
+                log: Some("tests/tool.log".into()),
+            },
+            Ended {
+                name: "chart",
+                passed: 7,
+                failed: 0,
+                trouble: None,
+                took: Duration::ZERO,
+                over: false,
+                fresh: Some(Duration::from_secs(7200)),
+                log: None,
+            },
         ]
     }
 
@@ -91,13 +119,17 @@ mod tests {
     fn the_table_says_of_each_suite_how_it_ended_and_whether_it_took_too_long() {
         let shown = anstream::adapter::strip_str(&table(&suites(), Format::Human)).to_string();
         let expected = "
-      Passed engine                3 passed   0 failed    1m 01s
-      Failed tool                  9 passed   0 failed    1m 01s  over its budget  exited with 101
-12 passed, 0 failed, 1 of 2 suites\n";
+      Passed engine                3 passed   0 failed       1m 01s
+      Failed tool                  9 passed   0 failed       1m 01s  over its budget  exited with 101
+             what it said is in tests/tool.log
+       Fresh chart                 7 passed   0 failed      2 h ago
+19 passed, 0 failed, 1 of 3 suites; 2 suites run, 1 fresh\n";
         assert_eq!(shown, expected);
         let lines = table(&suites(), Format::Json);
         let objects: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!((&objects[0]["ok"], &objects[0]["over_budget"]), (&true.into(), &false.into()));
+        let fresh: Vec<_> = objects.iter().map(|object| object["fresh"].as_bool()).collect();
+        assert_eq!(fresh, [Some(false), Some(false), Some(true)]);
         assert_eq!((&objects[1]["ok"], &objects[1]["trouble"]), (&false.into(), &"exited with 101".into()));
     }
 
@@ -105,6 +137,6 @@ mod tests {
     fn the_record_of_a_soak_says_of_each_suite_how_it_ended() {
         let text = recorded("2026-01-02", "abc", &suites());
         assert!(text.starts_with("`cargo xtask test --soak` on 2026-01-02, commit abc\n\nPassed  engine"), "{text}");
-        assert!(text.contains("\nFailed  tool") && text.ends_with("exited with 101\n"), "{text}");
+        assert!(text.contains("\nFailed  tool") && text.contains("exited with 101\n"), "{text}");
     }
 }

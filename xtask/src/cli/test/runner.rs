@@ -1,21 +1,21 @@
 //! Runs suites, each to its end or to its deadline, and counts what their runners say. It knows neither which suites
 //! there are nor how the end is shown.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use engine::failure::{Class, Failure};
 use tokio_util::sync::CancellationToken;
 
 use super::bed;
+use super::freshness::{Freshness, Passed, SOAK, Standing};
+use super::log::Log;
 use super::suites::Suite;
 use crate::dayzero::suite_tools::{self, Found};
-use crate::report::style::{DOING, verb};
+use crate::report::style::{DOING, FAINT, GOOD, WARNING, paint, verb};
 use crate::report::words;
 use crate::world::{pause, process};
-
-/// Tells tests that there is time for many rounds.
-const SOAK: &str = "XTASK_SOAK";
 
 /// A suite that takes so many times its budget hangs, ...
 const HANGS: u32 = 4;
@@ -32,6 +32,10 @@ pub struct Ground<'a> {
     pub root: &'a Path,
     /// Where the tools are.
     pub found: Found,
+    /// Notes what passes.
+    pub freshness: &'a Freshness,
+    /// The folder for what suites say.
+    pub logs: &'a Path,
     /// The kubeconfig context of the tests' cluster, when a suite needs one.
     pub context: Option<String>,
     /// Whether there is time for many rounds.
@@ -39,8 +43,11 @@ pub struct Ground<'a> {
     /// Ends the suite that runs, and the run.
     pub cancel: &'a CancellationToken,
     /// Shows a line of what suites say, and which one begins.
-    pub show: fn(&str),
+    pub show: &'a Show<'a>,
 }
+
+/// Shows a line.
+pub type Show<'a> = dyn Fn(&str) + Sync + 'a;
 
 /// What became of a suite.
 #[derive(Debug)]
@@ -57,17 +64,123 @@ pub struct Ended {
     pub took: Duration,
     /// Whether that is more than its budget.
     pub over: bool,
+    /// How long ago it passed, when it did not have to run.
+    pub fresh: Option<Duration>,
+    /// What it said, when it ran.
+    pub log: Option<PathBuf>,
 }
 
-/// Runs `suites` one after the other: two would share two cores. One that fails stops none of the others.
+impl Ended {
+    fn fresh(suite: &Suite, passed: Passed) -> Self {
+        let Passed { tests, ago } = passed;
+        Self {
+            name: suite.name,
+            passed: tests,
+            failed: 0,
+            trouble: None,
+            took: Duration::ZERO,
+            over: false,
+            fresh: Some(ago),
+            log: None,
+        }
+    }
+}
+
+/// Runs those of `suites` that are stale, one after the other but for those that go on beside another: most would share
+/// two cores. One that fails stops none of the others.
+///
+/// What became of each is in `ended` also after an error.
 ///
 /// # Errors
-/// When the run is interrupted.
-pub async fn all(suites: &[&Suite], ground: &Ground<'_>) -> Result<Vec<Ended>, Failure> {
-    let mut ended = Vec::new();
-    for suite in suites {
-        (ground.show)(&format!("{}{}", verb(DOING, "Testing"), suite.name));
-        ended.push(one(suite, ground, deadline(suite, ground.soak)).await?);
+/// When the run is interrupted, a receipt of what is to run cannot be removed, or what it says not be kept.
+pub async fn all(suites: &[(&Suite, Standing)], ground: &Ground<'_>, ended: &mut Vec<Ended>) -> Result<(), Failure> {
+    let mut rest = suites;
+    while let Some(((suite, standing), behind)) = rest.split_first() {
+        let beside = behind.iter().take_while(|(other, _)| other.beside == Some(suite.name)).count();
+        let (beside, later) = behind.split_at(beside);
+        rest = later;
+        // Of two that speak at once nobody understands either.
+        let held = Held::behind(ground.show);
+        let (one, others) = futures_util::join!(
+            async {
+                let ended = ended_of(suite, standing, ground, ground.show).await;
+                held.let_go();
+                ended
+            },
+            async {
+                let mut ended = Vec::new();
+                for (suite, standing) in beside {
+                    ended.push(ended_of(suite, standing, ground, &|line| held.show(line)).await);
+                    // Where the run has ended, none of those behind it begins.
+                    if ended.last().is_some_and(Result::is_err) {
+                        break;
+                    }
+                }
+                ended
+            }
+        );
+        let mut trouble = None;
+        for one in std::iter::once(one).chain(others) {
+            match one {
+                Ok(one) => ended.push(one),
+                Err(failure) => trouble = Some(failure),
+            }
+        }
+        if let Some(failure) = trouble {
+            return Err(failure);
+        }
+    }
+    Ok(())
+}
+
+/// Lines that are kept until somebody else has finished speaking.
+struct Held<'a> {
+    kept: Mutex<Option<Vec<String>>>,
+    show: &'a Show<'a>,
+}
+
+impl<'a> Held<'a> {
+    fn behind(show: &'a Show<'a>) -> Self {
+        Self { kept: Mutex::new(Some(Vec::new())), show }
+    }
+
+    fn show(&self, line: &str) {
+        match &mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(kept) => kept.push(line.to_owned()),
+            None => (self.show)(line),
+        }
+    }
+
+    fn let_go(&self) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.take().into_iter().flatten().for_each(|line| (self.show)(&line));
+    }
+}
+
+async fn ended_of(suite: &Suite, standing: &Standing, ground: &Ground<'_>, show: &Show<'_>) -> Result<Ended, Failure> {
+    match standing {
+        Standing::Fresh(passed) => {
+            let told = format!("{} passed, {}", passed.tests, words::ago(passed.ago));
+            show(&format!("{}{}  {told}", verb(GOOD, "Fresh"), suite.name));
+            Ok(Ended::fresh(suite, *passed))
+        }
+        Standing::Stale(reason) => {
+            let why = paint(FAINT, &format!("({reason})"));
+            show(&format!("{}{}  {why}", verb(DOING, "Testing"), suite.name));
+            noted(suite, ground, show, deadline(suite, ground.soak)).await
+        }
+    }
+}
+
+/// Runs a suite, and notes that it passed: whatever happens to this process meanwhile, nothing says so before.
+async fn noted(suite: &Suite, ground: &Ground<'_>, show: &Show<'_>, deadline: Duration) -> Result<Ended, Failure> {
+    let Ground { freshness, found, .. } = ground;
+    let before = freshness.begin(suite, found).await?;
+    let ended = one(suite, ground, show, deadline).await?;
+    if ended.trouble.is_none()
+        && let Err(why) = freshness.end(suite, found, before, ended.passed, ended.took).await
+    {
+        show(&format!("{}{} runs again the next time: {why}", verb(WARNING, "Note"), suite.name));
     }
     Ok(ended)
 }
@@ -77,8 +190,9 @@ fn deadline(suite: &Suite, soak: bool) -> Duration {
     suite.budget * if soak { HANGS_IN_A_SOAK } else { HANGS } + COMPILING
 }
 
-async fn one(suite: &Suite, ground: &Ground<'_>, deadline: Duration) -> Result<Ended, Failure> {
+async fn one(suite: &Suite, ground: &Ground<'_>, show: &Show<'_>, deadline: Duration) -> Result<Ended, Failure> {
     let begun = Instant::now();
+    let mut log = Log::create(ground.logs, suite.name)?;
     let (mut passed, mut failed) = (0, 0);
     // Of its own: at the deadline this suite ends with all that it has started, and the run goes on.
     let stop = ground.cancel.child_token();
@@ -87,7 +201,8 @@ async fn one(suite: &Suite, ground: &Ground<'_>, deadline: Duration) -> Result<E
             let counts = counts(line);
             passed += counts.0;
             failed += counts.1;
-            (ground.show)(line);
+            log.write(line);
+            show(line);
         });
         tokio::pin!(running);
         tokio::select! {
@@ -116,7 +231,8 @@ async fn one(suite: &Suite, ground: &Ground<'_>, deadline: Duration) -> Result<E
         (passed, failed) = if trouble.is_none() { (1, 0) } else { (0, 1) };
     }
     let took = begun.elapsed();
-    Ok(Ended { name: suite.name, passed, failed, trouble, took, over: took > suite.budget })
+    let (over, log) = (took > suite.budget, Some(log.into_path()));
+    Ok(Ended { name: suite.name, passed, failed, trouble, took, over, fresh: None, log })
 }
 
 fn command(suite: &Suite, ground: &Ground<'_>) -> process::Command {
@@ -149,29 +265,76 @@ fn counts(line: &str) -> (u64, u64) {
 mod tests {
     use std::path::Path;
     use std::process::ExitCode;
+    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
+    use engine::files::Gatherer;
     use tokio_util::sync::CancellationToken;
 
     use super::{Ended, Ground, all, counts, one};
     use crate::cli::test::closing::verdict;
-    use crate::cli::test::suites::{Needs, Suite};
+    use crate::cli::test::freshness::Freshness;
+    use crate::cli::test::suites::{Inputs, Needs, Suite};
     use crate::dayzero::suite_tools::Found;
 
     /// Longer than any test may take: what is told of it is that it was not waited for.
     const LONG: Duration = Duration::from_secs(3600);
 
     fn suite(counted: bool, command: &'static [&'static str]) -> Suite {
-        Suite { name: "one", budget: LONG, needs: Needs::Nothing, counted, tools: &[], command }
+        let inputs = Inputs { name: "none", paths: &["none"] };
+        Suite {
+            name: "one",
+            budget: LONG,
+            needs: Needs::Nothing,
+            counted,
+            tools: &[],
+            command,
+            inputs,
+            after: None,
+            beside: None,
+        }
     }
 
-    fn ground(cancel: &CancellationToken) -> Ground<'_> {
-        // What is said here would be counted where these tests are a suite themselves.
-        Ground { root: Path::new("/"), found: Found::new(), context: None, soak: false, cancel, show: |_| {} }
+    /// A checkout with nothing in it.
+    struct Checkout {
+        folder: tempfile::TempDir,
+        freshness: Freshness,
+        cancel: CancellationToken,
+    }
+
+    impl Checkout {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let state = folder.path().join(".xtask");
+            let gatherer = Arc::new(Gatherer::new(state.join("stat-cache")));
+            let freshness = Freshness::new(folder.path(), &state, gatherer, None);
+            Self { folder, freshness, cancel: CancellationToken::new() }
+        }
+
+        fn ground(&self) -> Ground<'_> {
+            Ground {
+                root: self.folder.path(),
+                found: Found::new(),
+                freshness: &self.freshness,
+                logs: self.folder.path(),
+                context: None,
+                soak: false,
+                cancel: &self.cancel,
+                // What is said here would be counted where these tests are a suite themselves.
+                show: &|_| {},
+            }
+        }
+
+        async fn run(&self, suites: &[&Suite]) -> Vec<Ended> {
+            let judged = self.freshness.judge(suites, &Found::new(), true).await;
+            let mut ended = Vec::new();
+            all(&judged, &self.ground(), &mut ended).await.unwrap();
+            ended
+        }
     }
 
     async fn ended(suite: &Suite, deadline: Duration) -> Ended {
-        one(suite, &ground(&CancellationToken::new()), deadline).await.unwrap()
+        one(suite, &Checkout::new().ground(), &|_| {}, deadline).await.unwrap()
     }
 
     #[tokio::test]
@@ -204,13 +367,39 @@ mod tests {
     #[tokio::test]
     async fn one_failing_suite_fails_the_command_and_stops_no_other() {
         let (good, bad) = (suite(false, &["true"]), suite(false, &["false"]));
-        let cancel = CancellationToken::new();
-        let ended = all(&[&good, &bad, &good], &ground(&cancel)).await.unwrap();
+        let checkout = Checkout::new();
+        let ended = checkout.run(&[&good, &bad, &good]).await;
         let fates: Vec<bool> = ended.iter().map(|ended| ended.trouble.is_none()).collect();
         assert_eq!(fates, [true, false, true]);
         assert_eq!(verdict(&ended), ExitCode::from(1));
-        let ended = all(&[&good], &ground(&cancel)).await.unwrap();
+        let ended = checkout.run(&[&good]).await;
         assert_eq!(verdict(&ended), ExitCode::SUCCESS);
+    }
+
+    #[tokio::test]
+    async fn suites_beside_another_go_on_with_it_and_are_shown_behind_it() {
+        let checkout = Checkout::new();
+        let first = ["sh", "-c", "until [ -e went-on ]; do sleep 0.01; done; echo first"];
+        let first = Suite { name: "first", ..suite(false, Vec::leak(first.to_vec())) };
+        let then = |word: &str| {
+            let script = format!("echo {word}; touch went-on");
+            let command: &'static [&'static str] = Vec::leak(vec!["sh", "-c", String::leak(script)]);
+            suite(false, command)
+        };
+        let second = Suite { name: "second", beside: Some("first"), ..then("second") };
+        let third = Suite { name: "third", ..then("third") };
+        let shown = Mutex::new(Vec::new());
+        let show = |line: &str| shown.lock().unwrap().push(line.to_owned());
+        let suites = [&first, &second, &third];
+        let judged = checkout.freshness.judge(&suites, &Found::new(), true).await;
+        let mut ended = Vec::new();
+        all(&judged, &Ground { show: &show, ..checkout.ground() }, &mut ended).await.unwrap();
+        assert_eq!(ended.iter().map(|ended| ended.name).collect::<Vec<_>>(), ["first", "second", "third"]);
+        let shown = shown.lock().unwrap();
+        let said = shown.iter().filter(|line| !line.contains("Testing"));
+        assert_eq!(said.collect::<Vec<_>>(), ["first", "second", "third"]);
+        let log = |ended: &Ended| std::fs::read_to_string(ended.log.as_ref().unwrap()).unwrap();
+        assert_eq!(ended.iter().map(log).collect::<Vec<_>>(), ["first\n", "second\n", "third\n"]);
     }
 
     #[tokio::test]
@@ -220,23 +409,56 @@ mod tests {
         let script = format!("sleep 3600 & echo $! >{}; wait", noted.display());
         let command: &'static [&'static str] = Vec::leak(vec!["sh", "-c", String::leak(script)]);
         let hung = suite(true, command);
-        let cancel = CancellationToken::new();
-        let ground = ground(&cancel);
-        let running = one(&hung, &ground, Duration::from_secs(3));
+        let checkout = Checkout::new();
+        let ground = checkout.ground();
+        let running = one(&hung, &ground, &|_| {}, Duration::from_secs(3));
         let ended = running.await.unwrap();
         assert_eq!(ended.trouble.as_deref(), Some("it did not end within 3.0s"));
         let grandchild = std::fs::read_to_string(&noted).unwrap();
         let status = std::fs::read_to_string(format!("/proc/{}/cmdline", grandchild.trim()));
         assert!(status.is_ok_and(|line| line.is_empty()) || !Path::new("/proc").join(grandchild.trim()).exists());
-        assert!(!cancel.is_cancelled(), "the run goes on");
+        assert!(!checkout.cancel.is_cancelled(), "the run goes on");
     }
 
     #[tokio::test]
     async fn an_interrupted_run_is_no_failed_suite() {
-        let cancel = CancellationToken::new();
-        cancel.cancel();
-        let failure = one(&suite(true, &["sleep", "3600"]), &ground(&cancel), LONG).await.unwrap_err();
+        let checkout = Checkout::new();
+        checkout.cancel.cancel();
+        let failure = one(&suite(true, &["sleep", "3600"]), &checkout.ground(), &|_| {}, LONG).await.unwrap_err();
         assert_eq!(failure.class, engine::failure::Class::Interrupted);
+    }
+
+    #[tokio::test]
+    async fn no_suite_beside_another_begins_after_an_interruption() {
+        let checkout = Checkout::new();
+        checkout.cancel.cancel();
+        let first = Suite { name: "first", ..suite(false, &["true"]) };
+        let beside = |name| Suite { name, beside: Some("first"), ..suite(false, &["true"]) };
+        let (second, third) = (beside("second"), beside("third"));
+        let shown = Mutex::new(String::new());
+        let show = |line: &str| shown.lock().unwrap().push_str(line);
+        let judged = checkout.freshness.judge(&[&first, &second, &third], &Found::new(), true).await;
+        let ended = all(&judged, &Ground { show: &show, ..checkout.ground() }, &mut Vec::new()).await;
+        assert!(ended.is_err());
+        assert!(!shown.lock().unwrap().contains("third"), "{shown:?}");
+    }
+
+    #[tokio::test]
+    async fn what_became_of_suites_before_an_interruption_is_told() {
+        let checkout = Checkout::new();
+        let (passes, endless) = (suite(false, &["true"]), suite(false, &["sleep", "3600"]));
+        let show = |line: &str| {
+            // The suite before it has ended.
+            if line.contains("the endless one") {
+                checkout.cancel.cancel();
+            }
+        };
+        let endless = Suite { name: "the endless one", ..endless };
+        let judged = checkout.freshness.judge(&[&passes, &endless], &Found::new(), true).await;
+        let mut ended = Vec::new();
+        let failure = all(&judged, &Ground { show: &show, ..checkout.ground() }, &mut ended).await.unwrap_err();
+        assert_eq!(failure.class, engine::failure::Class::Interrupted);
+        assert_eq!(ended.iter().map(|ended| (ended.name, ended.passed)).collect::<Vec<_>>(), [("one", 1)]);
     }
 
     #[test]

@@ -16,8 +16,25 @@ pub struct Suite {
     pub counted: bool,
     /// What it runs, beside cargo, that a machine need not have.
     pub tools: &'static [Tool],
-    /// The program and its arguments.
+    /// The program and its arguments. uv takes its lock as it is, as the backend's image does: where it has another index,
+    /// a company's mirror, say, `--locked` refuses, and without either it writes the lock anew, which is the suite's input.
     pub command: &'static [&'static str],
+    /// The files that it depends on.
+    pub inputs: Inputs,
+    /// The suite that makes what this one needs beside its files.
+    pub after: Option<&'static str>,
+    /// The suite that this one goes on beside, which stands before it in the list: both wait for a cluster most of the
+    /// time.
+    pub beside: Option<&'static str>,
+}
+
+/// Files of the checkout, among those that git does not ignore.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs {
+    /// What the digests of these files are remembered under.
+    pub name: &'static str,
+    /// Files and folders, relative to the checkout; none stands for all there are.
+    pub paths: &'static [&'static str],
 }
 
 /// What a suite cannot do without.
@@ -31,11 +48,77 @@ pub enum Needs {
     Time,
 }
 
+/// Of whatever compiles the tool or deploys the application, and of the chart's tests, which hold files from everywhere
+/// against each other.
+const ALL: Inputs = Inputs { name: "all", paths: &[] };
+
+/// Of the formatter: the Rust sources.
+const SOURCES: Inputs =
+    Inputs { name: "sources", paths: &[".cargo", "Cargo.lock", "Cargo.toml", "rustfmt.toml", "tests/system", "xtask"] };
+
+/// Of what is known of the dependencies without compiling them.
+const DEPENDENCIES: Inputs = Inputs {
+    name: "dependencies",
+    paths: &[
+        ".cargo",
+        "Cargo.lock",
+        "Cargo.toml",
+        "deny.toml",
+        "xtask/Cargo.toml",
+        "xtask/buildkit/Cargo.toml",
+        "xtask/engine/Cargo.toml",
+        "xtask/launcher/Cargo.toml",
+    ],
+};
+
+/// Of the engine and the launcher, which stand on nothing else of ours; cargo reads the manifests of all members.
+const ENGINE: Inputs = Inputs {
+    name: "engine",
+    paths: &[
+        ".cargo",
+        "Cargo.lock",
+        "Cargo.toml",
+        "xtask/Cargo.toml",
+        "xtask/buildkit/Cargo.toml",
+        "xtask/engine",
+        "xtask/launcher",
+        "xtask/schema.json",
+    ],
+};
+
+/// Of the backend: some of the documents are written by its code, and held against it. Linters ask git's rules.
+const BACKEND: Inputs = Inputs { name: "backend", paths: &[".gitignore", "backend", "docs"] };
+
+/// Of the frontend.
+const PAGES: Inputs = Inputs { name: "frontend", paths: &[".gitignore", "frontend"] };
+
+/// What most suites have in common: they need no other, and go on beside none.
+const ALONE: Suite = Suite {
+    name: "",
+    budget: Duration::ZERO,
+    needs: Needs::Nothing,
+    counted: true,
+    tools: &[],
+    command: &[],
+    inputs: ALL,
+    after: None,
+    beside: None,
+};
+
+/// The suite that installs the frontend's packages.
+const PACKAGES: Option<&str> = Some("frontend packages");
+
 /// What runs those of the frontend.
 const FRONTEND: &[Tool] = &[Tool::Node, Tool::Pnpm];
 
 /// What looks at a cluster.
 const CLUSTER: &[Tool] = &[Tool::Kubectl, Tool::Helm];
+
+/// The suite of the tests that share the application's deployment, beside which those of small projects go on.
+const APPLICATION: Option<&str> = Some("application");
+
+/// What the tests of the whole program run.
+const SYSTEM: &[Tool] = &[Tool::Kubectl, Tool::Helm, Tool::Strace, Tool::Chromium, Tool::Node];
 
 /// The tool's own tests that work with the host's engine: builds, and names that are lent.
 const BUILDS: &str = "world::docker::tests";
@@ -54,6 +137,8 @@ pub const SUITES: &[Suite] = &[
         counted: false,
         tools: &[Tool::Rustfmt],
         command: &["cargo", "fmt", "--all", "--check"],
+        inputs: SOURCES,
+        ..ALONE
     },
     Suite {
         name: "lints",
@@ -62,6 +147,8 @@ pub const SUITES: &[Suite] = &[
         counted: false,
         tools: &[Tool::Clippy],
         command: &["cargo", "clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"],
+        inputs: ALL,
+        ..ALONE
     },
     Suite {
         name: "licences",
@@ -70,6 +157,8 @@ pub const SUITES: &[Suite] = &[
         counted: false,
         tools: &[Tool::CargoDeny],
         command: &["cargo", "deny", "--log-level", "error", "check", "licenses", "bans", "sources"],
+        inputs: DEPENDENCIES,
+        ..ALONE
     },
     Suite {
         name: "engine",
@@ -78,6 +167,8 @@ pub const SUITES: &[Suite] = &[
         counted: true,
         tools: &[],
         command: &["cargo", "test", "--package", "engine", "--package", "xtask-launcher"],
+        inputs: ENGINE,
+        ..ALONE
     },
     Suite {
         name: "tool",
@@ -86,6 +177,8 @@ pub const SUITES: &[Suite] = &[
         counted: true,
         tools: &[],
         command: &["cargo", "test", "--package", "xtask", "--lib", "--", "--skip", BUILDS, "--skip", LOANS],
+        inputs: ALL,
+        ..ALONE
     },
     Suite {
         name: "recipes",
@@ -94,6 +187,8 @@ pub const SUITES: &[Suite] = &[
         counted: true,
         tools: &[],
         command: &["cargo", "test", "--package", "xtask", "--test", "dayzero"],
+        inputs: ALL,
+        ..ALONE
     },
     Suite {
         name: "backend",
@@ -101,7 +196,9 @@ pub const SUITES: &[Suite] = &[
         needs: Needs::Nothing,
         counted: true,
         tools: &[Tool::Uv, Tool::Python, Tool::PostgreSql, Tool::PgBouncer],
-        command: &["uv", "run", "--directory", "backend", "pytest"],
+        command: &["uv", "run", "--frozen", "--directory", "backend", "pytest"],
+        inputs: BACKEND,
+        ..ALONE
     },
     Suite {
         name: "frontend packages",
@@ -110,6 +207,8 @@ pub const SUITES: &[Suite] = &[
         counted: false,
         tools: FRONTEND,
         command: &["pnpm", "--dir", "frontend", "install", "--frozen-lockfile"],
+        inputs: PAGES,
+        ..ALONE
     },
     Suite {
         name: "frontend",
@@ -118,6 +217,9 @@ pub const SUITES: &[Suite] = &[
         counted: true,
         tools: FRONTEND,
         command: &["pnpm", "--dir", "frontend", "test"],
+        inputs: PAGES,
+        after: PACKAGES,
+        ..ALONE
     },
     Suite {
         name: "frontend lint",
@@ -126,6 +228,9 @@ pub const SUITES: &[Suite] = &[
         counted: false,
         tools: FRONTEND,
         command: &["pnpm", "--dir", "frontend", "lint"],
+        inputs: PAGES,
+        after: PACKAGES,
+        ..ALONE
     },
     Suite {
         name: "frontend bundle",
@@ -134,6 +239,9 @@ pub const SUITES: &[Suite] = &[
         counted: true,
         tools: FRONTEND,
         command: &["pnpm", "--dir", "frontend", "test:bundle"],
+        inputs: PAGES,
+        after: PACKAGES,
+        ..ALONE
     },
     Suite {
         name: "frontend types",
@@ -142,6 +250,9 @@ pub const SUITES: &[Suite] = &[
         counted: false,
         tools: FRONTEND,
         command: &["pnpm", "--dir", "frontend", "types"],
+        inputs: PAGES,
+        after: PACKAGES,
+        ..ALONE
     },
     Suite {
         name: "chart",
@@ -149,7 +260,9 @@ pub const SUITES: &[Suite] = &[
         needs: Needs::Nothing,
         counted: true,
         tools: &[Tool::Uv, Tool::Python, Tool::Helm],
-        command: &["uv", "run", "--directory", "tests/chart", "pytest", "-m", "not cluster"],
+        command: &["uv", "run", "--frozen", "--directory", "tests/chart", "pytest", "-m", "not cluster"],
+        inputs: ALL,
+        ..ALONE
     },
     Suite {
         name: "chart applied",
@@ -157,7 +270,19 @@ pub const SUITES: &[Suite] = &[
         needs: Needs::Cluster,
         counted: true,
         tools: &[Tool::Uv, Tool::Python, Tool::Kubectl, Tool::Helm, Tool::Compose],
-        command: &["uv", "run", "--directory", "tests/chart", "pytest", "-m", "cluster", "--ignore=test_data.py"],
+        command: &[
+            "uv",
+            "run",
+            "--frozen",
+            "--directory",
+            "tests/chart",
+            "pytest",
+            "-m",
+            "cluster",
+            "--ignore=test_data.py",
+        ],
+        inputs: ALL,
+        ..ALONE
     },
     Suite {
         name: "data",
@@ -165,7 +290,9 @@ pub const SUITES: &[Suite] = &[
         needs: Needs::Cluster,
         counted: true,
         tools: &[Tool::Uv, Tool::Python, Tool::Kubectl, Tool::Helm],
-        command: &["uv", "run", "--directory", "tests/chart", "pytest", "test_data.py"],
+        command: &["uv", "run", "--frozen", "--directory", "tests/chart", "pytest", "test_data.py"],
+        inputs: ALL,
+        ..ALONE
     },
     Suite {
         name: "builds",
@@ -174,6 +301,8 @@ pub const SUITES: &[Suite] = &[
         counted: true,
         tools: &[Tool::OpenSsl],
         command: &["cargo", "test", "--package", "buildkit"],
+        inputs: ALL,
+        ..ALONE
     },
     Suite {
         name: "images",
@@ -182,6 +311,39 @@ pub const SUITES: &[Suite] = &[
         counted: true,
         tools: &[],
         command: &["cargo", "test", "--package", "xtask", "--lib", "--", BUILDS, LOANS],
+        inputs: ALL,
+        ..ALONE
+    },
+    Suite {
+        name: "application",
+        budget: minutes(25),
+        needs: Needs::Cluster,
+        counted: true,
+        tools: SYSTEM,
+        command: &[
+            "cargo",
+            "test",
+            "--package",
+            "xtask",
+            "--test",
+            "system",
+            "--",
+            "--test-threads=1",
+            "availability::",
+            "browser::",
+            "change::",
+            "dev::edits::",
+            "drift::",
+            "fresh::",
+            "image_gone::",
+            "interrupted::",
+            "killed::a_",
+            "secret::a_changed_",
+            "two_at_once::",
+        ],
+        inputs: ALL,
+        after: PACKAGES,
+        ..ALONE
     },
     Suite {
         name: "rollouts",
@@ -190,14 +352,51 @@ pub const SUITES: &[Suite] = &[
         counted: true,
         tools: CLUSTER,
         command: &["cargo", "test", "--package", "xtask", "--test", "settle", "--test", "pods", "--test", "lease"],
+        inputs: ALL,
+        beside: APPLICATION,
+        ..ALONE
     },
     Suite {
         name: "system",
-        budget: minutes(15),
+        budget: minutes(25),
         needs: Needs::Cluster,
         counted: true,
-        tools: &[Tool::Kubectl, Tool::Helm, Tool::Strace, Tool::Chromium, Tool::Node],
-        command: &["cargo", "test", "--package", "xtask", "--test", "system", "--", "--test-threads=1"],
+        tools: SYSTEM,
+        command: &[
+            "cargo",
+            "test",
+            "--package",
+            "xtask",
+            "--test",
+            "system",
+            "--",
+            "--test-threads=1",
+            "--skip=availability::",
+            "--skip=browser::",
+            "--skip=change::",
+            "--skip=dev::edits::",
+            "--skip=drift::",
+            "--skip=fresh::",
+            "--skip=image_gone::",
+            "--skip=interrupted::",
+            "--skip=killed::a_",
+            "--skip=secret::a_changed_",
+            "--skip=two_at_once::",
+        ],
+        inputs: ALL,
+        after: PACKAGES,
+        beside: APPLICATION,
+    },
+    Suite {
+        name: "helms",
+        budget: minutes(4),
+        needs: Needs::Cluster,
+        counted: true,
+        tools: &[Tool::Kubectl, Tool::Helm, Tool::OldHelm],
+        command: &["cargo", "test", "--package", "xtask", "--test", "helm"],
+        inputs: ALL,
+        beside: APPLICATION,
+        ..ALONE
     },
     Suite {
         name: "cluster gone",
@@ -217,14 +416,8 @@ pub const SUITES: &[Suite] = &[
             "--test-threads=1",
             "cluster_gone",
         ],
-    },
-    Suite {
-        name: "helms",
-        budget: minutes(4),
-        needs: Needs::Cluster,
-        counted: true,
-        tools: &[Tool::Kubectl, Tool::Helm, Tool::OldHelm],
-        command: &["cargo", "test", "--package", "xtask", "--test", "helm"],
+        inputs: ALL,
+        ..ALONE
     },
     Suite {
         name: "dev for long",
@@ -244,6 +437,9 @@ pub const SUITES: &[Suite] = &[
             "--test-threads=1",
             "dev::",
         ],
+        inputs: ALL,
+        after: PACKAGES,
+        ..ALONE
     },
     Suite {
         name: "minikube",
@@ -252,6 +448,8 @@ pub const SUITES: &[Suite] = &[
         counted: true,
         tools: CLUSTER,
         command: &["cargo", "test", "--package", "xtask", "--test", "minikube", "--", "--ignored", "--test-threads=1"],
+        inputs: ALL,
+        ..ALONE
     },
 ];
 
@@ -265,6 +463,24 @@ mod tests {
         let with_a_cluster = [Tool::Kubectl, Tool::Compose];
         for suite in SUITES.iter().filter(|suite| suite.needs == Needs::Nothing) {
             assert!(!suite.tools.iter().any(|tool| with_a_cluster.contains(tool)), "{}", suite.name);
+        }
+    }
+
+    #[test]
+    fn every_test_of_the_whole_program_is_in_one_suite() {
+        let of = |name: &str| {
+            let suite = SUITES.iter().find(|suite| suite.name == name).expect("it is there");
+            let words = suite.command.iter().skip_while(|word| **word != "--test-threads=1").skip(1);
+            words.map(|word| word.trim_start_matches("--skip=")).collect::<Vec<_>>()
+        };
+        assert_eq!(of("application"), of("system"), "what one skips is in the other");
+    }
+
+    #[test]
+    fn what_goes_on_beside_a_suite_stands_behind_it() {
+        for (at, suite) in SUITES.iter().enumerate().filter(|(_, suite)| suite.beside.is_some()) {
+            let before = SUITES[..at].iter().rev().find(|other| other.beside.is_none()).map(|other| other.name);
+            assert_eq!(before, suite.beside, "{}", suite.name);
         }
     }
 

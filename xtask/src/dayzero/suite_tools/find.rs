@@ -107,14 +107,27 @@ async fn says(cx: &Context, command: Command) -> Result<Option<String>, Failure>
     }
 }
 
-/// docker's plugin, or the program of its own that came before it.
+/// docker's plugin, or the program of its own that came before it. The plugin's own file comes first: docker, by which it is
+/// called, may be got after it, and what tests have run with would then seem to be something else.
 async fn compose(cx: &Context) -> Result<Option<PathBuf>, Failure> {
+    if let Some(plugin) = first(cx, plugins(), &["version"]).await? {
+        return Ok(Some(plugin));
+    }
     if let Some(docker) = packages::find("docker")
         && says(cx, Command::new(&docker).args(["compose", "version"])).await?.is_some()
     {
         return Ok(Some(docker));
     }
     Ok(packages::find("docker-compose"))
+}
+
+/// Where docker looks for its plugin for compose files: the user's folder first, then the system's.
+fn plugins() -> Vec<PathBuf> {
+    let home = PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".docker");
+    let of_user = env::var_os("DOCKER_CONFIG").map_or(home, PathBuf::from);
+    let of_system = ["/usr/local/lib/docker", "/usr/local/libexec/docker", "/usr/lib/docker", "/usr/libexec/docker"];
+    let folders = [of_user].into_iter().chain(of_system.map(PathBuf::from));
+    folders.map(|folder| folder.join("cli-plugins/docker-compose")).filter(|path| path.is_file()).collect()
 }
 
 /// Where a Python 3.13 may be: uv alone would stop at the first of `PATH`, though it is a version manager's shim for
@@ -132,8 +145,14 @@ fn pythons() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = named.into_iter().chain(of_path).collect();
     found.extend(below(&pyenv.join("versions"), "3.13.", &bin));
     found.extend(below(&of_uv, "cpython-3.13", &bin));
+    found.extend(below(&pythons_of_uv(), "cpython-3.13", &bin));
     found.extend(tool_folder::places(Path::new(PROGRAM)).filter(|path| path.is_file()));
     found
+}
+
+/// Where uv puts a Python that it gets for the tests: beside all else that is got, and not among the user's own.
+pub(super) fn pythons_of_uv() -> PathBuf {
+    tool_folder::root().join("out/uv-python")
 }
 
 /// The files `inside` of folders of `folder` whose names begin so, in the order of their names.

@@ -34,22 +34,32 @@ function look(at) {
   return fs.lstatSync(at, { throwIfNoEntry: false });
 }
 
+/** What is in a folder below a root; nothing of one that has gone a moment ago, as those of an application's cache do. */
+function entriesOf(folder) {
+  try {
+    return fs.readdirSync(folder, { withFileTypes: true });
+  } catch (error) {
+    if (error.code === "ENOENT" || error.code === "ENOTDIR") return [];
+    throw error;
+  }
+}
+
 /** What is in the synced folders: digests of files, targets of symlinks. */
 function listing() {
   const found = {};
-  const visit = (index, folder, prefix) => {
-    for (const entry of fs.readdirSync(folder, { withFileTypes: true })) {
+  const visit = (index, folder, prefix, entries) => {
+    for (const entry of entries) {
       const at = path.join(folder, entry.name);
       const name = `${prefix}/${entry.name}`;
       if (entry.isDirectory()) {
-        visit(index, at, name);
+        visit(index, at, name, entriesOf(at));
       } else if (!entry.name.startsWith(STAGED)) {
         const there = described(at);
         if (there !== undefined) found[name] = there;
       }
     }
   };
-  roots.forEach((root, index) => visit(index, root, String(index)));
+  roots.forEach((root, index) => visit(index, root, String(index), fs.readdirSync(root, { withFileTypes: true })));
   return found;
 }
 

@@ -1,9 +1,10 @@
 """Runs inside a container under `dev`: receives files and keeps the application running. Python 3.9 or later.
 
 Three kinds of process. This one is the container's first: it serves one loopback port, writes files and starts and
-stops the others, and waits for none of them. The *nursery* has loaded the modules that the application imports from
-elsewhere and has no thread; each start of the application is a fork of it, which has to load only the application's own
-modules.
+stops the others, and waits for none of them. The *nursery* has no thread, and each start of the application is a fork of
+it. The first one loads for itself what it needs. Once it answers, the nursery loads the modules that the application's
+sources import from elsewhere, also those that no start needs, so that the next forks have only the application's own to
+load.
 
 A message is a line of JSON, then as many bytes as its `size` says. What is asked: `hello`, `write`, `link`, `remove`,
 `commit`. What is told: `here`, `receiving`, `applied`, `started`, `answering`, `exited`, `refused`. Orders up to a
@@ -12,6 +13,7 @@ pod may connect to the port by mistake; who sends anything else is cut off.
 """
 
 import ast
+import contextlib
 import hashlib
 import importlib
 import importlib.util
@@ -113,17 +115,11 @@ def take_away(root, path):
         folder = os.path.dirname(folder)
 
 
-def forget_bytecode(path):
-    """Cached bytecode is known by whole seconds and size only, which two edits can share."""
-    if path.endswith(".py"):
-        try:
-            os.unlink(importlib.util.cache_from_source(path))
-        except (OSError, NotImplementedError):
-            pass
-
-
 class Batch:
     """Changes that become visible together: each file beside its place first, then renamed over it."""
+
+    # No two commits have the same: cached bytecode is known by its source's whole second and size, whichever Python it is.
+    stamp = 0
 
     def __init__(self):
         self.staged = []
@@ -153,15 +149,18 @@ class Batch:
         self.removed.append(place(name))
 
     def commit(self):
+        stamp = Batch.stamp = max(int(time.time()), Batch.stamp + 1)
         for root, path in self.removed:
             take_away(root, path)
-            forget_bytecode(path)
         for root, aside, path in self.staged:
             make_parents(root, path)
+            os.utime(aside, (stamp, stamp), follow_symlinks=False)
             if os.path.isdir(path) and not os.path.islink(path):
                 shutil.rmtree(path)
             os.replace(aside, path)
-            forget_bytecode(path)
+        if any(os.path.islink(path) for _, _, path in self.staged):
+            # What a link leads to now is another source by the same name.
+            shutil.rmtree(sys.pycache_prefix, ignore_errors=True)
         self.__init__()
 
     def drop(self):
@@ -226,15 +225,17 @@ def run_command():
     """Becomes the application. The modules that the nursery has loaded are there already."""
     program, arguments = COMMAND[0], COMMAND[1:]
     script = shutil.which(program)
-    if os.path.basename(program).startswith("python") and arguments[:1] == ["-m"] and len(arguments) > 1:
+    if script is None or not is_this_python(interpreter_of(script)):
+        os.execvp(program, COMMAND)
+    elif is_python(script) and arguments[:1] == ["-m"] and len(arguments) > 1:
         sys.path[0] = os.getcwd()
         sys.argv = arguments[1:]
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
-    elif os.path.basename(program).startswith("python") and arguments and arguments[0].endswith(".py"):
+    elif is_python(script) and arguments and arguments[0].endswith(".py"):
         sys.path[0] = os.path.dirname(os.path.abspath(arguments[0]))
         sys.argv = arguments
         runpy.run_path(arguments[0], run_name="__main__")
-    elif script and is_python_script(script):
+    elif not is_python(script):
         sys.path[0] = os.getcwd()
         sys.argv = [script, *arguments]
         runpy.run_path(script, run_name="__main__")
@@ -242,10 +243,34 @@ def run_command():
         os.execvp(program, COMMAND)
 
 
-def is_python_script(path):
+def is_python(path):
+    return os.path.basename(path).startswith("python")
+
+
+def interpreter_of(path):
+    """What runs the program at `path`: itself, or what the first line of a script names without any words behind it."""
     with open(path, "rb") as file:
         first = file.readline(256)
-    return first.startswith(b"#!") and b"python" in first
+    if not first.startswith(b"#!"):
+        return path
+    words = os.fsdecode(first[2:]).split()
+    if words and os.path.basename(words[0]) == "env":
+        words = words[1:]
+        return shutil.which(words[0]) if len(words) == 1 else None
+    return words[0] if len(words) == 1 else None
+
+
+def is_this_python(path):
+    """Whether `path` is the interpreter that runs this, with the same libraries: a virtual environment has its own name
+    for the interpreter, and its libraries beside that."""
+    return path is not None and is_python(path) and there_is(path) == there_is(sys.executable)
+
+
+def there_is(interpreter):
+    """The interpreter, and the virtual environment that its name is in, if it is in one."""
+    above = os.path.dirname(os.path.dirname(os.path.abspath(interpreter)))
+    environment = os.path.realpath(above) if os.path.exists(os.path.join(above, "pyvenv.cfg")) else None
+    return os.path.realpath(interpreter), environment
 
 
 def application():
@@ -288,19 +313,21 @@ def nursery(channel):
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
+    fit = True
     with channel.makefile("rwb", buffering=0) as stream:
         for line in stream:
             order = json.loads(line)
             importlib.invalidate_caches()
-            for name in order.get("load", []):
+            for name in order["load"]:
                 try:
                     importlib.import_module(name)
                 except BaseException as error:  # the application may catch it, or never get there
                     print(f"xtask dev: {name} is not loaded beforehand: {error}", file=sys.stderr, flush=True)
-            if has_threads():
-                stream.write(b'{"threads": true}\n')
-                continue
-            stream.write(json.dumps({"child": fork_away(channel)}).encode() + b"\n")
+            fit = fit and not has_threads() and not (order["load"] and has_own())
+            if not fit:
+                stream.write(b'{"unfit": true}\n')
+            elif order["fork"]:
+                stream.write(json.dumps({"child": fork_away(channel)}).encode() + b"\n")
     os._exit(0)
 
 
@@ -310,6 +337,23 @@ def has_threads():
         return len(os.listdir("/proc/self/task")) > 1
     except OSError:
         return threading.active_count() > 1
+
+
+def has_own():
+    """Whether a module from elsewhere has loaded one that is synced: each fork would have that as it was."""
+    for name, module in list(sys.modules.items()):
+        # Not by getattr: some modules load others when they are asked for anything.
+        about = getattr(module, "__dict__", {})
+        try:
+            places = [about.get("__file__"), *(about.get("__path__") or [])]
+        except Exception:  # it may be anything that has put itself there
+            continue
+        for path in places:
+            if isinstance(path, str) and any(is_below(os.path.realpath(path), root) for root in ROOTS):
+                why = f"a module from elsewhere loads {name}, which is synced"
+                print(f"xtask dev: modules are not loaded beforehand: {why}", file=sys.stderr, flush=True)
+                return True
+    return False
 
 
 def fork_away(channel):
@@ -352,6 +396,7 @@ class Application:
         self.channel = None
         self.loaded = set()
         self.beforehand = True
+        self.has_answered = False
         self.wanted = None  # the commit that asked for a start
         self.ending = False  # for good
         self.ordered = None  # the commit that the nursery forks for, and what it loads before
@@ -378,7 +423,7 @@ class Application:
     def stop(self):
         """Ends the application, and starts none any more."""
         self.ending, self.wanted = True, None
-        if self.ordered is not None:
+        if self.nursery is not None:
             self._kill_nursery()
         if self.child is not None and self.kill_at is None:
             self._signal(signal.SIGTERM)
@@ -390,10 +435,8 @@ class Application:
             self.kill_at = time.monotonic() + STOP_WITHIN
 
     def _signal(self, number):
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.child, number)
-        except ProcessLookupError:
-            pass
 
     def _hatch(self):
         ours, theirs = socket.socketpair()
@@ -412,13 +455,26 @@ class Application:
         commit, self.wanted = self.wanted, None
         if self.nursery is None:
             self._hatch()
-        names = [name for name in from_elsewhere() if name not in self.loaded] if self.beforehand else []
+        # What a new container is waited for is its first answer, for which the application may need little of it.
+        names = self._missing() if self.beforehand and self.has_answered else []
         self.ordered = commit, names
         self.give_up_at = time.monotonic() + LOAD_WITHIN
-        try:
-            self.channel.sendall(json.dumps({"load": names}).encode() + b"\n")
-        except OSError:
-            pass  # that it has ended is told next
+        self._order(names, fork=True)
+
+    def _load_beforehand(self):
+        """The application answers for the first time: the nursery loads for the starts to come."""
+        self.has_answered = True
+        if self.beforehand and self.nursery is not None and not self.ending:
+            names = self._missing()
+            self.loaded.update(names)
+            self._order(names, fork=False)
+
+    def _missing(self):
+        return [name for name in from_elsewhere() if name not in self.loaded]
+
+    def _order(self, names, fork):
+        with contextlib.suppress(OSError):  # that it has ended is told next
+            self.channel.sendall(json.dumps({"load": names, "fork": fork}).encode() + b"\n")
 
     def answered(self, channel):
         """The nursery has forked the application, or says why not, or is gone."""
@@ -431,11 +487,12 @@ class Application:
         if not line:
             self._close_nursery()
             self._without()
-        elif "child" in (answer := json.loads(line)):
+        elif "child" in (answer := json.loads(line.splitlines()[0])):
             self._born(answer["child"])
         else:
-            # A module has started a thread as it was loaded: forks would lack it.
+            # A module has started a thread as it was loaded, which forks would lack; or has loaded one that is synced.
             self._kill_nursery()
+            self.beforehand = self.beforehand and self.ordered is not None
             self._without()
 
     def _born(self, child):
@@ -467,10 +524,8 @@ class Application:
             self.tell({"is": "exited", "run": self.run, "code": 1})
 
     def _kill_nursery(self):
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(self.nursery, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._close_nursery()
         if self.ending:
             self.ordered = self.give_up_at = None
@@ -510,6 +565,8 @@ class Application:
             if all(answers(port) for port in SETTINGS["ports"]):
                 self.look_at = None
                 self.tell({"is": "answering", "run": self.run})
+                if not self.has_answered:
+                    self._load_beforehand()
         due = (self.kill_at, self.look_at, self.give_up_at)
         return min((at for at in due if at is not None), default=None)
 
@@ -731,6 +788,7 @@ if __name__ == "__main__":
     sys.path[0] = os.getcwd()
     sys.dont_write_bytecode = False
     sys.pycache_prefix = os.path.join(os.environ.get("TMPDIR", "/tmp"), "xtask-pycache")
+    shutil.rmtree(sys.pycache_prefix, ignore_errors=True)  # the stamps of the container before this one are not known
     # For all that the application starts, too: what they would cache beside the sources is not forgotten with them.
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
     os.environ["PYTHONUNBUFFERED"] = "1"

@@ -51,19 +51,20 @@ impl Process {
         fs::create_dir(&root).unwrap();
         fs::create_dir(folder.path().join("elsewhere")).unwrap();
         let (listen, port) = (free_port(), free_port());
-        let (program, agent) = match runtime {
-            Runtime::Python => ("python3", "agent.py"),
-            Runtime::Node => ("node", "agent.mjs"),
-        };
         let settings = json!({"roots": [root], "command": command, "ports": [port], "listen": listen});
+        let output = fs::File::create(folder.path().join("output")).unwrap();
+        let (program, arguments) = runtime.command().split_first().unwrap();
         let child = Command::new(program)
-            .arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/dev/agent").join(agent))
+            .args(arguments)
+            .arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/dev/agent").join(runtime.file()))
+            .stdout(output)
             .current_dir(folder.path().join(cwd))
             .env("XTASK_DEV", settings.to_string())
             .env("TMPDIR", folder.path())
             .env("PYTHONPATH", folder.path().join("elsewhere"))
             .env_remove("PYTHONDONTWRITEBYTECODE")
             .env("PORT", port.to_string())
+            .env("PATH", path())
             .spawn()
             .unwrap();
         let this = Self { child, folder, runtime, listen, port };
@@ -143,6 +144,19 @@ pub fn python(said: &str, first: &str) -> String {
         "import os, socket\n{first}\nlistener = socket.create_server(('127.0.0.1', int(os.environ['PORT'])))\n\
          while True:\n    stream, _ = listener.accept()\n    stream.sendall(str({said}).encode())\n    stream.close()\n"
     )
+}
+
+/// The Python that runs here, by its own name.
+pub fn interpreter() -> PathBuf {
+    let output = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().unwrap();
+    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
+}
+
+/// Where programs are found, that Python first: as in an image, there is no script in its place that chooses one.
+fn path() -> std::ffi::OsString {
+    let usual = std::env::var_os("PATH").unwrap_or_default();
+    let folders = interpreter().parent().map(PathBuf::from).into_iter().chain(std::env::split_paths(&usual));
+    std::env::join_paths(folders).unwrap()
 }
 
 fn free_port() -> u16 {

@@ -1,8 +1,11 @@
 //! What each agent does with what it is told.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Process, RUNTIMES, is_executable, python, write};
+use super::{Process, RUNTIMES, interpreter, is_executable, python, write};
 use crate::dev::message::Order;
 use crate::dev::overlay::Agent as Runtime;
 
@@ -151,6 +154,63 @@ async fn a_module_that_starts_a_thread_of_any_kind_is_not_loaded_beforehand() {
 }
 
 #[tokio::test]
+async fn modules_from_elsewhere_are_loaded_by_the_first_start_and_once_for_all_others() {
+    let agent = Process::start(Runtime::Python).await;
+    let loads = format!("with open({:?}, 'a') as file:\n    file.write('x')\n", agent.beside("loads"));
+    fs::write(agent.beside("elsewhere/heavy.py"), loads).unwrap();
+    let mut peer = agent.connect().await;
+    for id in [1, 2, 3] {
+        peer.give(&[write("0/__main__.py", &python(&id.to_string(), "import heavy"))], id, true).await;
+        peer.until("answering").await;
+        assert_eq!(agent.says().await, id.to_string());
+    }
+    assert_eq!(fs::read_to_string(agent.beside("loads")).unwrap(), "xx");
+}
+
+#[tokio::test]
+async fn the_first_start_waits_for_no_module_that_it_does_not_need() {
+    let agent = Process::start(Runtime::Python).await;
+    fs::write(agent.beside("elsewhere/endless.py"), "import threading\nthreading.Event().wait()\n").unwrap();
+    let mut peer = agent.connect().await;
+    let main = python("'first'", "import sys");
+    peer.give(&[write("0/__main__.py", &main), write("0/later.py", "import endless\n")], 1, true).await;
+    peer.until("answering").await;
+    assert_eq!(agent.says().await, "first");
+}
+
+#[tokio::test]
+async fn a_module_from_elsewhere_that_loads_one_that_is_synced_is_not_loaded_beforehand() {
+    let agent = Process::start(Runtime::Python).await;
+    fs::write(agent.beside("elsewhere/shared.py"), "from app.models import WORD\n").unwrap();
+    let mut peer = agent.connect().await;
+    let main = python("shared.WORD", "import shared");
+    for (id, word) in [(1, "one"), (2, "two")] {
+        let models = format!("WORD = '{word}'\n");
+        peer.give(&[write("0/__main__.py", &main), write("0/models.py", &models)], id, true).await;
+        peer.until("answering").await;
+        assert_eq!(agent.says().await, word, "what was saved");
+    }
+}
+
+#[tokio::test]
+async fn a_command_of_another_environment_has_the_libraries_of_that_one() {
+    for command in [["venv/bin/python", "-m", "app"].as_slice(), &["venv/bin/tool"]] {
+        let agent = Process::start_with(Runtime::Python, command, "").await;
+        let (venv, ours) = (agent.beside("venv"), fs::canonicalize(interpreter()).unwrap());
+        fs::create_dir_all(venv.join("bin")).unwrap();
+        fs::write(venv.join("pyvenv.cfg"), format!("home = {}\n", ours.parent().unwrap().display())).unwrap();
+        symlink(&ours, venv.join("bin/python")).unwrap();
+        let tool = "import runpy, sys\nsys.path.insert(0, '')\nrunpy.run_module('app', run_name='__main__')\n";
+        fs::write(venv.join("bin/tool"), format!("#!{}/bin/python\n{tool}", venv.display())).unwrap();
+        fs::set_permissions(venv.join("bin/tool"), fs::Permissions::from_mode(0o755)).unwrap();
+        let mut peer = agent.connect().await;
+        peer.give(&[write("0/__main__.py", &python("sys.prefix", "import sys"))], 1, true).await;
+        peer.until("answering").await;
+        assert_eq!(agent.says().await, venv.display().to_string(), "{command:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_module_of_ones_own_may_be_called_as_the_agent_is() {
     let agent = Process::start_with(Runtime::Python, &["python3", "main.py"], "app").await;
     let mut peer = agent.connect().await;
@@ -176,6 +236,41 @@ async fn nothing_that_runs_caches_bytecode_beside_the_sources() {
         assert_eq!(agent.says().await, word, "two edits of one size within a second");
         let files = peer.files().await;
         assert_eq!(files.as_object().unwrap().len(), 2, "{files}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_application_prints_is_written_when_it_is_printed() {
+    // In a fork, and as another program.
+    for command in [["python3", "-m", "app"].as_slice(), &["env", "python3", "-m", "app"]] {
+        let agent = Process::start_with(Runtime::Python, command, "").await;
+        let mut peer = agent.connect().await;
+        let prints = "import sys\nprint('one')\nsys.stdout.buffer.write(b'two')";
+        peer.give(&[write("0/__main__.py", &python("1", prints))], 1, true).await;
+        peer.until("answering").await;
+        assert_eq!(fs::read_to_string(agent.beside("output")).unwrap(), "one\ntwo", "{command:?}");
+    }
+}
+
+#[tokio::test]
+async fn bytecode_of_any_python_is_as_new_as_its_source() {
+    // Its cache is another than that of the agent's own interpreter as it runs.
+    let agent = Process::start_with(Runtime::Python, &["python3", "-O", "-m", "app"], "").await;
+    let mut peer = agent.connect().await;
+    let main = python("own.WORD", "from app import own");
+    for id in 1..=5 {
+        let own = format!("WORD = '{id}'\n");
+        peer.give(&[write("0/__main__.py", &main), write("0/own.py", &own)], id, true).await;
+        peer.until("answering").await;
+        assert_eq!(agent.says().await, id.to_string(), "edits of one size within a second");
+    }
+    // A link is another file when it leads elsewhere.
+    let link = |target| (Order::Link { to: "0/own.py", target }, "");
+    peer.give(&[write("0/a.py", "WORD = 'a'\n"), write("0/b.py", "WORD = 'b'\n")], 6, false).await;
+    for (id, word, target) in [(7, "a", "a.py"), (8, "b", "b.py")] {
+        peer.give(&[link(target)], id, true).await;
+        peer.until("answering").await;
+        assert_eq!(agent.says().await, word);
     }
 }
 
@@ -209,5 +304,32 @@ async fn what_a_killed_agent_has_left_half_written_is_gone_when_it_starts_again(
         while fs::read_dir(agent.root()).unwrap().count() > 0 {
             tokio::task::yield_now().await;
         }
+    }
+}
+
+/// Makes and removes folders until told to stop.
+fn churn(root: std::path::PathBuf, stop: Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        while !stop.load(Ordering::Relaxed) {
+            for name in ["a", "b", "c", "d"] {
+                fs::create_dir_all(root.join("cache").join(name)).unwrap();
+            }
+            fs::remove_dir_all(root.join("cache")).unwrap();
+        }
+    })
+}
+
+#[tokio::test]
+async fn folders_that_come_and_go_while_they_are_listed_are_no_reason_to_refuse() {
+    for runtime in RUNTIMES {
+        let agent = Process::start(runtime).await;
+        let stop = Arc::new(AtomicBool::new(false));
+        let churning = churn(agent.root(), Arc::clone(&stop));
+        let mut peer = agent.connect().await;
+        for _ in 0..500 {
+            assert_eq!(names(&peer.files().await), Vec::<&str>::new(), "{runtime:?}");
+        }
+        stop.store(true, Ordering::Relaxed);
+        churning.join().unwrap();
     }
 }

@@ -101,7 +101,12 @@ impl<'a, T: Fn(What)> Conversation<'a, T> {
                         continue;
                     }
                     match self.commit(&now, &there) {
-                        Ok(None) => fruitful = true,
+                        Ok(None) => {
+                            fruitful = true;
+                            if self.refused.take().is_some() {
+                                (self.tell)(What::AsWanted);
+                            }
+                        }
                         Ok(Some((bytes, mut commit))) => {
                             if let Err(error) = send(&mut write, &bytes).await {
                                 return ended(error, fruitful);

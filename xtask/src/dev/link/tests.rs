@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use engine::files::dockerignore::Patterns;
 use engine::files::{Gatherer, Query, Rules};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::conversation::{Conversation, End};
 use super::{Desired, Source, What, globs};
@@ -58,26 +58,36 @@ async fn hold(
     enough: impl Fn(&[What]) -> bool,
 ) -> (Vec<What>, Option<End>) {
     let told = RefCell::new(Vec::new());
-    let (sender, mut news) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut news) = mpsc::unbounded_channel();
     let tell = |what: What| {
         told.borrow_mut().push(what);
         sender.send(()).unwrap();
     };
     let mut conversation = Conversation::new(source, &tell);
-    let mut wanted = desired.subscribe();
-    let ended = {
-        let held = conversation.hold(agent.stream().await, &mut wanted);
-        tokio::pin!(held);
-        loop {
-            tokio::select! {
-                end = &mut held => break Some(end),
-                Some(()) = news.recv() => if enough(&told.borrow()) {
-                    break None;
-                },
-            }
-        }
-    };
+    let enough = || enough(&told.borrow());
+    let ended = hold_again(&mut conversation, agent, desired, &mut news, enough).await;
     (told.take(), ended)
+}
+
+/// The same over a connection that may not be the first of `conversation`, whatever is told goes to `news`.
+async fn hold_again(
+    conversation: &mut Conversation<'_, impl Fn(What)>,
+    agent: &Process,
+    desired: &watch::Sender<Desired>,
+    news: &mut mpsc::UnboundedReceiver<()>,
+    enough: impl Fn() -> bool,
+) -> Option<End> {
+    let mut wanted = desired.subscribe();
+    let held = conversation.hold(agent.stream().await, &mut wanted);
+    tokio::pin!(held);
+    loop {
+        tokio::select! {
+            end = &mut held => return Some(end),
+            Some(()) = news.recv() => if enough() {
+                return None;
+            },
+        }
+    }
 }
 
 fn applied(look: u64, change: &str, restart: bool) -> What {
@@ -158,5 +168,38 @@ async fn what_is_refused_ends_the_conversation_and_is_told() {
         };
         assert_eq!(end, Some(End::Refused), "{runtime:?} {told:?}");
         assert!(matches!(told.as_slice(), [What::Refused(_)]), "{runtime:?} {told:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_refused_and_is_not_wanted_any_more_is_told_to_be_mended() {
+    for runtime in RUNTIMES {
+        let agent = Process::start(runtime).await;
+        let sources = Sources::of(&agent);
+        let (path, text) = agent.application("one");
+        sources.write(path.strip_prefix("0/").unwrap(), &text);
+        let (desired, _wanted) = watch::channel(sources.look(1));
+        let told = RefCell::new(Vec::new());
+        let (sender, mut news) = mpsc::unbounded_channel();
+        let tell = |what: What| {
+            told.borrow_mut().push(what);
+            sender.send(()).unwrap();
+        };
+        let mut conversation = Conversation::new(&sources.source, &tell);
+        let runs = || told.borrow().contains(&What::Answering { look: 1 });
+        assert_eq!(hold_again(&mut conversation, &agent, &desired, &mut news, runs).await, None, "{runtime:?}");
+
+        let (root, away) = (agent.root(), agent.beside("away"));
+        fs::rename(&root, &away).unwrap();
+        sources.write("too-much", "1");
+        desired.send_replace(sources.look(2));
+        let end = hold_again(&mut conversation, &agent, &desired, &mut news, || false).await;
+        assert_eq!(end, Some(End::Refused), "{runtime:?} {told:?}");
+
+        fs::rename(&away, &root).unwrap();
+        fs::remove_file(sources.context.path().join("app/too-much")).unwrap();
+        desired.send_replace(sources.look(3));
+        let mended = || told.borrow().last() == Some(&What::AsWanted);
+        assert_eq!(hold_again(&mut conversation, &agent, &desired, &mut news, mended).await, None, "{runtime:?}");
     }
 }

@@ -59,6 +59,8 @@ fn admit(
         };
     }
     match previous {
+        // Whoever was shown this cluster has said yes to it, whatever another checkout has deployed to before.
+        _ if accepted == Some(found.uid.as_str()) => Ok(()),
         Some(previous) if previous.identity.is_same_cluster(found) => Ok(()),
         Some(previous) => Err(refuse(format!(
             "the cluster behind the context `{context}` is not the one deployed to before, {}",
@@ -66,7 +68,6 @@ fn admit(
         ))
         .help("check where the context leads: `kubectl config get-contexts`")
         .help(format!("or, if this cluster is meant: identity = \"{}\" in the table [cluster]", found.uid))),
-        None if accepted == Some(found.uid.as_str()) => Ok(()),
         None => Err(refuse(format!("this would be the first deploy to the cluster behind the context `{context}`"))
             .help(format!("if it is meant, write identity = \"{}\" in the table [cluster]", found.uid))
             .help("or deploy from a terminal, where you are asked")),
@@ -94,7 +95,8 @@ mod tests {
             (None, Some("two"), None, false),
             (None, None, Some(&one), true),
             (None, None, Some(&two), false),
-            (None, Some("one"), Some(&two), false),
+            (None, Some("one"), Some(&two), true),
+            (None, Some("two"), Some(&two), false),
             (Some("one"), None, None, true),
             (Some("one"), None, Some(&two), true),
             (Some("two"), Some("one"), Some(&one), false),

@@ -5,6 +5,7 @@
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use engine::event::Level;
 use engine::failure::{Class, Failure};
@@ -16,7 +17,7 @@ use k8s_openapi::api::core::v1::PersistentVolume;
 use kube::Api;
 use kube::api::ListParams;
 
-use super::{Facts, Found, Observed, news};
+use super::{Facts, Found, Observed, Presence, news};
 use crate::context::Context;
 use crate::dayzero::{bases, host_engine, node as node_image};
 use crate::steps::log::Log;
@@ -32,6 +33,10 @@ use crate::world::{kube_client, port_holder, process};
 
 /// How often something is done about what is wrong before giving up.
 const ATTEMPTS: usize = 3;
+
+/// How long a node that runs is given to answer again before it is stopped and started: most do within seconds, and
+/// minikube itself waits for six minutes.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The lock of a profile: the same for all checkouts, and not for profiles of another minikube home.
 pub(super) fn lock_name(profile: &str) -> String {
@@ -73,6 +78,52 @@ pub(super) async fn look(cx: &Context, profile: &str, wanted: &Wanted) -> Result
             Err(Difference::Unhealthy(format!("{profile} {trouble}")))
         }
     })
+}
+
+/// Whether what is in the cluster can be looked at.
+pub(super) async fn presence(cx: &Context, name: &str) -> Result<Presence, Failure> {
+    let (host, home) = (Daemon::of_host()?, Home::find());
+    let look = match Look::through(cx.world.target(), &host, &home, name).await {
+        Ok(look) => look,
+        Err(failure) if host_engine::is_silent().await => {
+            return Ok(Presence::Silent(silent(cx, name, "does not run", Some(failure))));
+        }
+        // It is of a kind that cannot be deployed to; what is in it may answer all the same.
+        Err(_) => return Ok(Presence::Answers),
+    };
+    Ok(match &look {
+        Look::NoProfile => Presence::Absent,
+        Look::Ready(_) => Presence::Answers,
+        // Images are not to be had; everything else may be.
+        Look::DaemonSilent(_) if answers(cx).await => Presence::Answers,
+        _ => {
+            let trouble = look.trouble().unwrap_or_default();
+            Presence::Silent(silent(cx, name, trouble, look.cause()))
+        }
+    })
+}
+
+/// Whether the API server says who it is.
+async fn answers(cx: &Context) -> bool {
+    match cx.world.target().await {
+        Ok(target) => target.identity().await.is_ok(),
+        Err(_) => false,
+    }
+}
+
+/// The error for a cluster in which nothing can be looked at.
+fn silent(cx: &Context, name: &str, trouble: &str, cause: Option<Failure>) -> Failure {
+    let failure = Failure::environment(format!("the minikube cluster {name} {trouble}"))
+        .because("what is deployed in it can be neither looked at nor removed one by one");
+    let failure = cause.map(|cause| cause.to_string()).into_iter().fold(failure, Failure::because);
+    let failure = failure.help("start it: `cargo xtask deploy cluster`");
+    let ours = Profile::read(&Home::find(), name).ok().flatten();
+    match ours.filter(|profile| profile.made_for() == Some(cx.cluster_project.as_str())) {
+        Some(_) if !cx.isolated => {
+            failure.help("or remove it with all that is in it: `cargo xtask teardown --cluster --data`")
+        }
+        _ => failure,
+    }
 }
 
 fn found(ready: Ready, wanted: &Wanted) -> Found {
@@ -177,11 +228,12 @@ impl<'a> Hands<'a> {
         // What this machine needs comes first, so that the project may say otherwise.
         let of_machine = Machine::read()?.minikube.start_args;
         wanted.start_args = of_machine.into_iter().chain(wanted.start_args).collect();
+        let host = Daemon::of_host()?;
         Ok(Self {
             cx,
             step,
-            host: Daemon::of_host()?,
-            minikube: Minikube::new(tool.path, profile),
+            minikube: Minikube::new(tool.path, profile, &host),
+            host,
             wanted,
             log: Log::create(cx, step)?,
             started: None,
@@ -245,14 +297,29 @@ impl<'a> Hands<'a> {
                     done => done,
                 }
             }
-            // What a start does not mend may be mended by one from the ground up.
-            Look::DaemonSilent(_) | Look::ApiSilent(_) | Look::ContextMissing(_) if again => {
-                self.call(Verb::Stop).await?;
-                self.started = Some(Timestamp::now());
-                self.start(Verb::BringBack).await
+            // What a start does not mend may be mended by one from the ground up: a port that the API server needs may be
+            // held by one before it that the node's daemon has lost sight of.
+            Look::DaemonSilent(_) | Look::ApiSilent(_) | Look::ContextMissing(_) if again => self.start_anew().await,
+            Look::DaemonSilent(_) | Look::ApiSilent(_) => {
+                // Of the machine's and the project's own, which come later, those count.
+                let usual = self.wanted.start_args.clone();
+                self.wanted.start_args.insert(0, format!("--wait-timeout={}s", PATIENCE.as_secs()));
+                let started = self.start(Verb::BringBack).await;
+                self.wanted.start_args = usual;
+                match started {
+                    Err(failure) if failure.class == Class::Step => self.start_anew().await,
+                    done => done,
+                }
             }
             _ => self.start(Verb::BringBack).await,
         }
+    }
+
+    /// Stops the node, with all that runs in it, and starts it.
+    async fn start_anew(&mut self) -> Result<(), Failure> {
+        self.call(Verb::Stop).await?;
+        self.started = Some(Timestamp::now());
+        self.start(Verb::BringBack).await
     }
 
     /// Removes what an earlier run of ours has begun to make and not ended: nothing has ever run in it.
@@ -401,6 +468,8 @@ async fn fate(project: &str, profile: &Profile, scope: Scope) -> Option<String> 
 
 /// How many volumes there are; `None` when the cluster does not answer.
 async fn volumes(context: &str) -> Option<usize> {
+    // One that is paused would take a request and never answer it.
+    let Ok(Look::Ready(_)) = Look::at(&Daemon::of_host().ok()?, &Home::find(), context).await else { return None };
     let client = kube_client::client(context).await.ok()?;
     let volumes: Api<PersistentVolume> = Api::all(client);
     Some(volumes.list_metadata(&ListParams::default()).await.ok()?.items.len())

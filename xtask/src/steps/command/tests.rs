@@ -155,6 +155,52 @@ async fn the_input_file_that_changed_is_told() {
 }
 
 #[tokio::test]
+async fn what_a_link_leads_to_is_an_input() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let write = |text: &str| std::fs::write(elsewhere.path().join("shared.txt"), text).unwrap();
+    write("one\n");
+    // A link to a file, and one to a folder, which no glob matches by itself.
+    let rows = [("[\"sub/*.txt\"]", "sub/a.txt", "shared.txt"), ("[\"sub/**/*.txt\"]", "sub/all", "")];
+    for (inputs, link, target) in rows {
+        let mut fixture = fixture(&format!("run = [\"true\"]\ninputs = {inputs}"));
+        std::os::unix::fs::symlink(elsewhere.path().join(target), fixture.path().join(link)).unwrap();
+        write("one\n");
+        let before = fixture.manifest().await;
+        assert!(fixture.manifest().await.held_still_since(&before));
+        fixture.run().await.unwrap();
+        let warned = |event: &Event| matches!(event, Event::Note { .. });
+        assert!(std::iter::from_fn(|| fixture.events.try_recv().ok()).all(|event| !warned(&event)), "{inputs} match");
+
+        write("two\n");
+        let after = fixture.manifest().await;
+        let changes: Vec<_> = after.changes_since(&before).iter().map(ToString::to_string).collect();
+        let reached = if target.is_empty() { "sub/all/shared.txt" } else { link };
+        assert_eq!(changes, [format!("{reached} changed, 1 of 1 file")]);
+
+        // Changed and put back: the same inputs, but a command that ran meanwhile may have read others.
+        write("one\n");
+        let again = fixture.manifest().await;
+        assert_eq!(again.key(), before.key());
+        assert!(!again.held_still_since(&before));
+    }
+}
+
+#[tokio::test]
+async fn a_link_that_no_glob_matches_is_no_input_itself() {
+    let fixture = fixture("run = [\"true\"]\ninputs = [\"sub/**/*.txt\"]");
+    fixture.write("sub/a.txt", "one\n");
+    let link = |target: &str| {
+        let path = fixture.path().join("sub/.#lock");
+        let _ = std::fs::remove_file(&path);
+        std::os::unix::fs::symlink(target, path).unwrap();
+    };
+    link("me@host:1");
+    let before = fixture.manifest().await;
+    link("me@host:2");
+    assert_eq!(fixture.manifest().await.key(), before.key());
+}
+
+#[tokio::test]
 async fn a_script_of_the_workspace_is_an_input_by_its_contents() {
     use std::os::unix::fs::PermissionsExt as _;
     let fixture = fixture("run = [\"sub/x.sh\"]");

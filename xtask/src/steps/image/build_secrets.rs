@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use engine::config::SecretSource;
 use engine::digest::{Digest, Hasher};
@@ -75,10 +75,15 @@ fn from_environment(id: &str, name: &str) -> Result<String, Failure> {
     })
 }
 
-fn from_file(cx: &Context, id: &str, file: &str) -> Result<String, Failure> {
-    let path = match file.strip_prefix("~/") {
+/// Where the file of a build secret lies, as the graph file names it.
+pub fn path(root: &Path, file: &str) -> PathBuf {
+    match file.strip_prefix("~/") {
         Some(rest) => PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(rest),
-        None => cx.workspace.root().join(file),
-    };
+        None => root.join(file),
+    }
+}
+
+fn from_file(cx: &Context, id: &str, file: &str) -> Result<String, Failure> {
+    let path = path(cx.workspace.root(), file);
     fs::read_to_string(&path).map_err(|error| Failure::io(&format!("read the build secret {id} in"), &path, &error))
 }

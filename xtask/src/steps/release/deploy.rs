@@ -18,10 +18,12 @@ use crate::dev::overlay::Amendment;
 use crate::diagnose::evidence::Identity as Workload;
 use crate::steps::cluster;
 use crate::steps::exclusive::{self, under_lease};
+use crate::steps::namespace;
 use crate::steps::release::ReleaseStep;
 use crate::steps::release::changes::Changes;
 use crate::steps::release::gone_kinds;
 use crate::steps::release::observed::{self, Known, Observed};
+use crate::steps::release::remade;
 use crate::world::docker::familiar;
 use crate::world::helm::annotate;
 use crate::world::helm::complaint;
@@ -32,9 +34,9 @@ use crate::world::helm::record::{self, Head, Record, Status};
 use crate::world::helm::unread::Reads;
 use crate::world::kube::drift::{Found, Inspected};
 use crate::world::kube::identity::{self, Address};
+use crate::world::kube::lease;
 use crate::world::kube::put_back::{put_back, resume, rolls_pods};
 use crate::world::kube::rendered::{self, Rendered};
-use crate::world::kube::{lease, namespaces};
 use crate::world::pause;
 use crate::world::settle::scope::{self, Scope};
 use crate::world::settle::{Expected, Settled, Watch};
@@ -65,6 +67,8 @@ pub struct Plan {
     pub description: String,
     /// What an earlier deploy has left.
     pub left: Option<Observed>,
+    /// Whether the API server's schemas are asked before anything is applied.
+    pub validate: bool,
 }
 
 impl Plan {
@@ -92,6 +96,7 @@ impl Plan {
             // However often `dev` upgrades, the revision that it goes back to at the end is there. That one's upgrade or
             // rollback removes what is too much.
             history: if self.amendments.is_empty() { HISTORY } else { 0 },
+            validate: self.validate,
         }
     }
 }
@@ -120,9 +125,9 @@ impl Deploy<'_> {
 
     /// Upgrades under the namespace's Lease.
     pub async fn upgrade(&self, plan: &Plan) -> Result<Deployed, Failure> {
-        let namespace = plan.place.namespace.as_str();
-        namespaces::ensure(&self.client, namespace, &self.cx.project).await?;
-        under_lease(self.cx, &self.step.id, &self.client, namespace, Box::pin(self.upgrade_alone(plan))).await
+        let place = plan.place.namespace.as_str();
+        namespace::ensure(self.cx, &self.step.id, &self.client, place).await?;
+        under_lease(self.cx, &self.step.id, &self.client, place, Box::pin(self.upgrade_alone(plan))).await
     }
 
     /// Makes the next revision as `head` was, under the namespace's Lease, and waits for its pods.
@@ -176,6 +181,10 @@ impl Deploy<'_> {
             scope = scope.with(self.workloads(namespace, record).await?);
         }
         let hooks = self.hooks(plan).await?;
+        if before.is_none() {
+            remade::refuse(self.cx, self.step, &self.client, &plan.chart, &hooks).await?;
+        }
+        let hooks = hooks::workloads(&hooks, namespace);
         let scope = scope.with(hooks.iter().cloned());
         // Before the first write, so that pods which only a put-back has replaced are not told as unchanged.
         let mut watch = Watch::begin(self.client.clone(), scope, self.cx.redact()).await?;
@@ -197,7 +206,10 @@ impl Deploy<'_> {
             self.put_back(namespace, &record, None, None).await?;
         }
         let left = self.look(namespace, &head, &record).await?;
-        self.settled(&mut watch, left).await
+        let deployed = self.settled(&mut watch, left).await?;
+        // By now the sets have had their claims made.
+        remade::remember(self.cx, self.step, &self.client, &record).await?;
+        Ok(deployed)
     }
 
     /// Returns when no helm is at work on the release, with what tells ours from others.
@@ -324,8 +336,8 @@ impl Deploy<'_> {
         bases::provide(self.cx, &self.step.id, &daemon, &wanted).await.map(drop)
     }
 
-    /// The workloads that helm makes at certain moments of the upgrade: nothing marks them as the release's own.
-    async fn hooks(&self, plan: &Plan) -> Result<Vec<Workload>, Failure> {
+    /// The chart's objects, where helm may make some of them at certain moments of the upgrade.
+    async fn hooks(&self, plan: &Plan) -> Result<Vec<Rendered>, Failure> {
         // Rendering costs a process; most charts have no hooks.
         if !hooks::may_have(&plan.chart) {
             return Ok(Vec::new());
@@ -339,8 +351,7 @@ impl Deploy<'_> {
                 &self.cx.cancel,
             )
             .await?;
-        let rendered = rendered::objects(&text, &self.step.definition.chart.display().to_string())?;
-        Ok(hooks::workloads(&rendered, &plan.place.namespace))
+        rendered::objects(&text, &self.step.definition.chart.display().to_string())
     }
 
     /// Runs helm under the watch, again when another helm was about to end.

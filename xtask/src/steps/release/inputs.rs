@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use engine::config::{As, Inline, Release as Definition, Template};
 use engine::failure::Failure;
 use engine::files::dockerignore::Patterns;
-use engine::files::{Entry, EntryKind, Query, Rules};
+use engine::files::{Query, Reader, Rules};
 use engine::manifest::{Manifest, Source};
 use engine::step::{Kind, StepId};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
@@ -14,9 +14,9 @@ use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
 use crate::context::Context;
-use crate::steps::image;
 use crate::steps::secrets::{self, Origin};
 use crate::steps::variables::{SecretValues, Variables};
+use crate::steps::{files, image};
 use crate::world::helm::values::{self, ImageRef};
 use crate::world::kube::rendered;
 use crate::world::machine_key::MachineKey;
@@ -213,45 +213,81 @@ pub fn chart(
     manifest: &mut Manifest,
 ) -> Result<(), Failure> {
     let root = cx.workspace.root().join(&definition.chart);
-    let ignored = helmignore(&root)?;
+    let packing = Packing::of(cx, &root, definition, origins)?;
     let inside = |path: &Path| path.strip_prefix(&definition.chart).ok().map(Path::to_owned);
     let secret: Vec<PathBuf> = origins.values().filter_map(|origin| inside(&origin.from)).collect();
-    if let Some(exposed) =
-        secret.iter().find(|path| !ignored.matched_path_or_any_parents(root.join(path), false).is_ignore())
-    {
-        let file = definition.chart.join(exposed);
-        return Err(Failure::usage(format!(
-            "{} would be packed into helm's history, with its secrets",
-            file.display()
-        ))
-        .because("it lies in the chart's folder, whose files helm keeps with each revision")
-        .help(format!(
-            "add the line {} to {}",
-            exposed.display(),
-            definition.chart.join(".helmignore").display()
-        )));
+    if let Some(exposed) = secret.iter().find(|path| packing.packs(path, false)) {
+        return Err(packed(&definition.chart, exposed));
     }
     let own = secret.into_iter().chain(definition.values.iter().filter_map(|path| inside(path)));
-    let patterns: String = own.map(|path| format!("{}\n", path.display())).collect();
-    let ignore = Patterns::parse(patterns.as_bytes(), &root)?;
-    let query =
-        Query { name: format!("{}.chart", step.file_stem()), root: root.clone(), rules: Rules::Context { ignore } };
-    let gathering = cx.gatherer.gather(&query)?;
-    // helm reads the chart's files itself, whenever it comes to them.
-    cx.gatherer.stamp(&query, &gathering.files).into_iter().for_each(|stamp| manifest.stamp(stamp));
-    for Entry { path, kind } in gathering.files.entries() {
-        let directory = matches!(kind, EntryKind::Directory);
-        if directory || ignored.matched_path_or_any_parents(root.join(path), false).is_ignore() {
-            continue;
+    let query = Query { name: format!("{}.chart", step.file_stem()), root: root.clone(), rules: all_but(own, &root)? };
+    let found = cx.gatherer.gather(&query)?.files;
+    let behind = cx.gatherer.follow(&query, &found, &packing)?;
+    behind.has_an_end(&root, |_| true)?;
+    // helm reads the chart's files itself, whenever it comes to them, and through links wherever they lead.
+    let stamps = cx.gatherer.stamp(&query, &found).into_iter().chain(behind.stamp);
+    stamps.for_each(|stamp| manifest.stamp(stamp));
+    let name =
+        |path: &str| packing.packs(Path::new(path), false).then(|| definition.chart.join(path).display().to_string());
+    files::add(manifest, &found, &behind, name);
+    Ok(())
+}
+
+/// What helm packs of a chart's folder: what links in it lead to, too, and nothing that `.helmignore` names.
+struct Packing<'a> {
+    chart: &'a Path,
+    root: &'a Path,
+    ignored: Gitignore,
+    /// Where the files with secrets lie.
+    secret: Vec<PathBuf>,
+}
+
+impl<'a> Packing<'a> {
+    fn of(cx: &Context, root: &'a Path, definition: &'a Definition, origins: &Origins) -> Result<Self, Failure> {
+        let place = |origin: &Origin| cx.workspace.root().join(&origin.from).canonicalize().ok();
+        let secret = origins.values().filter_map(place).collect();
+        Ok(Self { chart: &definition.chart, root, ignored: helmignore(root)?, secret })
+    }
+
+    /// Whether what is at `path` in the chart is packed.
+    fn packs(&self, path: &Path, is_folder: bool) -> bool {
+        !self.ignored.matched_path_or_any_parents(self.root.join(path), is_folder).is_ignore()
+    }
+}
+
+impl Reader for Packing<'_> {
+    fn folder(&self, reached: &str, real: &Path) -> Result<Option<Rules>, Failure> {
+        if !self.packs(Path::new(reached), true) {
+            return Ok(None);
         }
-        let name = definition.chart.join(path).display().to_string();
-        match kind {
-            EntryKind::File { digest, .. } => manifest.digest(Source::File, name, *digest),
-            EntryKind::Symlink { target } => manifest.value(Source::File, name, target),
-            EntryKind::Directory => {}
+        let secret: Vec<&Path> = self.secret.iter().filter_map(|secret| secret.strip_prefix(real).ok()).collect();
+        let mut places = secret.iter().map(|secret| Path::new(reached).join(secret));
+        match places.find(|place| self.packs(place, false)) {
+            Some(exposed) => Err(packed(self.chart, &exposed)),
+            None => Ok(Some(all_but(secret, real)?)),
         }
     }
-    Ok(())
+
+    fn file(&self, reached: &str, real: &Path) -> Result<bool, Failure> {
+        let packs = self.packs(Path::new(reached), false);
+        match packs && self.secret.iter().any(|secret| secret == real) {
+            true => Err(packed(self.chart, Path::new(reached))),
+            false => Ok(packs),
+        }
+    }
+}
+
+/// All that is in the folder `root`, apart from these paths in it.
+fn all_but(paths: impl IntoIterator<Item = impl AsRef<Path>>, root: &Path) -> Result<Rules, Failure> {
+    let lines: String = paths.into_iter().map(|path| format!("{}\n", path.as_ref().display())).collect();
+    Ok(Rules::Context { ignore: Patterns::parse(lines.as_bytes(), root)? })
+}
+
+fn packed(chart: &Path, exposed: &Path) -> Failure {
+    let file = chart.join(exposed);
+    Failure::usage(format!("{} would be packed into helm's history, with its secrets", file.display()))
+        .because("it lies in the chart's folder, whose files helm keeps with each revision")
+        .help(format!("add the line {} to {}", exposed.display(), chart.join(".helmignore").display()))
 }
 
 fn helmignore(chart: &Path) -> Result<Gitignore, Failure> {
@@ -266,3 +302,6 @@ fn helmignore(chart: &Path) -> Result<Gitignore, Failure> {
     }
     builder.build().map_err(broken)
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,7 +72,7 @@ pub async fn observe(
         Some(head) => head,
     };
     if let Some(mut text) = moved(head, release, left) {
-        if head.status == Status::Deployed && record::read(client, namespace, head).await.is_ok_and(is_synced) {
+        if !head.status.is_pending() && record::read(client, namespace, head).await.is_ok_and(is_synced) {
             text.push_str(", made by `cargo xtask dev`: pods run what is synced into them");
         }
         return Ok(Observation::differs(Difference::Altered(text)));
@@ -101,6 +101,18 @@ pub async fn observe(
 /// Whether a record is one of the dev loop.
 fn is_synced(record: Record) -> bool {
     rendered::objects(&record.manifest, "").is_ok_and(|objects| objects.iter().any(overlay::is_synced))
+}
+
+/// What the dev loop has made different in the workloads of the newest revision, whoever runs it; nothing where that is
+/// not the loop's, or there is none.
+///
+/// # Errors
+/// When helm's record cannot be read.
+pub async fn synced(client: &Client, namespace: &str, release: &str) -> Result<Vec<String>, Failure> {
+    let Some(head) = record::newest(client, namespace, release).await? else { return Ok(Vec::new()) };
+    let record = record::read(client, namespace, &head).await?;
+    let objects = rendered::objects(&record.manifest, &format!("revision {}", head.revision))?;
+    Ok(objects.iter().filter_map(overlay::described).collect())
 }
 
 /// Why the newest record is not the one that was left.

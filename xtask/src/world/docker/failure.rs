@@ -45,6 +45,11 @@ pub(super) fn of_build(subject: &Subject<'_>, daemon: &Daemon, error: Error) -> 
             .because(format!("{}: the build secret `{id}` was not given", at(line)))
             .help(format!("declare it in the graph file: build-secrets = {{ {id} = … }}")),
         Error::BaseImage { image, problem, message, line } => {
+            // That its registry is not reached says nothing of the image.
+            let failed = match problem {
+                BaseImageProblem::Unreachable => Failure::environment(failed.message),
+                BaseImageProblem::NotFound | BaseImageProblem::WrongPlatform => failed,
+            };
             let failed = failed.because(format!("{}: {}", at(line), base_image(&image, problem)));
             failed.because(redact(&message)).help(match problem {
                 BaseImageProblem::Unreachable => format!(
@@ -77,5 +82,33 @@ fn base_image(image: &str, problem: BaseImageProblem) -> String {
             format!("the base image {image} is not in the daemon, and its registry did not give it")
         }
         BaseImageProblem::WrongPlatform => format!("there is no base image {image} for that platform"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use buildkit::{BaseImageProblem, Error};
+    use engine::failure::Class;
+
+    use super::{Subject, of_build};
+    use crate::world::daemon::Daemon;
+    use crate::world::process::Redact;
+
+    #[test]
+    fn a_registry_that_does_not_answer_is_no_fault_of_the_image() {
+        let redact: Redact = Arc::new(str::to_owned);
+        let subject = Subject { what: "image:a", dockerfile: "a/Dockerfile", redact: &redact };
+        let daemon = Daemon::of_host().unwrap();
+        for (problem, expected) in [
+            (BaseImageProblem::Unreachable, Class::Environment),
+            (BaseImageProblem::NotFound, Class::Step),
+            (BaseImageProblem::WrongPlatform, Class::Step),
+        ] {
+            let error = Error::BaseImage { image: "x:1".to_owned(), problem, message: "no".to_owned(), line: Some(1) };
+            let failure = of_build(&subject, &daemon, error);
+            assert_eq!((failure.class, failure.message.as_str()), (expected, "image:a did not build"));
+        }
     }
 }

@@ -41,7 +41,8 @@ const NEAR: u16 = 100;
 pub enum Event {
     /// New connections go to these pods from now on; to none, and wait, if it is empty.
     Pods(Vec<String>),
-    /// A connection waits, for this reason. Told once for all that wait, until what is behind the port changes.
+    /// A connection waits, for this reason. Told once for all that wait, until what is behind the port changes, or the API
+    /// server goes or comes back.
     Waiting(Failure),
     /// A connection was given up, or lost by neither its client nor its pod.
     Dropped(Failure),
@@ -174,9 +175,12 @@ async fn run(
     stop: CancellationToken,
 ) {
     let mut connections = JoinSet::new();
-    let contact = |contact| match contact {
-        Contact::Lost(failure) => way.tell(Event::Lost(failure)),
-        Contact::Back => way.tell(Event::Back),
+    let contact = |contact| {
+        way.forget_waiting();
+        way.tell(match contact {
+            Contact::Lost(failure) => Event::Lost(failure),
+            Contact::Back => Event::Back,
+        });
     };
     // None of them ends by itself, but the last once it takes no more.
     tokio::select! {

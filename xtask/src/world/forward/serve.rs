@@ -134,6 +134,11 @@ impl Way {
         }
     }
 
+    /// Whoever waits from now on waits for another reason, and that is told.
+    pub fn forget_waiting(&self) {
+        *self.told_waiting.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     fn tell_waiting(&self, now: &Behind, why: &Failure) {
         let mut told = self.told_waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if told.as_ref() != Some(now) {

@@ -7,6 +7,7 @@ use std::path::Path;
 use engine::failure::Failure;
 
 use crate::world::helm::program::Place;
+use crate::world::kube::error;
 
 /// What helm's text contains, what that means for people, and what to do about it.
 ///
@@ -48,11 +49,7 @@ const KNOWN: [(&str, &str, &str); 9] = [
         "somebody else claims fields of release {release}'s objects",
         "let go of them there, then run the same command again",
     ),
-    (
-        "cluster unreachable",
-        "helm could not reach the cluster for release {release}",
-        "run the same command again: it starts or repairs a cluster of our own first",
-    ),
+    ("cluster unreachable", "helm could not reach the cluster for release {release}", error::STARTS),
 ];
 
 /// In what helm says when it gave up on hooks.

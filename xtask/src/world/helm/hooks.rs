@@ -27,6 +27,21 @@ pub fn may_have(chart: &Path) -> bool {
     })
 }
 
+/// The annotation that says when helm removes a hook's object.
+const DELETE_POLICY: &str = "helm.sh/hook-delete-policy";
+
+/// Whether helm, as it installs a release, removes the object of a hook that is there and makes it anew, and leaves it
+/// alone in upgrades: an object that is made once.
+pub fn is_made_once(object: &Rendered) -> bool {
+    let at = |wanted: &str| {
+        let moments = object.annotation(HOOK).unwrap_or_default();
+        moments.split(',').any(|moment| moment.trim().ends_with(wanted))
+    };
+    let policy = object.annotation(DELETE_POLICY).unwrap_or_default();
+    let removes = policy.is_empty() || policy.split(',').any(|policy| policy.trim() == "before-hook-creation");
+    at("-install") && !at("-upgrade") && removes
+}
+
 /// The workloads among the hooks of a rendered chart.
 pub fn workloads(objects: &[Rendered], namespace: &str) -> Vec<Identity> {
     let hooks = objects.iter().filter(|object| {
@@ -43,8 +58,24 @@ pub fn workloads(objects: &[Rendered], namespace: &str) -> Vec<Identity> {
 mod tests {
     use std::fs;
 
-    use super::{may_have, workloads};
+    use super::{is_made_once, may_have, workloads};
     use crate::world::kube::rendered;
+
+    #[test]
+    fn what_is_made_once_is_known_by_moments_and_policy() {
+        let check = |annotations: &str, expected: bool| {
+            let text = format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: a, annotations: {{{annotations}}}}}\n");
+            assert_eq!(is_made_once(&rendered::objects(&text, "test").unwrap()[0]), expected, "{annotations}");
+        };
+        check("helm.sh/hook: pre-install", true);
+        check("helm.sh/hook: post-install", true);
+        check("helm.sh/hook: pre-install, helm.sh/hook-delete-policy: before-hook-creation", true);
+        check("helm.sh/hook: pre-install, helm.sh/hook-delete-policy: \"hook-failed, before-hook-creation\"", true);
+        check("helm.sh/hook: pre-install, helm.sh/hook-delete-policy: hook-failed", false);
+        check("helm.sh/hook: \"pre-install, pre-upgrade\"", false);
+        check("helm.sh/hook: pre-delete", false);
+        check("helm.sh/resource-policy: keep", false);
+    }
 
     #[test]
     fn hooks_of_an_upgrade_are_found_and_no_others() {

@@ -73,6 +73,8 @@ pub struct Upgrade<'a> {
     pub timeout: Duration,
     /// How many revisions are kept; all with 0.
     pub history: u32,
+    /// Whether the objects are held against the API server's schemas before any of them is applied.
+    pub validate: bool,
 }
 
 impl Helm {
@@ -101,6 +103,9 @@ impl Helm {
             .redact(redact);
         if self.major >= 4 && upgrade.server_side {
             command = command.arg("--force-conflicts");
+        }
+        if !upgrade.validate {
+            command = command.arg("--disable-openapi-validation");
         }
         if let Some((program, file)) = &upgrade.post_renderer {
             command = self.post_rendered(command, program, file, folder.path())?;

@@ -239,10 +239,10 @@ async fn write(
     written.map(drop).map_err(|found| error::failed(&format!("{doing} helm's record {}", head.secret), &found))
 }
 
-/// Rewrites a record so that helm leaves its objects of `kinds` alone when it removes the release.
-pub async fn keep(client: &Client, namespace: &str, head: &Head, kinds: &[&str]) -> Result<(), Failure> {
+/// Rewrites a record so that helm leaves `objects` alone when it removes the release.
+pub async fn keep(client: &Client, namespace: &str, head: &Head, objects: &[&Rendered]) -> Result<(), Failure> {
     let (mut secret, mut content) = content(client, namespace, head).await?;
-    content["manifest"] = kept(content["manifest"].as_str().unwrap_or_default(), kinds).into();
+    content["manifest"] = kept(content["manifest"].as_str().unwrap_or_default(), objects).into();
     write(client, namespace, head, &mut secret, &content, "have volumes kept by").await
 }
 
@@ -259,22 +259,31 @@ fn without(manifest: &str, objects: &[Rendered]) -> String {
         let found = rendered::parse(document).ok().flatten();
         found.is_some_and(|found| objects.iter().any(|object| object.body == found))
     };
-    let kept = rendered::documents(manifest).filter(|document| !is_left_out(document));
+    let kept = rendered::documents(manifest).flat_map(single).filter(|document| !is_left_out(document));
     kept.map(|document| format!("---\n{document}\n")).collect()
 }
 
-/// `manifest` with the annotation by which helm leaves an object alone, on all objects of `kinds`.
-fn kept(manifest: &str, kinds: &[&str]) -> String {
+/// A document, or those of a List's items: helm treats all in one document alike.
+fn single(document: &str) -> Vec<String> {
+    let list = rendered::parse(document).ok().flatten().filter(|found| found["kind"] == "List");
+    match list.as_ref().and_then(|list| list["items"].as_array()) {
+        Some(items) => items.iter().flat_map(|item| single(&item.to_string())).collect(),
+        None => vec![document.to_owned()],
+    }
+}
+
+/// `manifest` with the annotation by which helm leaves an object alone, on `objects`.
+fn kept(manifest: &str, objects: &[&Rendered]) -> String {
     let mut text = String::new();
-    for document in rendered::documents(manifest) {
+    for document in rendered::documents(manifest).flat_map(single) {
         text.push_str("---\n");
-        let object = rendered::parse(document).ok().flatten();
-        match object.filter(|object| object["kind"].as_str().is_some_and(|kind| kinds.contains(&kind))) {
+        let object = rendered::parse(&document).ok().flatten();
+        match object.filter(|found| objects.iter().any(|object| object.body == *found)) {
             Some(mut object) => {
                 object["metadata"]["annotations"]["helm.sh/resource-policy"] = "keep".into();
                 text.push_str(&object.to_string());
             }
-            None => text.push_str(document),
+            None => text.push_str(&document),
         }
         text.push('\n');
     }
@@ -335,7 +344,7 @@ fn encode(content: &Value) -> std::io::Result<Vec<u8>> {
 mod tests {
     use serde_json::json;
 
-    use super::{Record, Status, decode, encode, kept, without};
+    use super::{Record, Rendered, Status, decode, encode, kept, without};
     use crate::world::kube::rendered;
 
     #[test]
@@ -354,14 +363,32 @@ mod tests {
     }
 
     #[test]
-    fn volumes_are_kept_and_nothing_else() {
+    fn only_the_objects_that_are_to_stay_are_kept() {
         let service = "---\napiVersion: v1\nkind: Service\nmetadata: {name: a}\n";
         let claim = "---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data}\n";
-        let text = kept(&format!("{service}{claim}"), &["PersistentVolumeClaim"]);
+        let other = claim.replace("name: data", "name: scratch");
+        let staying = rendered::objects(claim, "test").unwrap();
+        let text = kept(&format!("{service}{claim}{other}"), &staying.iter().collect::<Vec<_>>());
         assert!(text.starts_with(service), "{text}");
         let objects = rendered::objects(&text, "test").unwrap();
         let policies: Vec<_> = objects.iter().map(|object| object.annotation("helm.sh/resource-policy")).collect();
-        assert_eq!(policies, [None, Some("keep")]);
+        assert_eq!(policies, [None, Some("keep"), None]);
+    }
+
+    #[test]
+    fn the_objects_of_a_list_stay_or_go_each_for_itself() {
+        let list = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: data}}\n\
+                    - {apiVersion: v1, kind: Service, metadata: {name: a}}\n";
+        let objects = rendered::objects(list, "test").unwrap();
+        let names = |text: &str| -> Vec<(String, bool)> {
+            let found = rendered::objects(text, "test").unwrap();
+            let asks = |object: &Rendered| object.annotation("helm.sh/resource-policy") == Some("keep");
+            found.iter().map(|object| (object.name.clone(), asks(object))).collect()
+        };
+        let text = kept(list, &[&objects[0]]);
+        assert_eq!(names(&text), [("data".to_owned(), true), ("a".to_owned(), false)]);
+        assert_eq!(rendered::documents(&text).filter(|document| !document.trim().is_empty()).count(), 2, "{text}");
+        assert_eq!(names(&without(list, &objects[..1])), [("a".to_owned(), false)]);
     }
 
     #[test]
@@ -372,7 +399,7 @@ mod tests {
         let text = format!("---\n{service}---\n{widget}---\n{other}");
         let gone = rendered::objects(widget, "test").unwrap();
         let left = rendered::objects(&without(&text, &gone), "test").unwrap();
-        assert_eq!(left.iter().map(rendered::Rendered::title).collect::<Vec<_>>(), ["Service a", "Gadget a"]);
+        assert_eq!(left.iter().map(Rendered::title).collect::<Vec<_>>(), ["Service a", "Gadget a"]);
     }
 
     #[test]

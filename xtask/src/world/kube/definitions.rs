@@ -1,4 +1,4 @@
-//! CustomResourceDefinitions: which of them brings a kind, and having one that was removed back.
+//! CustomResourceDefinitions: which kinds they bring, which of them brings a kind, and having one that was removed back.
 //!
 //! Helm installs those of a chart's `crds/` once and never again, and can neither upgrade nor remove a release while the
 //! cluster does not know a kind of it.
@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use engine::failure::Failure;
 use kube::Client;
-use kube::api::{DynamicObject, PostParams};
+use kube::api::{DynamicObject, ListParams, PostParams};
 use kube::runtime::wait::await_condition;
 use serde_json::Value;
 
 use crate::world::kube::identity::Address;
-use crate::world::kube::kinds::Kinds;
+use crate::world::kube::kinds::{Kinds, Resource};
 use crate::world::kube::rendered::{self, Rendered};
 use crate::world::kube::{MANAGER, error};
 
@@ -24,6 +24,38 @@ pub const KIND: &str = "CustomResourceDefinition";
 
 /// How long the API server may take to serve a new kind.
 const ESTABLISHED: Duration = Duration::from_secs(60);
+
+/// Each kind that somebody has defined in the cluster, and that of the definitions themselves. Who may not list them is
+/// told of none.
+///
+/// # Errors
+/// When the API server does not list them.
+pub async fn kinds(client: &Client, kinds: &Kinds) -> Result<BTreeSet<Resource>, Failure> {
+    let resource = kinds.find(client, "apiextensions.k8s.io/v1", KIND).await?;
+    let all = Address { resource, namespace: None, name: String::new() };
+    match all.api(client).list(&ListParams::default()).await {
+        Ok(list) => {
+            let brought = list.items.iter().filter_map(|definition| brought(&definition.data));
+            Ok(brought.chain([all.resource]).collect())
+        }
+        Err(found) if error::is_forbidden(&found) => Ok(BTreeSet::new()),
+        Err(found) => Err(error::failed("list the CustomResourceDefinitions", &found)),
+    }
+}
+
+/// The kind that a definition brings, in a version that the API server serves.
+fn brought(definition: &Value) -> Option<Resource> {
+    let spec = definition.get("spec")?;
+    let text = |pointer: &str| Some(spec.pointer(pointer)?.as_str()?.to_owned());
+    let versions = spec.get("versions")?.as_array()?.iter();
+    let version = versions.filter(|version| version["served"] == true).max_by_key(|version| version["storage"] == true);
+    Some(Resource {
+        api_version: format!("{}/{}", text("/group")?, version?["name"].as_str()?),
+        kind: text("/names/kind")?,
+        plural: text("/names/plural")?,
+        namespaced: text("/scope")? == "Namespaced",
+    })
+}
 
 /// The definitions in the `crds/` folders of the chart in the folder `chart`, and of those inside it.
 ///
@@ -83,27 +115,49 @@ pub async fn bring_back(client: &Client, kinds: &Kinds, definition: &Rendered) -
         Err(found) if !error::is_conflict(&found) => return Err(error::failed(&address.doing("make"), &found)),
         _ => {}
     }
+    until_established(client, &address).await
+}
+
+/// Waits until the API server serves the kind that the definition at `address` brings.
+///
+/// # Errors
+/// When it does not in time, with what the definition's conditions say of that; or the cluster does not answer.
+pub async fn until_established(client: &Client, address: &Address) -> Result<(), Failure> {
     let established = await_condition(address.api(client), &address.name, is_established);
     match tokio::time::timeout(ESTABLISHED, established).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(found)) => Err(Failure::step(format!("could not wait for {}", address.title())).because_of(&found)),
-        Err(_) => Err(Failure::step(format!("the API server does not serve {}", address.title()))
-            .because(format!("it is not established after {} s", ESTABLISHED.as_secs()))
-            .help(format!("see what it says of it: kubectl describe crd {}", address.name))),
+        Ok(Err(found)) => Err(Failure::step(format!("could not wait for {}", address.title()))
+            .because_of(&found)
+            .help("run the same command again")),
+        Err(_) => {
+            let failure = Failure::step(format!("the API server does not serve {}", address.title()))
+                .because(format!("it is not established after {} s", ESTABLISHED.as_secs()));
+            let live = address.read(client).await?;
+            let said = live.iter().flat_map(conditions).filter(|one| one["status"] == "False");
+            let said = said.filter_map(|one| one["message"].as_str());
+            let help = format!("see what it says of it: kubectl describe crd {}", address.name);
+            Err(said.fold(failure, Failure::because).help(help))
+        }
     }
 }
 
 /// Whether the API server serves the kind that a definition brings.
-pub fn is_established(object: Option<&DynamicObject>) -> bool {
-    let conditions = object.and_then(|object| object.data.pointer("/status/conditions")?.as_array());
-    conditions.is_some_and(|all| all.iter().any(|one| one["type"] == "Established" && one["status"] == "True"))
+fn is_established(object: Option<&DynamicObject>) -> bool {
+    let is_it = |one: &Value| one["type"] == "Established" && one["status"] == "True";
+    object.is_some_and(|object| conditions(object).any(is_it))
+}
+
+fn conditions(object: &DynamicObject) -> impl Iterator<Item = &Value> {
+    object.data.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten()
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
 
-    use super::{brings, of_chart};
+    use serde_json::{Value, json};
+
+    use super::{brings, brought, of_chart};
     use crate::world::kube::rendered::objects;
 
     const WIDGETS: &str = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n\
@@ -123,6 +177,23 @@ mod tests {
         check("example.com/v1", "Widget", false);
         check("example.org/v1", "Gadget", false);
         check("v1", "Widget", false);
+    }
+
+    #[test]
+    fn a_kind_is_asked_for_in_a_version_that_is_served() {
+        let check = |versions: Value, expected: Option<&str>| {
+            let names = json!({"kind": "Widget", "plural": "widgets"});
+            let spec = json!({"group": "example.org", "names": names, "scope": "Namespaced", "versions": versions});
+            let found = brought(&json!({"spec": spec}));
+            assert_eq!(found.as_ref().map(|found| found.api_version.as_str()), expected);
+            assert!(found.is_none_or(|found| found.namespaced && found.kind == "Widget" && found.plural == "widgets"));
+        };
+        let version =
+            |name: &str, served: bool, storage: bool| json!({"name": name, "served": served, "storage": storage});
+        check(json!([version("v1", true, true)]), Some("example.org/v1"));
+        check(json!([version("v1", true, true), version("v2", true, false)]), Some("example.org/v1"));
+        check(json!([version("v1", false, true), version("v2", true, false)]), Some("example.org/v2"));
+        check(json!([version("v1", false, true)]), None);
     }
 
     #[test]

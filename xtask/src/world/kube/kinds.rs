@@ -40,6 +40,11 @@ impl Resource {
         }
     }
 
+    /// Whether this is the kind of `other`, be it in another version.
+    pub fn is_same_kind(&self, other: &Self) -> bool {
+        (split(&self.api_version).0, &self.kind) == (split(&other.api_version).0, &other.kind)
+    }
+
     /// What an object of this kind says that it is.
     pub fn types(&self) -> TypeMeta {
         TypeMeta { api_version: self.api_version.clone(), kind: self.kind.clone() }
@@ -47,7 +52,7 @@ impl Resource {
 }
 
 /// `(group, kind, plural, namespaced)`: kinds whose resource has been the same in every version of their group.
-const KNOWN: [(&str, &str, &str, bool); 29] = [
+const KNOWN: [(&str, &str, &str, bool); 38] = [
     ("", "ConfigMap", "configmaps", true),
     ("", "Endpoints", "endpoints", true),
     ("", "LimitRange", "limitranges", true),
@@ -55,10 +60,17 @@ const KNOWN: [(&str, &str, &str, bool); 29] = [
     ("", "PersistentVolume", "persistentvolumes", false),
     ("", "PersistentVolumeClaim", "persistentvolumeclaims", true),
     ("", "Pod", "pods", true),
+    ("", "PodTemplate", "podtemplates", true),
+    ("", "ReplicationController", "replicationcontrollers", true),
     ("", "ResourceQuota", "resourcequotas", true),
     ("", "Secret", "secrets", true),
     ("", "Service", "services", true),
     ("", "ServiceAccount", "serviceaccounts", true),
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", false),
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", false),
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", false),
+    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations", false),
+    ("apiregistration.k8s.io", "APIService", "apiservices", false),
     ("apps", "DaemonSet", "daemonsets", true),
     ("apps", "Deployment", "deployments", true),
     ("apps", "ReplicaSet", "replicasets", true),
@@ -70,12 +82,14 @@ const KNOWN: [(&str, &str, &str, bool); 29] = [
     ("networking.k8s.io", "Ingress", "ingresses", true),
     ("networking.k8s.io", "IngressClass", "ingressclasses", false),
     ("networking.k8s.io", "NetworkPolicy", "networkpolicies", true),
+    ("node.k8s.io", "RuntimeClass", "runtimeclasses", false),
     ("policy", "PodDisruptionBudget", "poddisruptionbudgets", true),
     ("rbac.authorization.k8s.io", "ClusterRole", "clusterroles", false),
     ("rbac.authorization.k8s.io", "ClusterRoleBinding", "clusterrolebindings", false),
     ("rbac.authorization.k8s.io", "Role", "roles", true),
     ("rbac.authorization.k8s.io", "RoleBinding", "rolebindings", true),
     ("scheduling.k8s.io", "PriorityClass", "priorityclasses", false),
+    ("storage.k8s.io", "CSIDriver", "csidrivers", false),
     ("storage.k8s.io", "StorageClass", "storageclasses", false),
 ];
 
@@ -158,7 +172,24 @@ impl Kinds {
 
 #[cfg(test)]
 mod tests {
-    use super::known;
+    use super::{known, known_everywhere};
+
+    #[test]
+    fn a_kind_is_the_same_in_every_version_of_its_group() {
+        let is_same = |one: (&str, &str), other: (&str, &str)| {
+            known(one.0, one.1).unwrap().is_same_kind(&known(other.0, other.1).unwrap())
+        };
+        let scaler = "HorizontalPodAutoscaler";
+        assert!(is_same(("autoscaling/v1", scaler), ("autoscaling/v2", scaler)));
+        assert!(!is_same(("apps/v1", "Deployment"), ("apps/v1", "ReplicaSet")));
+        let everywhere = known_everywhere();
+        let twins = |one: &&super::Resource| everywhere.iter().filter(|other| one.is_same_kind(other)).count() > 1;
+        assert_eq!(everywhere.iter().find(twins), None);
+        // What manifests have now and then, and what nothing else would find once its file cannot be read.
+        for kind in ["ValidatingWebhookConfiguration", "APIService", "RuntimeClass", "CSIDriver", "PodTemplate"] {
+            assert!(everywhere.iter().any(|one| one.kind == kind && one.api_version.ends_with("v1")), "{kind}");
+        }
+    }
 
     #[test]
     fn known_kinds_keep_the_version_that_the_manifest_names() {

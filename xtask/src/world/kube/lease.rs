@@ -4,6 +4,8 @@
 //! last renewal: the holder's clock may be anything. On the holder's own machine nobody waits for the dead: another
 //! boot, or a process that is no more, has stopped renewing for certain.
 //!
+//! A dev loop holds a Lease of another name ([`of_loop`]) for as long as it lives: it excludes other loops, and no run.
+//!
 //! What a holder is in the middle of it may [`note`]. Notes outlive a holder that was killed, whoever takes the Lease
 //! after it, until somebody has dealt with them.
 
@@ -29,6 +31,19 @@ const DURATION: u32 = 15;
 
 /// How often it is renewed.
 const RENEWAL: Duration = Duration::from_secs(4);
+
+/// How the names of loops' Leases begin.
+const OF_LOOPS: &str = "xtask-dev-";
+
+/// The name of the Lease of the loop that keeps the pods of `release`.
+pub fn of_loop(release: &str) -> String {
+    format!("{OF_LOOPS}{release}")
+}
+
+/// Whether a Lease of this name is one of ours: what a killed process has left of it means nothing.
+pub fn is_ours(name: &str) -> bool {
+    name == MANAGER || name.starts_with(OF_LOOPS)
+}
 
 /// A process on a machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,11 +119,12 @@ pub struct Held {
     lost: CancellationToken,
 }
 
-/// The Lease of a namespace, as one holder sees it.
+/// A Lease in a namespace, as one holder sees it.
 #[derive(Clone)]
 struct Place {
     client: Client,
     namespace: String,
+    name: String,
     holder: Holder,
 }
 
@@ -126,7 +142,7 @@ impl Place {
     async fn give_back(&self) -> bool {
         let api = self.api();
         for _ in 0..ATTEMPTS {
-            let lease = match api.get_opt(MANAGER).await {
+            let lease = match api.get_opt(&self.name).await {
                 Ok(Some(lease)) if self.holder.has(&lease) => lease,
                 Ok(Some(_)) => return false,
                 Ok(None) => return self.has_gone().await,
@@ -139,10 +155,10 @@ impl Place {
                 let nobody = json!({
                     "metadata": {"uid": uid, "resourceVersion": resource_version}, "spec": {"holderIdentity": null},
                 });
-                api.patch(MANAGER, &PatchParams::default(), &Patch::Merge(nobody)).await.map(drop)
+                api.patch(&self.name, &PatchParams::default(), &Patch::Merge(nobody)).await.map(drop)
             } else {
                 let this = Preconditions { uid, resource_version };
-                api.delete(MANAGER, &DeleteParams::default().preconditions(this)).await.map(drop)
+                api.delete(&self.name, &DeleteParams::default().preconditions(this)).await.map(drop)
             };
             match given {
                 Err(found) if error::is_conflict(&found) => {}
@@ -244,14 +260,25 @@ pub async fn acquire(
     client: &Client,
     namespace: &str,
     holder: &Holder,
+    waiting: impl FnMut(&str),
+) -> Result<Held, Failure> {
+    acquire_named(client, namespace, MANAGER, holder, waiting).await
+}
+
+/// The same with the Lease `name`.
+pub async fn acquire_named(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    holder: &Holder,
     mut waiting: impl FnMut(&str),
 ) -> Result<Held, Failure> {
     let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
-    let doing = format!("take the Lease {MANAGER} in namespace {namespace}");
+    let doing = format!("take the Lease {name} in namespace {namespace}");
     let mut seen: Option<(String, Instant)> = None;
     let mut told = None;
     loop {
-        let found = api.get_opt(MANAGER).await.map_err(|found| error::failed(&doing, &found))?;
+        let found = api.get_opt(name).await.map_err(|found| error::failed(&doing, &found))?;
         let patience = match &found {
             None => None,
             Some(lease) => {
@@ -266,20 +293,20 @@ pub async fn acquire(
         };
         match (patience, found) {
             (Some(left), Some(lease)) => {
-                let other = lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone()).unwrap_or_default();
+                let other = identity(&lease);
                 if told.as_ref() != Some(&other) {
-                    waiting(&Holder::parse(&other).map_or_else(|| other.clone(), |other| other.title(holder)));
+                    waiting(&title(&other, holder));
                     told = Some(other);
                 }
                 tokio::select! {
-                    () = changed(&api) => {}
+                    () = changed(&api, name) => {}
                     () = pause(left) => {}
                 }
             }
-            (_, found) => match take(&api, found, holder).await {
+            (_, found) => match take(&api, found, name, holder).await {
                 Ok(lease) => {
-                    let (client, namespace) = (client.clone(), namespace.to_owned());
-                    return Ok(held(Place { client, namespace, holder: holder.clone() }, lease));
+                    let (client, namespace, name) = (client.clone(), namespace.to_owned(), name.to_owned());
+                    return Ok(held(Place { client, namespace, name, holder: holder.clone() }, lease));
                 }
                 // Somebody else was faster.
                 Err(found)
@@ -290,6 +317,54 @@ pub async fn acquire(
             },
         }
     }
+}
+
+/// Who has the Lease `name` of `namespace` and renews it, if that is not `asker`: what a person is told of them. Nothing
+/// is written. It may take as long as a Lease lasts until it is clear that nobody renews it; `waiting` is told at whom is
+/// looked meanwhile.
+///
+/// # Errors
+/// When the cluster does not answer.
+pub async fn renewed_by(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    asker: &Holder,
+    mut waiting: impl FnMut(&str),
+) -> Result<Option<String>, Failure> {
+    let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
+    let mut seen: Option<(Option<String>, Instant)> = None;
+    loop {
+        let found = api.get_opt(name).await;
+        let found = found.map_err(|found| error::failed(&format!("read the Lease {name} of {namespace}"), &found))?;
+        let Some(lease) = found else { return Ok(None) };
+        let renewal = lease.metadata.resource_version.clone();
+        let renewed = seen.as_ref().is_some_and(|(known, _)| *known != renewal);
+        let is_first = seen.is_none();
+        let since = seen.get_or_insert_with(|| (renewal, Instant::now())).1;
+        match patience(&lease, asker, if renewed { Duration::ZERO } else { since.elapsed() }) {
+            None => return Ok(None),
+            Some(_) if renewed => return Ok(Some(title(&identity(&lease), asker))),
+            Some(left) => {
+                if is_first {
+                    waiting(&title(&identity(&lease), asker));
+                }
+                tokio::select! {
+                    () = changed(&api, name) => {}
+                    () = pause(left) => {}
+                }
+            }
+        }
+    }
+}
+
+fn identity(lease: &Lease) -> String {
+    lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone()).unwrap_or_default()
+}
+
+/// A holder, as `asker` names it.
+fn title(holder: &str, asker: &Holder) -> String {
+    Holder::parse(holder).map_or_else(|| holder.to_owned(), |holder| holder.title(asker))
 }
 
 /// How much longer a lease has to be respected that was last renewed `since` ago; `None` when it is free.
@@ -304,7 +379,7 @@ fn patience(lease: &Lease, asker: &Holder, since: Duration) -> Option<Duration> 
     (!left.is_zero()).then_some(left)
 }
 
-async fn take(api: &Api<Lease>, found: Option<Lease>, holder: &Holder) -> Result<Lease, kube::Error> {
+async fn take(api: &Api<Lease>, found: Option<Lease>, name: &str, holder: &Holder) -> Result<Lease, kube::Error> {
     let params = PostParams { dry_run: false, field_manager: Some(MANAGER.to_owned()) };
     let transitions = found.as_ref().and_then(|lease| lease.spec.as_ref()?.lease_transitions);
     let spec = LeaseSpec {
@@ -317,9 +392,9 @@ async fn take(api: &Api<Lease>, found: Option<Lease>, holder: &Holder) -> Result
     };
     match found {
         // With its resource version: refused when it was renewed or taken since.
-        Some(lease) => api.replace(MANAGER, &params, &Lease { spec: Some(spec), ..lease }).await,
+        Some(lease) => api.replace(name, &params, &Lease { spec: Some(spec), ..lease }).await,
         None => {
-            let metadata = ObjectMeta { name: Some(MANAGER.to_owned()), ..ObjectMeta::default() };
+            let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
             api.create(&params, &Lease { metadata, spec: Some(spec) }).await
         }
     }
@@ -340,18 +415,20 @@ async fn renew(place: Place, mut lease: Lease, lost: CancellationToken) {
         if let Some(spec) = &mut lease.spec {
             spec.renew_time = Some(MicroTime(Timestamp::now()));
         }
-        match api.replace(MANAGER, &params, &lease).await {
+        match api.replace(&place.name, &params, &lease).await {
             Ok(written) => {
                 lease = written;
                 renewed = Instant::now();
             }
             // What is not there any more is a conflict, too: of the uid.
-            Err(found) if error::is_conflict(&found) || error::is_missing(&found) => match api.get_opt(MANAGER).await {
-                Ok(Some(other)) if place.holder.has(&other) => lease = other,
-                Ok(None) if place.has_gone().await => return,
-                Ok(_) => break,
-                Err(_) => {}
-            },
+            Err(found) if error::is_conflict(&found) || error::is_missing(&found) => {
+                match api.get_opt(&place.name).await {
+                    Ok(Some(other)) if place.holder.has(&other) => lease = other,
+                    Ok(None) if place.has_gone().await => return,
+                    Ok(_) => break,
+                    Err(_) => {}
+                }
+            }
             Err(_) => {}
         }
         if renewed.elapsed() > Duration::from_secs(DURATION.into()) {
@@ -362,8 +439,8 @@ async fn renew(place: Place, mut lease: Lease, lost: CancellationToken) {
 }
 
 /// Returns when the Lease was written or removed.
-async fn changed(api: &Api<Lease>) {
-    let config = watcher::Config::default().fields(&format!("metadata.name={MANAGER}"));
+async fn changed(api: &Api<Lease>, name: &str) {
+    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
     let mut events = watcher(api.clone(), config).default_backoff().boxed();
     while let Some(event) = events.next().await {
         // The first listing tells what is known already.

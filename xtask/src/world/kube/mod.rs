@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod canonical;
+pub mod claims;
 pub mod compare;
 pub mod definitions;
 pub mod drift;
@@ -12,6 +13,7 @@ pub mod error;
 pub mod gone;
 pub mod health;
 pub mod identity;
+pub mod kept;
 pub mod kinds;
 pub mod lease;
 pub mod namespaces;

@@ -12,31 +12,67 @@ use kube::core::ApiResource;
 use kube::discovery::{self, Scope, verbs};
 use kube::runtime::wait;
 
-use crate::world::kube::{MANAGED_BY, MANAGER, PROJECT, error};
+use crate::world::kube::{MANAGED_BY, MANAGER, PROJECT, error, lease};
 
-/// Makes `namespace` when it is missing; waits for one that is being removed to be gone.
+/// How long a namespace that is being removed may take to be gone before nobody waits for it any more: longer than a
+/// database in it may take to stop.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Makes `namespace` when it is missing. [`until_free`] is for one that is being removed.
+///
+/// # Errors
+/// When the API server refuses it.
 pub async fn ensure(client: &Client, namespace: &str, project: &str) -> Result<(), Failure> {
-    let api: Api<Namespace> = Api::all(client.clone());
-    let doing = format!("make the namespace {namespace}");
-    let failed = |found: kube::Error| error::failed(&doing, &found);
-    match api.get_metadata_opt(namespace).await.map_err(failed)? {
-        Some(found) if found.metadata.deletion_timestamp.is_none() => return Ok(()),
-        Some(found) => {
-            let uid = found.metadata.uid.unwrap_or_default();
-            let gone = wait::await_condition(api.clone(), namespace, wait::conditions::is_deleted(&uid)).await;
-            gone.map_err(|found| Failure::step(format!("could not {doing}")).because_of(&found))?;
-        }
-        None => {}
+    if is_there(client, namespace).await? {
+        return Ok(());
     }
     let labels = [(MANAGED_BY, MANAGER), (PROJECT, project)].map(|(name, value)| (name.to_owned(), value.to_owned()));
     let metadata =
         ObjectMeta { name: Some(namespace.to_owned()), labels: Some(labels.into()), ..ObjectMeta::default() };
     let params = PostParams { dry_run: false, field_manager: Some(MANAGER.to_owned()) };
-    match api.create(&params, &Namespace { metadata, ..Namespace::default() }).await {
+    match Api::<Namespace>::all(client.clone()).create(&params, &Namespace { metadata, ..Namespace::default() }).await {
         // Another run was faster.
-        Err(found) if !error::is_conflict(&found) => Err(failed(found)),
+        Err(found) if !error::is_conflict(&found) => {
+            Err(error::failed(&format!("make the namespace {namespace}"), &found))
+        }
         _ => Ok(()),
     }
+}
+
+/// Waits while `namespace` is being removed; `waiting` is told what for, if there is anything to wait for.
+///
+/// # Errors
+/// When it is still there after a minute and a half, with what it says of what is left in it; or the cluster does not answer.
+pub async fn until_free(client: &Client, namespace: &str, waiting: impl FnOnce(&str)) -> Result<(), Failure> {
+    let found = metadata(client, namespace).await?.filter(|found| found.deletion_timestamp.is_some());
+    let Some(uid) = found.and_then(|found| found.uid) else { return Ok(()) };
+    waiting(&format!("namespace {namespace}, which is being removed"));
+    let api: Api<Namespace> = Api::all(client.clone());
+    let gone = wait::await_condition(api.clone(), namespace, wait::conditions::is_deleted(&uid));
+    match tokio::time::timeout(PATIENCE, gone).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(found)) => Err(Failure::step(format!("could not wait for namespace {namespace} to be gone"))
+            .because_of(&found)
+            .help("run the same command again")),
+        Err(_) => {
+            let live = api.get_opt(namespace).await;
+            let live = live.map_err(|found| error::failed(&format!("look at the namespace {namespace}"), &found))?;
+            Err(stuck(namespace, live.as_ref()))
+        }
+    }
+}
+
+/// The error for a namespace that does not go; it says itself what is left in it and who has yet to let go of that.
+fn stuck(namespace: &str, live: Option<&Namespace>) -> Failure {
+    let failure = Failure::step(format!("the namespace {namespace} is being removed and does not go"))
+        .because(format!("it is still there after {} s", PATIENCE.as_secs()));
+    let conditions = live.and_then(|live| live.status.as_ref()?.conditions.as_ref()).into_iter().flatten();
+    let troubles = conditions.filter(|condition| condition.status == "True");
+    troubles
+        .filter_map(|condition| condition.message.as_ref())
+        .fold(failure, Failure::because)
+        .help(format!("see what holds it: kubectl get namespace {namespace} --output yaml"))
+        .help("have the controller of what is left finish, or remove its finalizers; then run the same command again")
 }
 
 /// Whether `namespace` is there and was made by us for `project`.
@@ -124,50 +160,56 @@ fn counts(kind: &str, name: &str, metadata: &ObjectMeta) -> bool {
         "Event" | "PodMetrics" | "EndpointSlice" | "Endpoints" => true,
         "ConfigMap" => name == "kube-root-ca.crt",
         "ServiceAccount" => name == "default",
-        "Lease" => name == MANAGER,
+        "Lease" => lease::is_ours(name),
         _ => false,
     };
     let owned = metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty());
     !automatic && !owned && metadata.deletion_timestamp.is_none()
 }
 
-/// How long a removed namespace may take to be gone before nobody waits for it any more.
-const GONE: Duration = Duration::from_secs(60);
-
-/// Removes `namespace` if we made it for `project` and nothing is left in it; says whether it goes.
+/// Begins to remove `namespace` if we made it for `project` and nothing is left in it; says whether it goes.
+/// [`until_free`] waits for that.
 pub async fn remove_if_empty(client: &Client, namespace: &str, project: &str) -> Result<bool, Failure> {
     let Some(found) = metadata(client, namespace).await?.filter(|found| made_for(found, project)) else {
         return Ok(false);
     };
+    match found.deletion_timestamp {
+        Some(_) => Ok(true),
+        None => remove_one_if_empty(client, namespace, &found.uid.unwrap_or_default()).await,
+    }
+}
+
+/// Begins to remove the namespace with this uid, whoever made it, if nothing is left in it; says whether it goes.
+pub async fn remove_one_if_empty(client: &Client, namespace: &str, uid: &str) -> Result<bool, Failure> {
     if !contents(client, namespace).await?.is_empty() {
         return Ok(false);
     }
-    delete(client, namespace, found).await.map(|()| true)
+    delete(client, namespace, uid).await.map(|()| true)
 }
 
 /// Removes `namespace` with all that is in it, if we made it for `project`; says whether it goes. Only for namespaces
 /// in which nobody else has any business: those of an isolated deployment.
 pub async fn remove(client: &Client, namespace: &str, project: &str) -> Result<bool, Failure> {
-    match metadata(client, namespace).await?.filter(|found| made_for(found, project)) {
-        Some(found) => delete(client, namespace, found).await.map(|()| true),
-        None => Ok(false),
-    }
+    let Some(found) = metadata(client, namespace).await?.filter(|found| made_for(found, project)) else {
+        return Ok(false);
+    };
+    let uid = found.uid.unwrap_or_default();
+    delete(client, namespace, &uid).await?;
+    let gone =
+        wait::await_condition(Api::<Namespace>::all(client.clone()), namespace, wait::conditions::is_deleted(&uid));
+    // One that hangs on somebody's finalizer goes when that does: nothing of it can be used any more.
+    let _ = tokio::time::timeout(PATIENCE, gone).await;
+    Ok(true)
 }
 
-async fn delete(client: &Client, namespace: &str, found: ObjectMeta) -> Result<(), Failure> {
-    let this = Preconditions { uid: found.uid.clone(), resource_version: None };
+async fn delete(client: &Client, namespace: &str, uid: &str) -> Result<(), Failure> {
+    let this = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
     let api: Api<Namespace> = Api::all(client.clone());
     match api.delete(namespace, &DeleteParams::default().preconditions(this)).await {
         Err(found) if !error::is_missing(&found) => {
             Err(error::failed(&format!("remove the namespace {namespace}"), &found))
         }
-        _ => {
-            let uid = found.uid.unwrap_or_default();
-            let gone = wait::await_condition(api, namespace, wait::conditions::is_deleted(&uid));
-            // One that hangs on somebody's finalizer goes when that does: nothing of it can be used any more.
-            let _ = tokio::time::timeout(GONE, gone).await;
-            Ok(())
-        }
+        _ => Ok(()),
     }
 }
 
@@ -201,10 +243,27 @@ pub async fn made(client: &Client) -> Result<Vec<Made>, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::core::v1::Namespace;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
     use kube::api::ObjectMeta;
+    use serde_json::json;
 
-    use super::counts;
+    use super::{counts, stuck};
+
+    #[test]
+    fn a_namespace_that_does_not_go_says_what_holds_it_and_what_to_do() {
+        let live: Namespace = serde_json::from_value(json!({"status": {"conditions": [
+            {"type": "NamespaceDeletionDiscoveryFailure", "status": "False", "message": "All resources discovered"},
+            {"type": "NamespaceFinalizersRemaining", "status": "True", "message": "example.org/hold in 1 instances"},
+        ]}}))
+        .unwrap();
+        for (live, expected) in [(None, None), (Some(&live), Some("example.org/hold in 1 instances"))] {
+            let failure = stuck("shop", live);
+            assert!(failure.message.contains("the namespace shop"), "{failure:?}");
+            assert_eq!(failure.causes.get(1).map(String::as_str), expected);
+            assert!(failure.help[0].contains("kubectl get namespace shop --output yaml"), "{failure:?}");
+        }
+    }
 
     #[test]
     fn only_what_somebody_has_made_keeps_a_namespace() {
@@ -220,5 +279,7 @@ mod tests {
         check("Pod", "backend-1", &owned, false);
         check("Pod", "by-hand", &plain, true);
         check("Lease", "xtask", &plain, false);
+        check("Lease", "xtask-dev-todo", &plain, false);
+        check("Lease", "somebodys", &plain, true);
     }
 }

@@ -38,22 +38,27 @@ pub async fn put_back(
     let params = PostParams { dry_run: false, field_manager: Some(MANAGER.to_owned()) };
     match address.api(client).replace(&address.name, &params, &object).await {
         Ok(_) => Ok(()),
-        Err(found) => {
-            let paths: Vec<_> = differences.iter().map(|difference| difference.path.as_str()).collect();
-            let failure = error::failed(&address.doing("put back"), &found)
-                .because(format!("changed by hand: {}", paths.join(", ")));
-            Err(if error::is_conflict(&found) {
-                failure.help("somebody writes to it right now: run the same command again")
-            } else {
-                failure.help(format!(
-                    "remove it, and the next deploy makes it anew: kubectl{} delete {} {}",
-                    flag(address),
-                    address.resource.plural,
-                    address.name
-                ))
-            })
-        }
+        Err(found) => Err(refused(address, differences, &found)),
     }
+}
+
+fn refused(address: &Address, differences: &[Difference], answer: &kube::Error) -> Failure {
+    let paths: Vec<_> = differences.iter().map(|difference| difference.path.as_str()).collect();
+    let mut failure =
+        error::failed(&address.doing("put back"), answer).because(format!("changed by hand: {}", paths.join(", ")));
+    if error::is_conflict(answer) {
+        return failure;
+    }
+    if error::is_invalid(answer) {
+        // What is live cannot become what the file says, and nothing is wrong with that.
+        failure.help.clear();
+    }
+    failure.help(format!(
+        "remove it, and the next deploy makes it anew: kubectl{} delete {} {}",
+        flag(address),
+        address.resource.plural,
+        address.name
+    ))
 }
 
 /// Lets a Deployment that was held back go on.
@@ -135,10 +140,32 @@ fn unescaped(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use kube::core::Status;
     use serde_json::{Value, json};
 
-    use super::{HELD_BACK, hold, repair};
+    use super::{HELD_BACK, hold, refused, repair};
     use crate::world::kube::compare::{Context, differences};
+    use crate::world::kube::identity::Address;
+    use crate::world::kube::kinds;
+
+    #[test]
+    fn what_cannot_be_put_back_is_removed_and_no_file_is_blamed() {
+        let address = Address {
+            resource: kinds::known("v1", "Service").unwrap(),
+            namespace: Some("shop".to_owned()),
+            name: "web".to_owned(),
+        };
+        let check = |code: u16, expected: &[&str]| {
+            let answer = kube::Error::Api(Box::new(Status::failure("because", "Reason").with_code(code)));
+            let helps = refused(&address, &[], &answer).help;
+            assert_eq!(helps.len(), expected.len(), "{code}: {helps:?}");
+            assert!(helps.iter().zip(expected).all(|(help, words)| help.contains(words)), "{code}: {helps:?}");
+        };
+        let removal = "kubectl --namespace shop delete services web";
+        check(422, &[removal]);
+        check(409, &["somebody writes to it"]);
+        check(403, &["ask for the right", removal]);
+    }
 
     #[test]
     fn what_was_held_back_keeps_no_trace_of_it() {

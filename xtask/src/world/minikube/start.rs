@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::current_context::CurrentContext;
 use super::progress::Said;
+use crate::world::daemon::Daemon;
 use crate::world::process::{Command, Exit, Stream};
 
 /// The label of the node's daemon that says for which project this tool has made the node. It is given when the node
@@ -52,12 +53,15 @@ pub struct Work<'a> {
 pub struct Minikube {
     program: PathBuf,
     profile: String,
+    /// The host's daemon, where minikube has to be told of it.
+    named: Option<Daemon>,
 }
 
 impl Minikube {
-    /// `program` is the tool's path.
-    pub fn new(program: impl Into<PathBuf>, profile: impl Into<String>) -> Self {
-        Self { program: program.into(), profile: profile.into() }
+    /// `program` is the tool's path; `host` is the daemon in which the node is a container.
+    pub fn new(program: impl Into<PathBuf>, profile: impl Into<String>, host: &Daemon) -> Self {
+        let named = host.has_to_be_named().then(|| host.clone());
+        Self { program: program.into(), profile: profile.into(), named }
     }
 
     /// The profile's name.
@@ -126,10 +130,14 @@ impl Minikube {
     }
 
     fn command(&self, verb: &str) -> Command {
-        Command::new(&self.program)
+        let command = Command::new(&self.program)
             .args([verb, "--profile", &self.profile])
             // It asks the network about newer versions of itself otherwise.
-            .env("MINIKUBE_WANTUPDATENOTIFICATION", "false")
+            .env("MINIKUBE_WANTUPDATENOTIFICATION", "false");
+        match &self.named {
+            Some(host) => host.points(command, None),
+            None => command,
+        }
     }
 
     /// The user's current context is the same afterwards, also when minikube gives up or is ended.

@@ -7,12 +7,13 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// How many seconds back a reading begins again: more than lines are out of order.
 const SECONDS: usize = 3;
 
-/// See the module.
-#[derive(Debug, Clone, Default)]
+/// See the module. Written down, another process can read on with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
     /// What was written before is not wanted.
     from: Option<Timestamp>,

@@ -12,6 +12,7 @@ use futures_util::stream::SelectAll;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::runtime::watcher::{self, watcher};
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -23,7 +24,7 @@ use crate::diagnose::evidence::{ContainerOf, containers};
 use crate::world::World;
 use crate::world::backoff::Backoff;
 use crate::world::contact::{Attempts, Contact};
-use crate::world::settle::Redactor;
+use crate::world::process::Redact;
 
 /// How many lines are read ahead.
 const AHEAD: usize = 64;
@@ -40,28 +41,52 @@ pub enum News {
     Contact(Contact),
 }
 
+/// Up to where the log of a container was told: whoever has it reads on from there, also in another process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    of: ContainerOf,
+    cursor: Cursor,
+    /// The life that was read last, and whether to its end.
+    begun: Option<(String, bool)>,
+}
+
 /// Logs that are being followed. Dropping it ends it too, without waiting for that.
 pub struct Logs {
     news: mpsc::Receiver<News>,
     stop: DropGuard,
-    task: JoinHandle<()>,
+    task: JoinHandle<Vec<Mark>>,
 }
 
 impl Logs {
     /// Follows the selected containers, those of pods that come later included. Of what was written before, `part`
     /// decides. `redactor` masks what nobody is to read.
-    pub fn follow(world: Arc<World>, selection: Selection, part: Part, redactor: Redactor) -> Self {
+    pub fn follow(world: Arc<World>, selection: Selection, part: Part, redactor: Redact) -> Self {
+        Self::go_on(world, selection, part, Vec::new(), redactor)
+    }
+
+    /// The same, where containers that have one of `marks` are read on from there.
+    pub fn go_on(world: Arc<World>, selection: Selection, part: Part, marks: Vec<Mark>, redactor: Redact) -> Self {
         let (sender, news) = mpsc::channel(AHEAD);
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let task = tokio::spawn(async move {
-            let tasks = JoinSet::new();
-            let mut followed = Followed { world, selection, part, redactor, sender, pods: BTreeMap::new(), tasks };
+            let mut followed = Followed {
+                world,
+                selection,
+                part,
+                marks,
+                redactor,
+                sender,
+                stop: stopped.clone(),
+                pods: BTreeMap::new(),
+                listed: BTreeSet::new(),
+                tasks: JoinSet::new(),
+            };
             tokio::select! {
                 () = stopped.cancelled() => {}
                 () = followed.watch() => {}
             }
-            followed.tasks.shutdown().await;
+            followed.leave().await
         });
         Self { news, stop: stop.drop_guard(), task }
     }
@@ -77,6 +102,17 @@ impl Logs {
         // A task that panicked is over, too.
         let _ = self.task.await;
     }
+
+    /// Ends it as well; what was read and not told yet, and where somebody has to go on who has told that.
+    pub async fn leave(self) -> (Vec<News>, Vec<Mark>) {
+        let Self { mut news, stop, task } = self;
+        drop(stop);
+        let mut untold = Vec::new();
+        while let Some(told) = news.recv().await {
+            untold.push(told);
+        }
+        (untold, task.await.unwrap_or_default())
+    }
 }
 
 /// The pods whose logs are being followed.
@@ -84,11 +120,16 @@ struct Followed {
     world: Arc<World>,
     selection: Selection,
     part: Part,
-    redactor: Redactor,
+    /// Of containers that have not been seen yet.
+    marks: Vec<Mark>,
+    redactor: Redact,
     sender: mpsc::Sender<News>,
+    stop: CancellationToken,
     /// By namespace and uid: where its followers hear of its state.
     pods: BTreeMap<(String, String), watch::Sender<Arc<Pod>>>,
-    tasks: JoinSet<()>,
+    /// The namespaces whose pods have been listed: those that come later are new.
+    listed: BTreeSet<String>,
+    tasks: JoinSet<Mark>,
 }
 
 impl Followed {
@@ -100,6 +141,18 @@ impl Followed {
             self.tell(attempts.failed(failure)).await;
             attempts.pause(&self.world).await;
         }
+    }
+
+    /// Ends all followers; where each of them was.
+    async fn leave(self) -> Vec<Mark> {
+        let Self { mut marks, mut tasks, sender, stop, .. } = self;
+        // Whoever takes the last lines knows by that when there are no more.
+        drop(sender);
+        stop.cancel();
+        while let Some(left) = tasks.join_next().await {
+            marks.extend(left);
+        }
+        marks
     }
 
     async fn tell(&self, contact: Option<Contact>) {
@@ -138,6 +191,7 @@ impl Followed {
                     let there = listing.remove(&namespace).unwrap_or_default();
                     // Those that went while nobody watched.
                     self.pods.retain(|(of, uid), _| *of != namespace || there.contains(uid));
+                    self.listed.insert(namespace);
                     self.tell(attempts.worked()).await;
                 }
                 Ok(watcher::Event::Apply(pod)) => self.see(pod),
@@ -160,20 +214,36 @@ impl Followed {
             known.send_replace(pod);
             return;
         }
+        // All that a pod has written is new that was not there before.
+        let since = self.part.since.filter(|_| !self.listed.contains(&key.0));
         let (state, states) = watch::channel(Arc::clone(&pod));
         self.pods.insert(key, state);
         let spec = pod.spec.as_ref();
         let names = spec.into_iter().flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers));
         for container in names {
-            let follower = Follower {
+            let of = ContainerOf::new(&pod, &container.name);
+            let mark = self.marks.iter().position(|mark| mark.of == of).map(|at| self.marks.swap_remove(at));
+            let (cursor, begun) = match mark {
+                Some(mark) => (mark.cursor, mark.begun),
+                None => (Cursor::from(since), None),
+            };
+            let mut follower = Follower {
                 world: Arc::clone(&self.world),
-                source: Source::new(self.selection.label(&pod), ContainerOf::new(&pod, &container.name)),
+                source: Source::new(self.selection.label(&pod), of),
                 redactor: Arc::clone(&self.redactor),
                 sender: self.sender.clone(),
-                cursor: Cursor::from(self.part.since),
-                begun: None,
+                cursor,
+                begun,
             };
-            self.tasks.spawn(follower.run(states.clone()));
+            let (states, stop) = (states.clone(), self.stop.clone());
+            self.tasks.spawn(async move {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = follower.run(states) => {}
+                }
+                let Follower { source, cursor, begun, .. } = follower;
+                Mark { of: source.of, cursor, begun }
+            });
         }
     }
 }
@@ -209,11 +279,11 @@ impl Life {
     }
 }
 
-/// Follows one container of one pod through its lives.
+/// Follows one container of one pod through its lives. It may be stopped wherever it waits.
 struct Follower {
     world: Arc<World>,
     source: Source,
-    redactor: Redactor,
+    redactor: Redact,
     sender: mpsc::Sender<News>,
     cursor: Cursor,
     /// The life that was read last, and whether to its end.
@@ -221,7 +291,7 @@ struct Follower {
 }
 
 impl Follower {
-    async fn run(mut self, mut states: watch::Receiver<Arc<Pod>>) {
+    async fn run(&mut self, mut states: watch::Receiver<Arc<Pod>>) {
         let mut backoff = Backoff::between(PAUSES.0, PAUSES.1);
         let mut fresh: Option<Life> = None;
         loop {
@@ -295,14 +365,15 @@ impl Follower {
         };
         loop {
             match next(&mut log).await {
-                Ok(Some((Some(at), text))) if self.cursor.is_new(at) => {
-                    let line = self.source.line(at, (self.redactor)(&text));
-                    if self.sender.send(News::Line(Box::new(line))).await.is_err() {
-                        return Read::Unwanted;
+                Ok(Some((Some(at), text))) => {
+                    // It counts as read once there is room for it, and is told with that.
+                    let Ok(room) = self.sender.reserve().await else { return Read::Unwanted };
+                    if self.cursor.is_new(at) {
+                        room.send(News::Line(Box::new(self.source.line(at, (self.redactor)(&text)))));
                     }
                 }
-                // Old, or the kubelet's own remark.
-                Ok(Some(_)) => {}
+                // The kubelet's own remark.
+                Ok(Some((None, _))) => {}
                 Ok(None) => return Read::ToItsEnd,
                 Err(_) => return Read::Broken,
             }

@@ -60,9 +60,20 @@ impl Source {
     pub fn line(&mut self, at: Timestamp, text: String) -> Line {
         let record = Record::of(&text);
         let said = record.as_ref().map_or_else(|| level_of(&text), |record| record.level);
-        self.level = said.unwrap_or(self.level);
+        self.level = match said {
+            Some(level) => level,
+            // It belongs to a line that warns. To any other it does not: the program ends with it.
+            None if is_traceback(&text) && self.level < Level::Warn => Level::Error,
+            None => self.level,
+        };
         Line { label: self.label.clone(), of: self.of.clone(), at, text, level: self.level, record }
     }
+}
+
+/// Whether a line begins what Python writes of an exception that nobody has caught, or that was logged.
+fn is_traceback(text: &str) -> bool {
+    let text = text.trim_start_matches([' ', '+', '|']);
+    text.trim_start_matches("Exception Group ").starts_with("Traceback (most recent call last)")
 }
 
 /// Reads the next line: its time and its text; `None` at the end. A line that the kubelet itself puts in bears no time.
@@ -158,5 +169,26 @@ mod tests {
             ["hello", "ERROR: it broke", "  File \"a.py\", line 3", r#"{"level":"debug","message":"x"}"#, "more"];
         let levels = texts.map(&mut level);
         assert_eq!(levels, [Level::Info, Level::Error, Level::Error, Level::Debug, Level::Debug]);
+    }
+
+    #[test]
+    fn what_a_program_ends_with_is_an_error_whatever_was_said_before() {
+        let trace = ["Traceback (most recent call last):", "  File \"a.py\", line 3, in <module>", "ValueError: no"];
+        let group =
+            ["  + Exception Group Traceback (most recent call last):", "  |   File \"a.py\", line 3", "  +-+---"];
+        for (before, traceback, expected) in [
+            (None, trace, Level::Error),
+            (None, group, Level::Error),
+            (Some("INFO:     Started server process [7]"), trace, Level::Error),
+            (Some(r#"{"level":"debug","message":"x"}"#), trace, Level::Error),
+            (Some("WARNING: not sent, trying again"), trace, Level::Warn),
+            (Some("ERROR: it broke"), trace, Level::Error),
+        ] {
+            let of = ContainerOf { namespace: "n".into(), pod: "p".into(), container: "c".into() };
+            let mut source = Source::new("w", of);
+            let mut level = |text: &str| source.line(Timestamp::UNIX_EPOCH, text.to_owned()).level;
+            before.map(&mut level);
+            assert_eq!(traceback.map(&mut level), [expected; 3], "{before:?}");
+        }
     }
 }

@@ -16,6 +16,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, Client};
 
+use super::kube::error;
 use super::settle::scope::INSTANCE;
 
 /// Whose pods.
@@ -64,9 +65,9 @@ pub async fn list(client: &Client, selection: &Selection) -> Result<Vec<Pod>, Fa
     let mut all = Vec::new();
     for namespace in &selection.namespaces {
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-        let listed = pods.list(&ListParams::default()).await.map_err(|error| {
-            Failure::environment(format!("could not list the pods of namespace {namespace}")).because_of(&error)
-        })?;
+        let listed = pods.list(&ListParams::default()).await;
+        let listed =
+            listed.map_err(|found| error::failed(&format!("list the pods of namespace {namespace}"), &found))?;
         all.extend(listed.items);
     }
     let known: BTreeSet<String> = {

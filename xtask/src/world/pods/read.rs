@@ -13,7 +13,7 @@ use kube::Client;
 use super::log::{Line, Part, Source, next, open, unread};
 use super::{Selection, list};
 use crate::diagnose::evidence::{ContainerOf, containers};
-use crate::world::settle::Redactor;
+use crate::world::process::Redact;
 
 /// Gives `sink` the lines that there are until it says `false`. `redactor` masks what nobody is to read.
 ///
@@ -23,7 +23,7 @@ pub async fn read(
     client: &Client,
     selection: &Selection,
     part: &Part,
-    redactor: &Redactor,
+    redactor: &Redact,
     mut sink: impl FnMut(Line) -> bool,
 ) -> Result<(), Failure> {
     let mut logs = Vec::new();

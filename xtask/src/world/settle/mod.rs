@@ -30,6 +30,7 @@ use tokio::time::Instant;
 use crate::diagnose::diagnose;
 use crate::diagnose::diagnosis::{Diagnosis, Patience};
 use crate::diagnose::evidence::{Evidence, Findings, Identity, Kind, Want, Workload};
+use crate::world::process::Redact;
 use feed::Feed;
 use judge::Judge;
 use scope::Scope;
@@ -37,9 +38,6 @@ use snapshot::Snapshot;
 
 /// How far the watch may be behind an apply that has returned.
 const ARRIVAL: Duration = Duration::from_secs(5);
-
-/// Masks secrets in others' output before anybody sees it.
-pub type Redactor = Arc<dyn Fn(&str) -> String + Send + Sync>;
 
 /// A workload that has to be rolled out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,7 +71,7 @@ pub struct Settled {
 pub struct Watch {
     client: Client,
     scope: Scope,
-    redact: Redactor,
+    redact: Redact,
     feed: Feed,
     /// The generations of the scope's workloads when the watch began, by uid.
     before: BTreeMap<String, i64>,
@@ -86,7 +84,7 @@ impl Watch {
     ///
     /// # Errors
     /// When the cluster does not answer, or forbids listing and watching.
-    pub async fn begin(client: Client, scope: Scope, redact: Redactor) -> Result<Self, Failure> {
+    pub async fn begin(client: Client, scope: Scope, redact: Redact) -> Result<Self, Failure> {
         let feed = Feed::start(&client, &scope.namespaces).await?;
         let (before, pods_before) = {
             let snapshots = feed.snapshots();
