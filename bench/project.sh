@@ -18,7 +18,7 @@ trap clean_up EXIT
 
 project() { # NAMESPACE
     namespace=$1
-    compile --package xtask
+    build_tool
     mkdir "$folder/checkout"
     git -C "$workspace" ls-files -z backend frontend helm |
         (cd "$workspace" && xargs -0 cp --parents --target-directory "$folder/checkout")
