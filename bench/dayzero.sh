@@ -4,6 +4,7 @@
 # hand, in turn.
 #
 #   bench/dayzero.sh [ROUNDS]      3 of each by default;  PORT=31098 is the application's port on this machine
+#   KILLS=10 bench/dayzero.sh 1    the first deploy is killed ten times at random moments, then has to carry on and finish
 #
 # The checkout is a fresh clone, and the home folder an empty one but for the settings that say where packages come
 # from; tools are found in the system's own folders only. A daemon that runs is used: what its build cache has of an
@@ -11,7 +12,7 @@
 # Wanted: 20 minutes at most until it answers, goal 15; 15 GB of disk at most meanwhile and 6 GB afterwards, the
 # engine's images included; 60 s at most after a stop.
 . "$(dirname "$0")/measure.sh"
-rounds=${1:-3} port=${PORT:-31098} profile=bench-day-zero home=$folder/home checkout=$folder/checkout
+rounds=${1:-3} kills=${KILLS:-0} port=${PORT:-31098} profile=bench-day-zero home=$folder/home checkout=$folder/checkout
 
 git clone --quiet "$workspace" "$checkout"
 sed -i "s/^profile .*/profile = \"$profile\"/; s/127.0.0.1:30080:/127.0.0.1:$port:/" "$checkout/xtask.toml"
@@ -40,14 +41,31 @@ hand() {
         "${bare[@]}" "$kubectl" --context "$profile" --namespace todo rollout status statefulset,deployment && answers
 }
 
+# Starts the first deploy and kills it within two minutes: all of its group, or by turns the tool alone, whose children
+# then go on unseen.
+killed() {
+    local seconds=$((RANDOM % 120 + 1)) target
+    (cd "$checkout" && exec setsid "${bare[@]}" cargo xtask deploy --yes </dev/null) >>"$folder/killed" 2>&1 &
+    target=$!
+    sleep "$seconds"
+    if (($1 % 2)); then
+        kill -KILL -- "-$target" # The leader of its group.
+    else
+        pkill -KILL --session "$target" --exact xtask || kill -KILL "$target"
+    fi
+    wait "$target" 2>/dev/null || true
+    echo "killed after $seconds s in: $(tail -1 "$folder/killed")"
+}
+
 before=$(used)
 while sleep 2; do used; done >"$folder/disk" &
 sampler=$!
 load
+for ((kill = 0; kill < kills; kill++)); do killed "$kill"; done
 timed first ours
 kill "$sampler"
 load
-echo "first deploy, compiling included: $(awk '{ printf "%.0f", $1 / 1000 }' "$folder/first") s"
+echo "first deploy, compiling included, after $kills that were killed: $(awk '{ printf "%.0f", $1 / 1000 }' "$folder/first") s"
 echo "disk: $(($(sort -n "$folder/disk" | tail -1) - before)) MiB at most meanwhile, $(($(used) - before)) MiB afterwards"
 
 got() { "${bare[@]}" bash -c "command -v $1" || echo "$home"/.cache/xtask/dayzero/out/*/"$1"; } # on PATH, or by the deploy
