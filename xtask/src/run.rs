@@ -338,7 +338,8 @@ impl Hands {
                 (read.receipt().map(|left| left.finished_ms), (read, false))
             } else {
                 let shared = shared.bytes.decode(step.id());
-                (shared.receipt().map(|left| left.finished_ms), choose(&manifest.key(), read, shared))
+                let left_ms = shared.receipt().map(|left| left.finished_ms);
+                (left_ms, choose(&manifest.key(), step.is_done_in_checkout(), read, shared))
             };
             if stored.receipt().is_some_and(|receipt| receipt.output.is_some() && !step.understands(receipt)) {
                 stored = Stored::Damaged("another version of this tool wrote it".to_owned());

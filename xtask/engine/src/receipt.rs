@@ -208,9 +208,10 @@ fn try_decode(bytes: &[u8], step: &StepId) -> Result<Receipt, String> {
 /// Which receipt a step is judged by: this checkout's `own`, or the one that whoever worked under the step's lock
 /// last left there, which may be another checkout. Also whether it is the latter.
 ///
-/// A shared receipt for the very same inputs saves repeating what another checkout did. One without output means that
-/// somebody began to change the world and has not finished: then no receipt is good, ours included.
-pub fn choose(key: &Digest, own: Stored, shared: Stored) -> (Stored, bool) {
+/// A shared receipt for the very same inputs saves repeating what another checkout did, unless that is nothing here because
+/// it was done `in_checkout`. One without output means that somebody began to change the world and has not finished: then
+/// no receipt is good, ours included.
+pub fn choose(key: &Digest, in_checkout: bool, own: Stored, shared: Stored) -> (Stored, bool) {
     let is_for_key = |stored: &Stored| {
         stored.receipt().is_some_and(|receipt| receipt.output.is_some() && receipt.manifest.key() == *key)
     };
@@ -219,7 +220,7 @@ pub fn choose(key: &Digest, own: Stored, shared: Stored) -> (Stored, bool) {
             own.output = None;
             (Stored::Receipt(own), false)
         }
-        (own, shared) if is_for_key(&shared) && !is_for_key(&own) => (shared, true),
+        (own, shared) if !in_checkout && is_for_key(&shared) && !is_for_key(&own) => (shared, true),
         (own, _) => (own, false),
     }
 }

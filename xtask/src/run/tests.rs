@@ -77,6 +77,7 @@ fn what_took_longest_goes_first_by_the_last_runs_times() {
 /// A step whose look at the world finds that it has moved in no way that matters; `meanwhile` happens during the look.
 struct Moved {
     id: StepId,
+    in_checkout: bool,
     meanwhile: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -92,6 +93,10 @@ impl Step for Moved {
 
     fn lock_name(&self, _: &Context) -> Result<String, Failure> {
         Ok("moved".to_owned())
+    }
+
+    fn is_done_in_checkout(&self) -> bool {
+        self.in_checkout
     }
 
     async fn gather(&self, _: &Context) -> Result<Manifest, Failure> {
@@ -120,6 +125,32 @@ impl Step for Moved {
     }
 }
 
+/// Runs that step in that checkout; how it ends.
+async fn run(workspace: &Workspace, locks: &Locks, step: Moved) -> State {
+    let (events, _) = unbounded_channel();
+    let gatherer = Arc::new(Gatherer::new(workspace.stat_cache()));
+    let world = Arc::new(World::of_context("p"));
+    let cx = Context::new(workspace.clone(), "demo".into(), world, gatherer, 1, events);
+    let steps = Steps::from([(id("x"), Arc::new(step) as Arc<dyn Step>)]);
+    let planned =
+        Planned { step: id("x"), needs: Vec::new(), pool: Pool::Requests, priority: Duration::ZERO, forced: false };
+    let summary = execute(&cx, &steps, vec![planned], locks).await;
+    let [(_, state)] = summary.states.as_slice() else { panic!("one step, not {:?}", summary.states) };
+    *state
+}
+
+#[tokio::test]
+async fn what_was_done_in_a_checkout_that_is_no_more_is_not_done_in_one_in_its_place() {
+    for (in_checkout, ends) in [(true, State::Failed), (false, State::Fresh)] {
+        let folder = TempDir::new().unwrap();
+        let locks = Locks::in_folder(folder.path().join("locks")).unwrap();
+        locks.named("moved").acquire("the last run").unwrap().share(&receipt("x", 1)).unwrap();
+        let step = Moved { id: id("x"), in_checkout, meanwhile: Box::new(|| ()) };
+        // It fails when it is performed.
+        assert_eq!(run(&Workspace::at(folder.path()), &locks, step).await, ends, "in the checkout: {in_checkout}");
+    }
+}
+
 /// Runs a step that is fresh and has moved, while `meanwhile` is done under its lock; the receipts beside the lock and of
 /// the checkout then.
 async fn refreshed(meanwhile: impl Fn(&Locks) + Send + Sync + 'static) -> [Receipt; 2] {
@@ -130,17 +161,9 @@ async fn refreshed(meanwhile: impl Fn(&Locks) + Send + Sync + 'static) -> [Recei
     workspace.receipts().store(&before).unwrap();
     locks.named("moved").acquire("the last run").unwrap().share(&before).unwrap();
 
-    let (events, _) = unbounded_channel();
-    let gatherer = Arc::new(Gatherer::new(workspace.stat_cache()));
-    let world = Arc::new(World::of_context("p"));
-    let cx = Context::new(workspace.clone(), "demo".into(), world, gatherer, 1, events);
     let others = locks.clone();
-    let step = Moved { id: id("x"), meanwhile: Box::new(move || meanwhile(&others)) };
-    let steps = Steps::from([(id("x"), Arc::new(step) as Arc<dyn Step>)]);
-    let planned =
-        Planned { step: id("x"), needs: Vec::new(), pool: Pool::Requests, priority: Duration::ZERO, forced: false };
-    let summary = execute(&cx, &steps, vec![planned], &locks).await;
-    assert_eq!(summary.states, [(id("x"), State::Fresh)], "{:?}", summary.failures);
+    let step = Moved { id: id("x"), in_checkout: false, meanwhile: Box::new(move || meanwhile(&others)) };
+    assert_eq!(run(&workspace, &locks, step).await, State::Fresh);
 
     let left = [locks.named("moved").shared().bytes.decode(&id("x")), workspace.receipts().load(&id("x"))];
     left.map(|stored| match stored {

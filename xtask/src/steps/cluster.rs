@@ -223,6 +223,10 @@ impl Step for ClusterStep {
         })
     }
 
+    fn is_done_in_checkout(&self) -> bool {
+        matches!(self.definition, Definition::Context { .. })
+    }
+
     async fn gather(&self, cx: &Context) -> Result<Manifest, Failure> {
         let mut manifest = Manifest::new(self.id.clone());
         match &self.definition {

@@ -224,12 +224,15 @@ impl Step for CommandStep {
     }
 
     fn lock_name(&self, cx: &Context) -> Result<String, Failure> {
-        let images: Vec<&str> = self.definition.images().collect();
-        if images.is_empty() {
-            // What it makes lies in the checkout, so another checkout's is another command.
+        if self.is_done_in_checkout() {
             return Ok(format!("{} in {}", self.id, cx.workspace.root().display()));
         }
+        let images: Vec<&str> = self.definition.images().collect();
         daemon::lock_name(cx, self.definition.daemon, &images.join(" and "))
+    }
+
+    fn is_done_in_checkout(&self) -> bool {
+        self.definition.images().next().is_none()
     }
 
     async fn gather(&self, cx: &Context) -> Result<Manifest, Failure> {

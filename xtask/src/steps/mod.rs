@@ -77,6 +77,12 @@ pub trait Step: Send + Sync {
     /// When the cluster or daemon that is part of the name is not known.
     fn lock_name(&self, cx: &Context) -> Result<String, Failure>;
 
+    /// Whether what it does is done in this checkout alone. Then its lock is named after the checkout's folder, and what
+    /// was done in one that stood there before, and was removed since, is not done here.
+    fn is_done_in_checkout(&self) -> bool {
+        false
+    }
+
     /// Reads all inputs. Must not change anything, and must read the disk again at each call.
     async fn gather(&self, cx: &Context) -> Result<Manifest, Failure>;
 

@@ -352,7 +352,7 @@ impl Simulation {
                     None => Stored::Nothing,
                 };
                 let own = load(self.receipts.get(&(checkout, step)));
-                let (stored, adopted) = choose(&manifest.key(), own, load(self.shared.get(&step)));
+                let (stored, adopted) = choose(&manifest.key(), false, own, load(self.shared.get(&step)));
                 self.seen.adopted += usize::from(adopted);
                 Err(Stage::Loaded(Box::new((manifest, stored, adopted))))
             }
