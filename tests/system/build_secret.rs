@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use engine::digest::Digest;
 
+use crate::application::secret::files_with;
 use crate::cluster::Cluster;
 use crate::daemon::Daemon;
 use crate::project::Project;
-use crate::secret::files_with;
 
 /// An image with a layer that tells which secret its build has seen, and a file on top.
 const DOCKERFILE: &str = "FROM python:3.13-slim\n\

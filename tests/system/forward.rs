@@ -3,6 +3,8 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::thread::{self, JoinHandle};
 
 use crate::cluster::Cluster;
 use crate::project::NAMESPACE;
@@ -71,4 +73,19 @@ impl Drop for Forward {
         let _ = self.kubectl.kill();
         let _ = self.kubectl.wait();
     }
+}
+
+/// Asks for `path` again and again until told to stop; how often it was answered, and what went wrong.
+pub fn asking(port: u16, path: &'static str, stop: Receiver<()>) -> JoinHandle<(u32, Vec<String>)> {
+    thread::spawn(move || {
+        let (mut answered, mut failed) = (0, Vec::new());
+        while stop.try_recv() == Err(TryRecvError::Empty) {
+            match std::panic::catch_unwind(|| get(port, path, None)) {
+                Ok((200, _)) => answered += 1,
+                Ok((status, body)) => failed.push(format!("{status}: {body}")),
+                Err(_) => failed.push("no answer".to_owned()),
+            }
+        }
+        (answered, failed)
+    })
 }

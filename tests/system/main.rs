@@ -2,7 +2,7 @@
 //!
 //! The cluster is the minikube profile of `XTASK_TEST_CONTEXT`, which `cargo xtask test` sets; what is deployed there
 //! is a copy of this checkout, in a namespace of its own, with one replica each and no port of the host.
-//! Tests that share that deployment take turns; each begins by deploying what its predecessor has changed.
+//! The tests that share that deployment are in `application/`, those of the dev loop in `dev/`.
 
 #![allow(
     clippy::expect_used,
@@ -13,12 +13,10 @@
     reason = "a test ends where something is not as it has to be"
 )]
 
-mod availability;
+mod application;
 mod bad_luck;
-mod browser;
 mod build_secret;
 mod by_hand;
-mod change;
 mod ci;
 mod cluster;
 mod cluster_gone;
@@ -29,17 +27,12 @@ mod data_stays;
 mod dev;
 mod doctor;
 mod documents;
-mod drift;
 mod forward;
-mod fresh;
 mod garbage;
 mod gone_kind;
 mod helm_fails;
 mod helm_of_others;
-mod image_gone;
-mod interrupted;
 mod kept;
-mod killed;
 mod lease;
 mod leftovers;
 mod links;
@@ -62,13 +55,12 @@ mod rehearsal;
 mod rollback;
 mod running;
 mod screen;
-mod secret;
 mod secret_values;
 mod serving;
 mod teardown;
 mod turn;
 mod twice;
-mod two_at_once;
 mod unreachable;
+mod version;
 mod way;
 mod wide;

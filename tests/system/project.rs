@@ -48,7 +48,15 @@ impl Project {
     /// The project below `fixtures/` as it is there, with nothing deployed of it, in a folder of the test's own. What it
     /// deploys is in `namespace`, as its graph file says.
     pub fn fixture(name: &str, namespace: &'static str) -> Self {
-        let turn = Turn::with_small_projects();
+        Self::of_fixture(Turn::with_small_projects(), name, namespace)
+    }
+
+    /// That of the dev loop's tests, in the same way.
+    pub fn live(namespace: &'static str) -> Self {
+        Self::of_fixture(Turn::with_live_project(), "live", namespace)
+    }
+
+    fn of_fixture(turn: Arc<Turn>, name: &str, namespace: &'static str) -> Self {
         let cluster = Cluster::of_environment().in_namespace(namespace);
         let folder = Self::place(name);
         let _ = fs::remove_dir_all(&folder);

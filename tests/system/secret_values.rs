@@ -5,9 +5,9 @@ use std::fs;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::application::secret::files_with;
 use crate::lost_secrets::VOLUME;
 use crate::project::Project;
-use crate::secret::files_with;
 
 const NAMESPACE: &str = "proof-values";
 

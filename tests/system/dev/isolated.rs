@@ -9,11 +9,11 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::Loop;
-use super::application::{set_version, version};
 use super::live;
 use crate::cluster::Cluster;
 use crate::project::{NAMESPACE, Project};
 use crate::running::Running;
+use crate::version::{set_version, version};
 
 #[test]
 fn beside_another_deployment_it_has_namespaces_and_ports_of_its_own() {

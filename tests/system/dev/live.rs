@@ -21,7 +21,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 
 /// The project, with nothing of it deployed from here.
 pub fn project() -> Project {
-    Project::fixture("live", NAMESPACE)
+    Project::live(NAMESPACE)
 }
 
 /// Has the application of `project` say another word, once that is live.

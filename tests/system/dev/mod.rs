@@ -1,9 +1,7 @@
 //! The dev loop against the real cluster: what is saved becomes live, whatever happens meanwhile.
 
 mod alone;
-mod application;
 mod cluster;
-mod edits;
 mod isolated;
 mod leaving;
 mod live;
@@ -23,16 +21,16 @@ use crate::project::Project;
 use crate::running::Running;
 
 /// A loop that watches the checkout of a project.
-struct Loop<'p> {
-    project: &'p Project,
-    running: Running,
+pub struct Loop<'p> {
+    pub project: &'p Project,
+    pub running: Running,
     /// The local ports, by Service.
     ports: BTreeMap<String, u16>,
 }
 
 impl<'p> Loop<'p> {
     /// Begins it and returns when everything is deployed.
-    fn begin(project: &'p Project, arguments: &[&str]) -> Self {
+    pub fn begin(project: &'p Project, arguments: &[&str]) -> Self {
         Self::of(project, Running::start(project, &[&["dev"], arguments].concat()))
     }
 
@@ -50,23 +48,23 @@ impl<'p> Loop<'p> {
         Self { project, running, ports }
     }
 
-    fn port(&self, service: &str) -> u16 {
+    pub fn port(&self, service: &str) -> u16 {
         *self.ports.get(service).unwrap_or_else(|| panic!("{service} has a local port: {:?}", self.ports))
     }
 
     /// Waits for an event of that name.
     #[track_caller]
-    fn until_told(&mut self, name: &str) {
+    pub fn until_told(&mut self, name: &str) {
         self.running.until(&format!("it tells `{name}`"), |event| event["event"] == name);
     }
 
     /// Waits until the application of an image was started with what was saved last.
     #[track_caller]
-    fn until_answering(&mut self, image: &str, what: &str) {
+    pub fn until_answering(&mut self, image: &str, what: &str) {
         self.running.until(what, |event| event["event"] == "answering" && event["image"] == image);
     }
 
-    fn end(self) {
+    pub fn end(self) {
         self.running.signal(Signal::INT);
         self.running.ended().expect_code(130);
     }

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::Loop;
 use super::cluster::pod;
-use super::edits::asking;
 use super::live::{self, NAMESPACE};
+use crate::forward::asking;
 use crate::project::Project;
 use crate::running::Running;
 

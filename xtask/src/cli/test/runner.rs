@@ -86,8 +86,8 @@ impl Ended {
     }
 }
 
-/// Runs those of `suites` that are stale, one after the other but for those that go on beside another: most would share
-/// two cores. One that fails stops none of the others.
+/// Runs those of `suites` that are stale, one after the other but for those that have lanes: most would share two cores.
+/// One that fails stops none of the others.
 ///
 /// What became of each is in `ended` also after an error.
 ///
@@ -95,32 +95,27 @@ impl Ended {
 /// When the run is interrupted, a receipt of what is to run cannot be removed, or what it says not be kept.
 pub async fn all(suites: &[(&Suite, Standing)], ground: &Ground<'_>, ended: &mut Vec<Ended>) -> Result<(), Failure> {
     let mut rest = suites;
-    while let Some(((suite, standing), behind)) = rest.split_first() {
-        let beside = behind.iter().take_while(|(other, _)| other.beside == Some(suite.name)).count();
-        let (beside, later) = behind.split_at(beside);
+    while !rest.is_empty() {
+        let together = rest.iter().take_while(|(suite, _)| suite.lane.is_some()).count().max(1);
+        let (stage, later) = rest.split_at(together);
         rest = later;
-        // Of two that speak at once nobody understands either.
-        let held = Held::behind(ground.show);
-        let (one, others) = futures_util::join!(
-            async {
-                let ended = ended_of(suite, standing, ground, ground.show).await;
-                held.let_go();
-                ended
-            },
-            async {
-                let mut ended = Vec::new();
-                for (suite, standing) in beside {
-                    ended.push(ended_of(suite, standing, ground, &|line| held.show(line)).await);
-                    // Where the run has ended, none of those behind it begins.
-                    if ended.last().is_some_and(Result::is_err) {
-                        break;
-                    }
+        let lanes = lanes(stage);
+        let voices = Voices::new(lanes.len(), ground.show);
+        let voices = &voices;
+        let going = lanes.iter().enumerate().map(|(number, lane)| async move {
+            let mut ended = Vec::new();
+            for (suite, standing) in lane {
+                ended.push(ended_of(suite, standing, ground, &|line| voices.show(number, line)).await);
+                // Where the run has ended, none of those behind it begins.
+                if ended.last().is_some_and(Result::is_err) {
+                    break;
                 }
-                ended
             }
-        );
+            voices.let_go(number);
+            ended
+        });
         let mut trouble = None;
-        for one in std::iter::once(one).chain(others) {
+        for one in futures_util::future::join_all(going).await.into_iter().flatten() {
             match one {
                 Ok(one) => ended.push(one),
                 Err(failure) => trouble = Some(failure),
@@ -133,27 +128,59 @@ pub async fn all(suites: &[(&Suite, Standing)], ground: &Ground<'_>, ended: &mut
     Ok(())
 }
 
-/// Lines that are kept until somebody else has finished speaking.
-struct Held<'a> {
-    kept: Mutex<Option<Vec<String>>>,
+/// The suites of a stage by their lanes, both in the list's order.
+fn lanes<'a, 'b>(stage: &'b [(&'a Suite, Standing)]) -> Vec<Vec<&'b (&'a Suite, Standing)>> {
+    let mut lanes: Vec<Vec<&(&Suite, Standing)>> = Vec::new();
+    for one in stage {
+        match lanes.iter_mut().find(|lane| lane.first().is_some_and(|(first, _)| first.lane == one.0.lane)) {
+            Some(lane) => lane.push(one),
+            None => lanes.push(vec![one]),
+        }
+    }
+    lanes
+}
+
+/// The lines of all lanes, of which one is heard at a time: of two that speak at once nobody understands either. What the
+/// others say is kept until those before them have finished.
+struct Voices<'a> {
+    said: Mutex<Said>,
     show: &'a Show<'a>,
 }
 
-impl<'a> Held<'a> {
-    fn behind(show: &'a Show<'a>) -> Self {
-        Self { kept: Mutex::new(Some(Vec::new())), show }
+struct Said {
+    /// The lane that is heard.
+    speaker: usize,
+    /// What the others have said, by lane.
+    kept: Vec<Vec<String>>,
+    /// Which lanes have come to their ends.
+    ended: Vec<bool>,
+}
+
+impl<'a> Voices<'a> {
+    fn new(lanes: usize, show: &'a Show<'a>) -> Self {
+        let said = Said { speaker: 0, kept: vec![Vec::new(); lanes], ended: vec![false; lanes] };
+        Self { said: Mutex::new(said), show }
     }
 
-    fn show(&self, line: &str) {
-        match &mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(kept) => kept.push(line.to_owned()),
-            None => (self.show)(line),
+    fn show(&self, lane: usize, line: &str) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.speaker == lane {
+            (self.show)(line);
+        } else if let Some(kept) = said.kept.get_mut(lane) {
+            kept.push(line.to_owned());
         }
     }
 
-    fn let_go(&self) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.take().into_iter().flatten().for_each(|line| (self.show)(&line));
+    /// The lane has come to its end: when it was heard, the next one is.
+    fn let_go(&self, lane: usize) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let Said { speaker, kept, ended } = &mut *said;
+        ended.iter_mut().skip(lane).take(1).for_each(|ended| *ended = true);
+        while ended.get(*speaker).copied().unwrap_or(false) {
+            *speaker += 1;
+            let next = kept.get_mut(*speaker).map(std::mem::take).unwrap_or_default();
+            next.iter().for_each(|line| (self.show)(line));
+        }
     }
 }
 
@@ -291,7 +318,7 @@ mod tests {
             command,
             inputs,
             after: None,
-            beside: None,
+            lane: None,
         }
     }
 
@@ -376,30 +403,36 @@ mod tests {
         assert_eq!(verdict(&ended), ExitCode::SUCCESS);
     }
 
+    /// A suite of that name and lane, which waits until there is a file and makes another.
+    fn in_lane(name: &'static str, lane: &'static str, waits_for: &str, makes: &str) -> Suite {
+        let script = format!("until [ -e {waits_for} ]; do sleep 0.01; done; echo {name}; touch {makes}");
+        let command: &'static [&'static str] = Vec::leak(vec!["sh", "-c", String::leak(script)]);
+        Suite { name, lane: Some(lane), ..suite(false, command) }
+    }
+
     #[tokio::test]
-    async fn suites_beside_another_go_on_with_it_and_are_shown_behind_it() {
+    async fn lanes_go_on_side_by_side_and_are_heard_one_after_the_other() {
         let checkout = Checkout::new();
-        let first = ["sh", "-c", "until [ -e went-on ]; do sleep 0.01; done; echo first"];
-        let first = Suite { name: "first", ..suite(false, Vec::leak(first.to_vec())) };
-        let then = |word: &str| {
-            let script = format!("echo {word}; touch went-on");
-            let command: &'static [&'static str] = Vec::leak(vec!["sh", "-c", String::leak(script)]);
-            suite(false, command)
-        };
-        let second = Suite { name: "second", beside: Some("first"), ..then("second") };
-        let third = Suite { name: "third", ..then("third") };
+        std::fs::write(checkout.folder.path().join("begun"), "").unwrap();
+        // Each lane waits for the one behind it in the list.
+        let first = in_lane("first", "a", "by-third", "by-first");
+        let second = in_lane("second", "b", "by-fourth", "by-second");
+        let third = in_lane("third", "b", "by-second", "by-third");
+        let fourth = in_lane("fourth", "c", "begun", "by-fourth");
+        let last = Suite { name: "last", lane: None, ..in_lane("last", "", "by-first", "by-last") };
         let shown = Mutex::new(Vec::new());
         let show = |line: &str| shown.lock().unwrap().push(line.to_owned());
-        let suites = [&first, &second, &third];
+        let suites = [&first, &second, &third, &fourth, &last];
+        let names = suites.map(|suite| suite.name);
         let judged = checkout.freshness.judge(&suites, &Found::new(), true).await;
         let mut ended = Vec::new();
         all(&judged, &Ground { show: &show, ..checkout.ground() }, &mut ended).await.unwrap();
-        assert_eq!(ended.iter().map(|ended| ended.name).collect::<Vec<_>>(), ["first", "second", "third"]);
+        assert_eq!(ended.iter().map(|ended| ended.name).collect::<Vec<_>>(), names);
         let shown = shown.lock().unwrap();
         let said = shown.iter().filter(|line| !line.contains("Testing"));
-        assert_eq!(said.collect::<Vec<_>>(), ["first", "second", "third"]);
+        assert_eq!(said.collect::<Vec<_>>(), names.iter().collect::<Vec<_>>());
         let log = |ended: &Ended| std::fs::read_to_string(ended.log.as_ref().unwrap()).unwrap();
-        assert_eq!(ended.iter().map(log).collect::<Vec<_>>(), ["first\n", "second\n", "third\n"]);
+        assert_eq!(ended.iter().map(log).collect::<Vec<_>>(), names.map(|name| format!("{name}\n")));
     }
 
     #[tokio::test]
@@ -429,18 +462,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_suite_beside_another_begins_after_an_interruption() {
+    async fn no_suite_of_a_lane_begins_after_an_interruption() {
         let checkout = Checkout::new();
         checkout.cancel.cancel();
-        let first = Suite { name: "first", ..suite(false, &["true"]) };
-        let beside = |name| Suite { name, beside: Some("first"), ..suite(false, &["true"]) };
-        let (second, third) = (beside("second"), beside("third"));
+        let of = |name, lane| Suite { name, lane: Some(lane), ..suite(false, &["true"]) };
+        let (first, second, third) = (of("first", "a"), of("second", "b"), of("third", "b"));
         let shown = Mutex::new(String::new());
         let show = |line: &str| shown.lock().unwrap().push_str(line);
         let judged = checkout.freshness.judge(&[&first, &second, &third], &Found::new(), true).await;
         let ended = all(&judged, &Ground { show: &show, ..checkout.ground() }, &mut Vec::new()).await;
         assert!(ended.is_err());
-        assert!(!shown.lock().unwrap().contains("third"), "{shown:?}");
+        let shown = shown.lock().unwrap();
+        assert!(shown.contains("second") && !shown.contains("third"), "{shown:?}");
     }
 
     #[tokio::test]

@@ -23,9 +23,9 @@ pub struct Suite {
     pub inputs: Inputs,
     /// The suite that makes what this one needs beside its files.
     pub after: Option<&'static str>,
-    /// The suite that this one goes on beside, which stands before it in the list: both wait for a cluster most of the
-    /// time.
-    pub beside: Option<&'static str>,
+    /// Where it goes on beside others that wait for a cluster most of the time: suites with lanes that stand together in
+    /// the list go on side by side, but for those of one lane, which go on one after the other.
+    pub lane: Option<&'static str>,
 }
 
 /// Files of the checkout, among those that git does not ignore.
@@ -102,7 +102,7 @@ const ALONE: Suite = Suite {
     command: &[],
     inputs: ALL,
     after: None,
-    beside: None,
+    lane: None,
 };
 
 /// The suite that installs the frontend's packages.
@@ -113,9 +113,6 @@ const FRONTEND: &[Tool] = &[Tool::Node, Tool::Pnpm];
 
 /// What looks at a cluster.
 const CLUSTER: &[Tool] = &[Tool::Kubectl, Tool::Helm];
-
-/// The suite of the tests that share the application's deployment, beside which those of small projects go on.
-const APPLICATION: Option<&str> = Some("application");
 
 /// What the tests of the whole program run.
 const SYSTEM: &[Tool] = &[Tool::Kubectl, Tool::Helm, Tool::Strace, Tool::Chromium, Tool::Node];
@@ -282,6 +279,7 @@ pub const SUITES: &[Suite] = &[
             "--ignore=test_data.py",
         ],
         inputs: ALL,
+        lane: Some("chart"),
         ..ALONE
     },
     Suite {
@@ -292,6 +290,29 @@ pub const SUITES: &[Suite] = &[
         tools: &[Tool::Uv, Tool::Python, Tool::Kubectl, Tool::Helm],
         command: &["uv", "run", "--frozen", "--directory", "tests/chart", "pytest", "test_data.py"],
         inputs: ALL,
+        lane: Some("chart"),
+        ..ALONE
+    },
+    Suite {
+        name: "rollouts",
+        budget: minutes(8),
+        needs: Needs::Cluster,
+        counted: true,
+        tools: CLUSTER,
+        command: &["cargo", "test", "--package", "xtask", "--test", "settle", "--test", "pods", "--test", "lease"],
+        inputs: ALL,
+        lane: Some("pods"),
+        ..ALONE
+    },
+    Suite {
+        name: "helms",
+        budget: minutes(4),
+        needs: Needs::Cluster,
+        counted: true,
+        tools: &[Tool::Kubectl, Tool::Helm, Tool::OldHelm],
+        command: &["cargo", "test", "--package", "xtask", "--test", "helm"],
+        inputs: ALL,
+        lane: Some("pods"),
         ..ALONE
     },
     Suite {
@@ -315,48 +336,6 @@ pub const SUITES: &[Suite] = &[
         ..ALONE
     },
     Suite {
-        name: "application",
-        budget: minutes(25),
-        needs: Needs::Cluster,
-        counted: true,
-        tools: SYSTEM,
-        command: &[
-            "cargo",
-            "test",
-            "--package",
-            "xtask",
-            "--test",
-            "system",
-            "--",
-            "--test-threads=1",
-            "availability::",
-            "browser::",
-            "change::",
-            "dev::edits::",
-            "drift::",
-            "fresh::",
-            "image_gone::",
-            "interrupted::",
-            "killed::a_",
-            "secret::a_changed_",
-            "two_at_once::",
-        ],
-        inputs: ALL,
-        after: PACKAGES,
-        ..ALONE
-    },
-    Suite {
-        name: "rollouts",
-        budget: minutes(8),
-        needs: Needs::Cluster,
-        counted: true,
-        tools: CLUSTER,
-        command: &["cargo", "test", "--package", "xtask", "--test", "settle", "--test", "pods", "--test", "lease"],
-        inputs: ALL,
-        beside: APPLICATION,
-        ..ALONE
-    },
-    Suite {
         name: "system",
         budget: minutes(25),
         needs: Needs::Cluster,
@@ -371,32 +350,44 @@ pub const SUITES: &[Suite] = &[
             "system",
             "--",
             "--test-threads=1",
-            "--skip=availability::",
-            "--skip=browser::",
-            "--skip=change::",
-            "--skip=dev::edits::",
-            "--skip=drift::",
-            "--skip=fresh::",
-            "--skip=image_gone::",
-            "--skip=interrupted::",
-            "--skip=killed::a_",
-            "--skip=secret::a_changed_",
-            "--skip=two_at_once::",
+            "--skip=application::",
+            "--skip=dev::",
         ],
         inputs: ALL,
+        lane: Some("small projects"),
         after: PACKAGES,
-        beside: APPLICATION,
     },
     Suite {
-        name: "helms",
-        budget: minutes(4),
+        name: "application",
+        budget: minutes(25),
         needs: Needs::Cluster,
         counted: true,
-        tools: &[Tool::Kubectl, Tool::Helm, Tool::OldHelm],
-        command: &["cargo", "test", "--package", "xtask", "--test", "helm"],
+        tools: SYSTEM,
+        command: &[
+            "cargo",
+            "test",
+            "--package",
+            "xtask",
+            "--test",
+            "system",
+            "--",
+            "--test-threads=1",
+            "application::",
+        ],
         inputs: ALL,
-        beside: APPLICATION,
-        ..ALONE
+        lane: Some("application"),
+        after: PACKAGES,
+    },
+    Suite {
+        name: "dev loop",
+        budget: minutes(15),
+        needs: Needs::Cluster,
+        counted: true,
+        tools: SYSTEM,
+        command: &["cargo", "test", "--package", "xtask", "--test", "system", "--", "--test-threads=1", "dev::"],
+        inputs: ALL,
+        lane: Some("dev loop"),
+        after: PACKAGES,
     },
     Suite {
         name: "cluster gone",
@@ -471,17 +462,11 @@ mod tests {
         let of = |name: &str| {
             let suite = SUITES.iter().find(|suite| suite.name == name).expect("it is there");
             let words = suite.command.iter().skip_while(|word| **word != "--test-threads=1").skip(1);
-            words.map(|word| word.trim_start_matches("--skip=")).collect::<Vec<_>>()
+            words.copied().collect::<Vec<_>>()
         };
-        assert_eq!(of("application"), of("system"), "what one skips is in the other");
-    }
-
-    #[test]
-    fn what_goes_on_beside_a_suite_stands_behind_it() {
-        for (at, suite) in SUITES.iter().enumerate().filter(|(_, suite)| suite.beside.is_some()) {
-            let before = SUITES[..at].iter().rev().find(|other| other.beside.is_none()).map(|other| other.name);
-            assert_eq!(before, suite.beside, "{}", suite.name);
-        }
+        let (application, dev, others) = (of("application"), of("dev loop"), of("system"));
+        let taken = application.iter().chain(&dev).map(|folder| format!("--skip={folder}")).collect::<Vec<_>>();
+        assert_eq!(others, taken.iter().collect::<Vec<_>>(), "what `system` skips is in the others");
     }
 
     #[test]

@@ -88,7 +88,7 @@ const fn suite(command: &'static [&'static str]) -> Suite {
         command,
         inputs: Inputs { name: "backend", paths: &["backend"] },
         after: None,
-        beside: None,
+        lane: None,
     }
 }
 

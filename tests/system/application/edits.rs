@@ -5,16 +5,14 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::mpsc::TryRecvError;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::Loop;
-use super::application::{set_version, version};
-use crate::forward::get;
+use crate::dev::Loop;
+use crate::forward::asking;
 use crate::project::Project;
+use crate::version::{set_version, version};
 
 /// Between two saves, ten a second.
 const SAVES: Duration = Duration::from_millis(100);
@@ -64,21 +62,6 @@ root = pathlib.Path('/app/app')
 print(json.dumps({str(path.relative_to(root)): digest(path.read_bytes()) for path in root.rglob('*.py')}))";
     let text = project.cluster.kubectl(&["exec", "deploy/todo-backend", "--", "python", "-c", PROGRAM]);
     serde_json::from_str(&text).expect("the container prints JSON")
-}
-
-/// Asks for `path` again and again until told to stop; how often it was answered, and what went wrong.
-pub fn asking(port: u16, path: &'static str, stop: std::sync::mpsc::Receiver<()>) -> JoinHandle<(u32, Vec<String>)> {
-    std::thread::spawn(move || {
-        let (mut answered, mut failed) = (0, Vec::new());
-        while stop.try_recv() == Err(TryRecvError::Empty) {
-            match std::panic::catch_unwind(|| get(port, path, None)) {
-                Ok((200, _)) => answered += 1,
-                Ok((status, body)) => failed.push(format!("{status}: {body}")),
-                Err(_) => failed.push("no answer".to_owned()),
-            }
-        }
-        (answered, failed)
-    })
 }
 
 #[test]

@@ -91,6 +91,17 @@ fn a_checkout_under_another_umask_is_the_same_and_makes_the_same() {
 }
 
 #[test]
+fn a_command_is_done_again_in_a_checkout_that_is_made_anew_in_the_same_place() {
+    let graph = "project = \"anew-test\"\n\n[command.make]\nrun = [\"touch\", \"made\"]\n";
+    for _ in 0..2 {
+        let project = Project::of_files("anew", "none", &[("xtask.toml", graph)]);
+        project.run(&["deploy"]).expect_success().expect_done(&["command:make"]);
+        assert!(project.path("made").exists());
+        project.run(&["deploy"]).expect_all_fresh();
+    }
+}
+
+#[test]
 fn no_locale_of_this_machine_changes_a_key_whatever_files_are_called() {
     // Their order, their bytes and their letters' case are what locales disagree on.
     let names = ["A", "b", "B.i", "B.İ", "ı", "é", "e\u{301}", "z", "Ä"];

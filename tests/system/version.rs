@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Loop;
+use crate::dev::Loop;
 use crate::forward::get;
 use crate::project::Project;
 
