@@ -30,6 +30,8 @@ struct Driven {
     run: Run,
     needs: BTreeMap<StepId, Vec<StepId>>,
     at_work: BTreeSet<String>,
+    /// The declared inputs of all steps, as they are now.
+    inputs: &'static str,
     /// What steps made last time, by which they may be found fresh.
     receipts: BTreeMap<String, Receipt>,
     /// Steps in the order in which their work began.
@@ -44,7 +46,7 @@ impl Driven {
     fn after(steps: Vec<Planned>, receipts: BTreeMap<String, Receipt>) -> Self {
         let needs = steps.iter().map(|planned| (planned.step.clone(), planned.needs.clone())).collect();
         let run = Run::new(steps, LIMITS);
-        let mut driven = Self { run, needs, at_work: BTreeSet::new(), receipts, began: Vec::new() };
+        let mut driven = Self { run, needs, at_work: BTreeSet::new(), inputs: "", receipts, began: Vec::new() };
         driven.go_on();
         driven
     }
@@ -82,6 +84,7 @@ impl Driven {
     /// The outputs of what it needs are its inputs.
     fn manifest(&self, step: &StepId) -> Manifest {
         let mut manifest = Manifest::new(step.clone());
+        manifest.value(Source::Definition, "inputs", self.inputs);
         for need in &self.needs[step] {
             let output = self.run.output(need).expect("it has ended well");
             manifest.digest(Source::Upstream, need.to_string(), output.digest);
@@ -96,7 +99,7 @@ impl Driven {
         Judgement { manifest, stored, adopted: false, observation }
     }
 
-    /// The work of `name` ends, having made `what`.
+    /// The work of `name` ends, having made `what` in a second.
     fn finish(&mut self, name: &str, what: &str) {
         assert!(self.at_work.remove(name), "{name} is not at work");
         let output = Output { facts: serde_json::Value::Null, digest: Digest::of_bytes(what.as_bytes()) };
@@ -105,7 +108,7 @@ impl Driven {
             observed: serde_json::Value::Null,
             summary: String::new(),
             finished_ms: 0,
-            took: Duration::ZERO,
+            took: Duration::from_secs(1),
         };
         self.run.complete(&id(name), Outcome::Performed(Box::new(performed)));
         self.go_on();
@@ -206,6 +209,17 @@ fn behind_a_step_that_made_the_same_again_everything_is_fresh() {
         second.finish("a", made);
         second.expect(state, &["behind"]);
     }
+}
+
+#[test]
+fn what_is_made_again_because_its_inputs_changed_took_both_times() {
+    let mut driven = Driven::new(vec![step("a", &[], Pool::Builds, 1)]);
+    driven.inputs = "others";
+    driven.finish("a", "of the former inputs");
+    driven.expect_at_work(&["a"]);
+    driven.finish("a", "of the others");
+    driven.expect(State::Done, &["a"]);
+    assert_eq!(driven.receipts["a"].took, Duration::from_secs(2));
 }
 
 #[test]

@@ -72,7 +72,7 @@ pub struct Performed {
     pub summary: String,
     /// When it ended: milliseconds since 1970.
     pub finished_ms: u64,
-    /// How long it took.
+    /// How long it took; with the attempts before it, of which nothing was kept, once it has ended.
     pub took: Duration,
 }
 
@@ -137,6 +137,8 @@ pub(super) struct Machine {
     phase: Phase,
     forced: bool,
     attempts: u8,
+    /// What they took.
+    spent: Duration,
     /// What the attempt before made while its inputs were written and ended as they were.
     suspect: Option<Digest>,
     /// What it runs for, once that is known.
@@ -145,7 +147,7 @@ pub(super) struct Machine {
 
 impl Machine {
     pub(super) fn new(forced: bool) -> Self {
-        Self { phase: Phase::Judging, forced, attempts: 0, suspect: None, job: None }
+        Self { phase: Phase::Judging, forced, attempts: 0, spent: Duration::ZERO, suspect: None, job: None }
     }
 
     /// A place in the pool is free.
@@ -248,7 +250,9 @@ impl Machine {
     }
 
     /// The inputs may have changed while the step ran: then what it made says nothing about them.
-    fn verify(&mut self, performed: Box<Performed>, again: &Manifest) -> Next {
+    fn verify(&mut self, mut performed: Box<Performed>, again: &Manifest) -> Next {
+        self.spent += performed.took;
+        performed.took = self.spent;
         let Some(job) = &self.job else { return self.unlock(out_of_order()) };
         let same = again.key() == job.manifest.key();
         // What makes the same twice is made of its inputs as they are, and writes them anew itself.
