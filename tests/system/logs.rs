@@ -1,23 +1,24 @@
-//! `logs` while the API server goes away: no line is lost and none comes twice.
+//! `logs` while the API server goes away and pods come and go: no line is lost and none comes twice.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::process::Stdio;
 
+use jiff::{SignedDuration, Timestamp};
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::cluster::Cluster;
 use crate::project::Project;
+use crate::ran::Ran;
 use crate::running::Running;
 use crate::way::{CONTEXT, Way};
 
-const NAMESPACE: &str = "logs-test";
-
-/// A project that deploys into the namespace in which `writer.yaml` is.
-fn project(context: &str) -> Project {
+/// A project that deploys into `namespace`, where `writer.yaml` is.
+fn project(context: &str, namespace: &'static str) -> Project {
     let graph = format!(
-        "project = \"logs-test\"\n\n[cluster]\ndriver = \"context\"\ncontext = \"{context}\"\n\n\
-         [release.one]\nchart = \"chart\"\nnamespace = \"{NAMESPACE}\"\n"
+        "project = \"{namespace}\"\n\n[cluster]\ndriver = \"context\"\ncontext = \"{context}\"\n\n\
+         [release.one]\nchart = \"chart\"\nnamespace = \"{namespace}\"\n"
     );
     let files = [
         ("xtask.toml", graph.as_str()),
@@ -25,24 +26,72 @@ fn project(context: &str) -> Project {
         ("chart/templates/one.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: one }\n"),
     ];
     let mut project = Project::of_files("logs", &Cluster::of_environment().context, &files);
-    project.cluster = project.cluster.in_namespace(NAMESPACE);
+    project.cluster = project.cluster.in_namespace(namespace);
+    project.write("writer.yaml", include_str!("fixtures/writer.yaml"));
+    let objects = project.path("writer.yaml");
+    project.cluster.kubectl(&["create", "namespace", namespace]);
+    project.cluster.kubectl(&["apply", "--filename", objects.to_str().expect("the path is text")]);
+    project.cluster.kubectl(&["rollout", "status", "deployment/writer", "--timeout=120s"]);
     project
 }
 
-fn number(event: &Value) -> Option<u64> {
+/// Takes away all that [`project`] has made.
+fn remove(project: &Project) {
+    project.cluster.kubectl(&["delete", "namespace", project.cluster.namespace, "--wait=false"]);
+}
+
+fn message(event: &Value) -> Option<String> {
     let line: Value = serde_json::from_str(event["text"].as_str()?).ok()?;
-    line["message"].as_str()?.strip_prefix("line ")?.parse().ok()
+    line["message"].as_str().map(str::to_owned)
+}
+
+/// The number of a line.
+fn number(event: &Value) -> Option<u64> {
+    message(event)?.strip_prefix("line ")?.parse().ok()
+}
+
+/// How many lines a pod has written, which it says as it ends.
+fn last_word(event: &Value) -> Option<u64> {
+    message(event)?.strip_prefix("ended after ")?.parse().ok()
+}
+
+/// As many lines take a pod more than two seconds.
+const LONG: usize = 400;
+
+/// What was shown of a pod.
+#[derive(Debug, Default)]
+struct Shown {
+    numbers: Vec<u64>,
+    /// How many lines there were, by its last word.
+    of: Option<u64>,
+}
+
+/// What was shown of each pod.
+#[derive(Debug, Default)]
+struct Pods(BTreeMap<String, Shown>);
+
+impl Pods {
+    fn of(events: &[Value]) -> Self {
+        let mut pods = Self::default();
+        events.iter().for_each(|event| pods.see(event));
+        pods
+    }
+
+    fn see(&mut self, event: &Value) {
+        let Some(pod) = event["pod"].as_str() else { return };
+        let shown = self.0.entry(pod.to_owned()).or_default();
+        shown.numbers.extend(number(event));
+        shown.of = shown.of.or(last_word(event));
+    }
+
+    fn count(&self, is_it: impl Fn(&Shown) -> bool) -> usize {
+        self.0.values().filter(|shown| is_it(shown)).count()
+    }
 }
 
 #[test]
 fn broken_streams_neither_lose_nor_double_a_line_and_lines_are_chosen_by_their_level() {
-    let project = project(CONTEXT);
-    project.write("writer.yaml", include_str!("fixtures/writer.yaml"));
-    let objects = project.path("writer.yaml");
-    project.cluster.kubectl(&["create", "namespace", NAMESPACE]);
-    project.cluster.kubectl(&["apply", "--filename", objects.to_str().expect("the path is text")]);
-    project.cluster.kubectl(&["rollout", "status", "deployment/writer", "--timeout=120s"]);
-
+    let project = project(CONTEXT, "logs-test");
     let way = Way::of(&project);
     let mut running = Running::start_with(&project, &["logs", "--follow"], &[way.variable()]);
     let traces = running.traces();
@@ -97,7 +146,74 @@ fn broken_streams_neither_lose_nor_double_a_line_and_lines_are_chosen_by_their_l
     let one = of(&["--grep", "line 120\"", "--since", "1h"]);
     assert!(one.trim_end().ends_with("WARN  line 120"), "{one}");
     assert_eq!(one.lines().count(), 1);
-    project.cluster.kubectl(&["delete", "namespace", NAMESPACE, "--wait=false"]);
+    remove(&project);
+}
+
+#[test]
+fn pods_that_come_are_followed_and_of_those_that_go_every_line_is_shown() {
+    let project = project(&Cluster::of_environment().context, "logs-replaced");
+    let mut running = Running::start(&project, &["logs", "--follow"]);
+    let pods = RefCell::new(Pods::default());
+    // So many have ended, and so many others have written for a while.
+    let until = |running: &mut Running, ended: usize, others: usize| {
+        running.until("pods that go have said their last, and others follow", |event| {
+            let mut pods = pods.borrow_mut();
+            pods.see(event);
+            let at_work = |shown: &Shown| shown.of.is_none() && shown.numbers.len() > LONG;
+            (pods.count(|shown| shown.of.is_some()), pods.count(at_work)) == (ended, others)
+        });
+    };
+    until(&mut running, 0, 1);
+    project.cluster.kubectl(&["rollout", "restart", "deployment/writer"]);
+    until(&mut running, 1, 1);
+    project.cluster.kubectl(&["scale", "deployment/writer", "--replicas=3"]);
+    until(&mut running, 1, 3);
+    project.cluster.kubectl(&["delete", "pods", "--all", "--wait=false"]);
+    until(&mut running, 4, 3);
+    running.signal(Signal::INT);
+    let ran = running.ended().expect_code(130);
+    let Pods(pods) = Pods::of(&ran.events);
+    assert_eq!(pods.len(), 7, "{:?}", pods.keys());
+    for (pod, Shown { mut numbers, of }) in pods {
+        // The runtime may let the two outputs of a container change places.
+        numbers.sort_unstable();
+        let count = of.unwrap_or(numbers.len() as u64);
+        assert_eq!(numbers, (0..count).collect::<Vec<_>>(), "each line of {pod} once, to its last");
+    }
+    only_the_last_while(&project);
+    remove(&project);
+}
+
+/// `--since`, with and without `--follow`, where all pods have written for longer than that.
+fn only_the_last_while(project: &Project) {
+    const WHILE: SignedDuration = SignedDuration::from_secs(1);
+    let check = |ran: Ran, begun: Timestamp, step: u64| {
+        for event in &ran.events {
+            let at: Timestamp = event["time"].as_str().expect("a line has a time").parse().expect("it is one");
+            assert!(at >= begun - WHILE, "{event} is older than a second before {begun}");
+        }
+        let Pods(pods) = Pods::of(&ran.events);
+        assert_eq!(pods.len(), 3, "{:?}", pods.keys());
+        for (pod, Shown { mut numbers, .. }) in pods {
+            numbers.sort_unstable();
+            let first = numbers.first().copied().unwrap_or_default();
+            assert!(first > 0 && first % step == 0, "{pod} has written more before: {numbers:?}");
+            let expected = (0..numbers.len() as u64).map(|at| first + step * at);
+            assert_eq!(numbers, expected.collect::<Vec<_>>(), "all of {pod} since then");
+        }
+    };
+    let begun = Timestamp::now();
+    check(project.run(&["logs", "--since", "1s"]).expect_success(), begun, 1);
+
+    let begun = Timestamp::now();
+    let mut running = Running::start(project, &["logs", "--follow", "--since", "1s", "--level", "warn"]);
+    let pods = RefCell::new(Pods::default());
+    running.until("warnings of all pods come", |event| {
+        pods.borrow_mut().see(event);
+        pods.borrow().count(|shown| shown.numbers.len() > 20) == 3
+    });
+    running.signal(Signal::INT);
+    check(running.ended().expect_code(130), begun, 10);
 }
 
 #[test]

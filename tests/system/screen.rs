@@ -1,9 +1,13 @@
 //! The program at a terminal of its own: what is on its screen, and keys for it.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::project::Project;
 
@@ -88,6 +92,13 @@ impl Screen {
         }
     }
 
+    /// Lets it go on until `moment`, or to its end if that comes first.
+    pub fn until_moment(&mut self, moment: Instant) {
+        while let Ok(bytes) = self.written.recv_timeout(moment.saturating_duration_since(Instant::now())) {
+            self.take(&bytes);
+        }
+    }
+
     /// Waits until the screen shows `text`.
     #[track_caller]
     pub fn until_shown(&mut self, text: &str) {
@@ -105,10 +116,28 @@ impl Screen {
         self.parser.process(bytes);
     }
 
+    /// The terminal's device.
+    fn device(&self) -> &str {
+        self.everything.split_whitespace().find(|word| word.starts_with("/dev/")).expect("tty has said it")
+    }
+
+    /// Sends a signal to the program itself: not to the terminal's shell, nor to what the program runs.
+    pub fn signal(&self, signal: Signal) {
+        let program = Path::new(env!("CARGO_BIN_EXE_xtask")).canonicalize().expect("it is there");
+        let leads = |link: PathBuf, to: &Path| fs::read_link(link).is_ok_and(|target| target == to);
+        let is_it = |process: &PathBuf| {
+            leads(process.join("exe"), &program) && leads(process.join("fd/0"), Path::new(self.device()))
+        };
+        let processes = fs::read_dir("/proc").expect("there is a /proc").flatten().map(|entry| entry.path());
+        let found: Vec<PathBuf> = processes.filter(is_it).collect();
+        let [process] = &found[..] else { panic!("one program has the terminal: {found:?}") };
+        let pid = process.file_name().and_then(|name| name.to_str()?.parse().ok()).and_then(Pid::from_raw);
+        kill_process(pid.expect("a pid"), signal).expect("the program is there");
+    }
+
     /// Makes the terminal so large.
     pub fn resize(&mut self, rows: u16, columns: u16) {
-        let device =
-            self.everything.split_whitespace().find(|word| word.starts_with("/dev/")).expect("tty has said it");
+        let device = self.device();
         let (rows_word, columns_word) = (rows.to_string(), columns.to_string());
         let stty = ["-F", device, "rows", &rows_word, "columns", &columns_word];
         assert!(Command::new("stty").args(stty).status().expect("it is there").success());

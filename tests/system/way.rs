@@ -30,6 +30,15 @@ struct State {
 impl Way {
     /// A way to the cluster of `project`, in whose folder its kubeconfig is written.
     pub fn of(project: &Project) -> Self {
+        Self::by_name(project, CONTEXT)
+    }
+
+    /// The same where the context that leads this way is called as the cluster's own: images are built in its node.
+    pub fn of_its_own_name(project: &Project) -> Self {
+        Self::by_name(project, &Cluster::of_environment().context)
+    }
+
+    fn by_name(project: &Project, name: &str) -> Self {
         let context = &Cluster::of_environment().context;
         let arguments = ["config", "view", "--raw", "--minify", "--flatten", "--output", "json"];
         let mut config: Value =
@@ -40,7 +49,7 @@ impl Way {
         let port = listener.local_addr().expect("it is bound").port();
         config["clusters"][0]["cluster"]["server"] = json!(format!("https://127.0.0.1:{port}"));
         assert_eq!(config["contexts"][0]["name"].as_str(), Some(context.as_str()), "only this context is in it");
-        config["contexts"][0]["name"] = json!(CONTEXT);
+        config["contexts"][0]["name"] = json!(name);
         config["current-context"] = json!("");
         project.write("kubeconfig.json", &config.to_string());
         let state: Arc<Mutex<State>> = Arc::default();

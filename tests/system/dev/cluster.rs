@@ -7,6 +7,7 @@ use serde_json::json;
 use super::Loop;
 use super::live::{self, NAMESPACE, save};
 use crate::cluster::Cluster;
+use crate::project::Project;
 use crate::turn::Turn;
 
 /// docker of this machine, where the node of a minikube profile is a container by the profile's name.
@@ -32,10 +33,7 @@ fn it_carries_on_when_the_api_server_has_restarted() {
     let project = live::project();
     let mut development = Loop::begin(&project, &[]);
     development.edit("before");
-    let node = &project.cluster.context;
-    let server =
-        ["exec", node, "docker", "ps", "--quiet", "--filter", "label=io.kubernetes.container.name=kube-apiserver"];
-    docker(&["exec", node, "docker", "kill", &docker(&server)]);
+    kill_api_server(&project.cluster);
     development.until_told("contact-lost");
     save(&project, "meanwhile");
     development.until_told("contact-back");
@@ -68,12 +66,33 @@ fn it_carries_on_when_the_daemon_of_the_node_has_restarted() {
     project.run(&["teardown"]).expect_success();
 }
 
+/// Ends the API server, which the kubelet then starts anew.
+#[track_caller]
+pub fn kill_api_server(cluster: &Cluster) {
+    let node = &cluster.context;
+    let server =
+        ["exec", node, "docker", "ps", "--quiet", "--filter", "label=io.kubernetes.container.name=kube-apiserver"];
+    docker(&["exec", node, "docker", "kill", &docker(&server)]);
+}
+
+/// Has the one pod evicted, as a node that is drained does.
+#[track_caller]
+pub fn evict(project: &Project) {
+    let pod = pod(&project.cluster);
+    let about = json!({"name": pod, "namespace": NAMESPACE});
+    let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": about});
+    project.write("eviction.json", &eviction.to_string());
+    let path = format!("/api/v1/namespaces/{NAMESPACE}/pods/{pod}/eviction");
+    let file = project.path("eviction.json");
+    project.cluster.kubectl(&["create", "--raw", &path, "--filename", file.to_str().expect("the path is text")]);
+}
+
 /// A node whose processes stand still until this is dropped.
-struct Paused(String);
+pub struct Paused(String);
 
 impl Paused {
     #[track_caller]
-    fn new(node: &str) -> Self {
+    pub fn new(node: &str) -> Self {
         docker(&["pause", node]);
         Self(node.to_owned())
     }
@@ -108,13 +127,7 @@ fn it_carries_on_when_a_pod_was_evicted_and_when_the_namespace_has_vanished() {
     let project = live::project();
     let mut development = Loop::begin(&project, &[]);
     development.edit("before");
-    let pod = pod(&project.cluster);
-    let about = json!({"name": pod, "namespace": NAMESPACE});
-    let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": about});
-    project.write("eviction.json", &eviction.to_string());
-    let path = format!("/api/v1/namespaces/{NAMESPACE}/pods/{pod}/eviction");
-    let file = project.path("eviction.json");
-    project.cluster.kubectl(&["create", "--raw", &path, "--filename", file.to_str().expect("the path is text")]);
+    evict(&project);
     development.until_told("gone");
     development.until_answering("app", "the next pod has the files");
     development.until_answered("/", "before");

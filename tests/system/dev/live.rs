@@ -11,10 +11,10 @@ use crate::project::Project;
 pub const NAMESPACE: &str = "live-test";
 
 /// Longer than a cluster takes to come to rest after whatever a test does to it.
-const PATIENCE: Duration = Duration::from_secs(240);
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Between two questions to an application that is about to answer otherwise.
-const PACE: Duration = Duration::from_millis(50);
+pub const PACE: Duration = Duration::from_millis(50);
 
 /// How long one answer may take. A connection may have to wait for a pod that comes later than that.
 const ANSWER: Duration = Duration::from_secs(5);

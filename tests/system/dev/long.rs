@@ -5,10 +5,12 @@ use std::fs;
 use super::Loop;
 use super::cluster::docker;
 use super::live::{self, save};
+use crate::turn::Turn;
 
 #[test]
 #[ignore = "restarts the node, which takes minutes"]
 fn it_carries_on_when_the_node_has_restarted() {
+    let _alone = Turn::alone();
     let project = live::project();
     let mut development = Loop::begin(&project, &[]);
     development.edit("before");

@@ -2,12 +2,14 @@
 
 mod alone;
 mod cluster;
+mod files;
 mod isolated;
 mod leaving;
 mod live;
 mod logs;
 mod long;
 mod machine;
+mod mishaps;
 mod overtaken;
 mod own_sources;
 mod sources;

@@ -292,14 +292,14 @@ impl Development {
                 Some(heard) = news.recv() => self.heard(heard).await,
                 told = self.logs.next() => {
                     self.logs.show(&told, &self.screen);
-                    if matches!(told, LogNews::Contact(Contact::Back)) {
-                        self.retry.soon();
+                    if let LogNews::Contact(contact) = &told {
+                        self.note_contact(matches!(contact, Contact::Back));
                     }
                 }
                 (at, told) = self.ports.next() => {
                     ports::tell(&self.screen, &at, &told);
-                    if matches!(told, PortEvent::Back) {
-                        self.retry.soon();
+                    if matches!(told, PortEvent::Lost(_) | PortEvent::Back) {
+                        self.note_contact(matches!(told, PortEvent::Back));
                     }
                 }
                 ended = deployed => {
@@ -341,6 +341,16 @@ impl Development {
 
     fn isolation(&self) -> Option<&str> {
         self.request.isolate.name()
+    }
+
+    /// The API server does not answer, or answers again, as somebody has found who watches it.
+    fn note_contact(&mut self, answers: bool) {
+        if answers {
+            self.trouble.mended(&Part::Contact);
+            self.retry.soon();
+        } else {
+            self.trouble.add(Part::Contact, "the API server does not answer");
+        }
     }
 
     /// Has the tool built from its changed sources.
@@ -509,6 +519,8 @@ impl Development {
         match ended {
             Ended::Well(headline) => {
                 self.trouble.mended(&Part::Graph);
+                // Whoever has lost it may not watch it any more.
+                self.trouble.mended(&Part::Contact);
                 self.failures.clear();
                 self.claims.take();
                 self.retry.succeeded();

@@ -59,6 +59,10 @@ impl Development {
                 self.retry.when_settled();
             }
             What::Gone => {
+                // What a run replaces is told by the run.
+                if self.deploying.is_none() {
+                    self.screen.warning("Gone", &format!("{step:<18} {pod}; the files go to the next one"));
+                }
                 self.trouble.mended(&Part::Pod(pod.clone()));
                 self.trouble.mended(&Part::Application { image, pod });
                 self.retry.when_settled();

@@ -7,6 +7,8 @@ use super::screen::{Place, Screen};
 /// What something can be wrong with.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
+    /// The way to the API server.
+    Contact,
     /// The last run of the graph.
     Graph,
     /// The graph file.
@@ -62,7 +64,7 @@ impl Trouble {
         self.parts.retain(|part, _| match part {
             Part::Pod(_) | Part::Application { .. } => false,
             Part::Files(image) => images.contains(image.as_str()),
-            Part::Graph | Part::GraphFile | Part::Tool => true,
+            Part::Contact | Part::Graph | Part::GraphFile | Part::Tool => true,
         });
         self.show();
     }
@@ -105,6 +107,7 @@ mod tests {
             assert_eq!(trouble.with(&part), stays, "{part:?}");
         };
         let rows = [
+            (Part::Contact, true),
             (Part::Graph, true),
             (Part::GraphFile, true),
             (Part::Tool, true),
