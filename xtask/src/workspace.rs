@@ -23,12 +23,13 @@ pub struct Workspace {
     root: PathBuf,
     isolation: Option<String>,
     dev: bool,
+    former: bool,
 }
 
 impl Workspace {
     /// The workspace whose graph file lies in `root`, an absolute path.
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), isolation: None, dev: false }
+        Self { root: root.into(), isolation: None, dev: false, former: false }
     }
 
     /// The same checkout for the isolated deployment `name`: its receipts are its own, files' digests and the journals
@@ -67,6 +68,12 @@ impl Workspace {
         Self { dev: true, ..self }
     }
 
+    /// The same checkout as an earlier graph file of a dev loop has deployed it: with receipts of its own, for the
+    /// cluster may be another one.
+    pub fn former(self) -> Self {
+        Self { former: true, ..self }
+    }
+
     /// The folder of the graph file.
     pub fn root(&self) -> &Path {
         &self.root
@@ -88,7 +95,11 @@ impl Workspace {
     }
 
     fn receipts_folder(&self) -> PathBuf {
-        self.deployment().join(if self.dev { "dev-receipts" } else { "receipts" })
+        self.deployment().join(match (self.former, self.dev) {
+            (true, _) => "former-receipts",
+            (false, true) => "dev-receipts",
+            (false, false) => "receipts",
+        })
     }
 
     /// Where everything lies that is known of the deployment.

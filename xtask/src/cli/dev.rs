@@ -6,9 +6,12 @@ mod deploying;
 mod heard;
 mod images;
 mod keys;
+mod leaving;
 mod logs;
 mod looks;
+mod others;
 mod own_sources;
+mod patched;
 mod person;
 mod ports;
 mod restore;
@@ -58,8 +61,8 @@ use keys::{Key, Keys};
 use logs::Followed;
 use looks::Looks;
 use own_sources::OwnSources;
+use patched::Patched;
 use ports::Ports;
-use restore::{Restored, restore};
 use retry::{MendedBy, Retry};
 use screen::{Place, Screen};
 use trouble::{Part, Trouble};
@@ -135,14 +138,14 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
         tasks: JoinSet::new(),
         ports: Ports::new(inherited::take()),
         logs: Followed::new(request.logs.clone(), Arc::clone(&redactor), &state),
-        shared: Shared { redactor, gatherer },
+        shared: Shared { redactor, gatherer, others: Arc::default() },
         aliases: Aliases::default(),
         url: None,
         why: Vec::new(),
         question: None,
         claims: Claims::none(screen.clone()),
         deploying: None,
-        had_cluster: false,
+        patched: Patched::default(),
         again: None,
         retry: Retry::never(),
         failures: Vec::new(),
@@ -151,8 +154,11 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     };
     let ended = development.live(watch, news, Terminal { keys, questions }, &stop).await;
     development.tasks.abort_all();
-    if let (Ok(End::Anew), Some(own)) = (&ended, &development.own) {
-        // It finds the pods as they are, and the ports open.
+    if let (Ok(End::Anew), Some(own)) = (&ended, development.own.clone()) {
+        // It finds the pods as they are, and the ports open; it reads the graph file as that is now, and no other.
+        if let Err(problem) = development.leave_former().await {
+            screen.line(&problem.render());
+        }
         development.logs.hand_over(&state, &screen).await;
         screen.close();
         return Err(own.start_anew(&development.ports.hand_over().await).into());
@@ -242,8 +248,8 @@ struct Development {
     /// The releases that no other loop may have meanwhile.
     claims: Claims,
     deploying: Option<Deploying>,
-    /// A run has got past the cluster.
-    had_cluster: bool,
+    /// What runs may have synced.
+    patched: Patched,
     /// The graph has to run once more when the present run has ended.
     again: Option<Orders>,
     /// When the graph is run again although no file has changed.
@@ -576,41 +582,6 @@ impl Development {
             (None, None, None) => "watching for changes",
         };
         self.screen.set(Place::State, state);
-    }
-
-    /// Ends the run under way, if there is one.
-    async fn end_run(&mut self) {
-        if let Some(mut deploying) = self.deploying.take() {
-            deploying.cancel();
-            deploying.ended().await;
-            self.had_cluster |= deploying.has_cluster();
-        }
-    }
-
-    /// Ends what runs and puts the pods back, unless told otherwise.
-    async fn leave(&mut self) -> Result<(), Problem> {
-        self.end_run().await;
-        if self.request.keep {
-            self.screen.warning("Left", "pods run what was synced; `cargo xtask deploy` puts them back");
-            return Ok(());
-        }
-        let Restored { back, left, failures } =
-            restore(self.project.clone(), self.isolation(), &self.leave, self.had_cluster, &self.screen).await?;
-        if !back.is_empty() {
-            let text = format!("{} runs built images; `cargo xtask deploy` builds what changed", back.join(", "));
-            self.screen.good("Restored", &text);
-            self.screen.fact(&json!({"event": "restored", "releases": back}));
-        }
-        if !left.is_empty() {
-            let text =
-                format!("{} as it is: pods run what was synced; `cargo xtask deploy` builds it", left.join(", "));
-            self.screen.warning("Left", &text);
-            self.screen.fact(&json!({"event": "left", "releases": left}));
-        }
-        let mut failures = failures.into_iter();
-        let first = failures.next();
-        failures.for_each(|failed| self.screen.line(&failure::render(&failed)));
-        first.map_or(Ok(()), |failed| Err(failed.into()))
     }
 }
 

@@ -80,6 +80,14 @@ pub enum Record {
     Nothing,
 }
 
+/// Which pods a command is about.
+struct Pods {
+    /// What they run.
+    mode: Mode,
+    /// They are those of an earlier graph file.
+    former: bool,
+}
+
 /// A command at work.
 pub struct Session {
     /// The graph file and the graph.
@@ -124,7 +132,14 @@ impl Session {
             Format::Json => {}
         }
         reporters.extend(listeners);
-        let session = Self::with(Project::load(global)?, name, record, isolation, Mode::Deploy, reporters)?;
+        let session = Self::with(
+            Project::load(global)?,
+            name,
+            record,
+            isolation,
+            Pods { mode: Mode::Deploy, former: false },
+            reporters,
+        )?;
         listen(session.cx.cancel.clone())?;
         Ok(session)
     }
@@ -139,7 +154,16 @@ impl Session {
         mode: Mode,
         reporter: Box<dyn Reporter>,
     ) -> Result<Self, Problem> {
-        Self::with(project, "dev", Record::Run, isolation, mode, vec![reporter])
+        Self::with(project, "dev", Record::Run, isolation, Pods { mode, former: false }, vec![reporter])
+    }
+
+    /// The same for what an earlier graph file of the loop has deployed, whose pods are to run built images.
+    ///
+    /// # Errors
+    /// As [`Self::begin_as`].
+    pub fn for_former(project: Project, isolation: Option<&str>, reporter: Box<dyn Reporter>) -> Result<Self, Problem> {
+        let pods = Pods { mode: Mode::Deploy, former: true };
+        Self::with(project, "dev", Record::Run, isolation, pods, vec![reporter])
     }
 
     fn with(
@@ -147,7 +171,7 @@ impl Session {
         name: &str,
         record: Record,
         isolation: Option<&str>,
-        mode: Mode,
+        Pods { mode, former }: Pods,
         mut reporters: Vec<Box<dyn Reporter>>,
     ) -> Result<Self, Problem> {
         let begun = Instant::now();
@@ -161,7 +185,10 @@ impl Session {
         if mode == Mode::Dev {
             workspace = workspace.for_dev();
         }
-        let apart = isolation.is_some() || mode == Mode::Dev;
+        if former {
+            workspace = workspace.former();
+        }
+        let apart = (isolation.is_some() || mode == Mode::Dev) && !former;
         // Whoever only looks leaves nothing behind of a deployment that there has never been.
         if apart
             && (record == Record::Run || workspace.has_receipts())

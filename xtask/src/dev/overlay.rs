@@ -1,12 +1,16 @@
 //! What `dev` changes in a release's manifests: containers of synced images run the agent, with folders of their own.
 //!
+//! Whoever else runs such an image gets no files, so where there is somebody (see [`others`]) the manifests name the image
+//! as a deploy builds it, and only the containers that are synced are given the stage without sources.
+//!
 //! It is done in helm's post-renderer, so it is part of the release's one apply: everything that judges, watches and
 //! puts back releases understands it without knowing of it, and the next `deploy` takes it away.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use engine::config::{Dev, Runtime};
 use engine::digest::{Digest, Hasher};
+use engine::failure::Failure;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -42,6 +46,8 @@ pub struct Amendment {
     pub image: String,
     /// The image as the manifest names it: repository and tag.
     pub reference: String,
+    /// What the containers that are synced run in its place; the same where nobody else runs the image.
+    pub stage: String,
     /// `python` or `node`.
     pub runtime: Agent,
     /// Where the synced folders are in the container, in the order of their names in the context.
@@ -135,11 +141,12 @@ impl Agent {
 }
 
 impl Amendment {
-    /// What the table of the image `name` asks for; its steps have made `reference`.
-    pub fn new(name: &str, dev: &Dev, reference: String) -> Self {
+    /// What the table of the image `name` asks for; its steps have made `reference`, and `stage` to be synced.
+    pub fn new(name: &str, dev: &Dev, reference: String, stage: String) -> Self {
         Self {
             image: name.to_owned(),
             reference,
+            stage,
             runtime: match dev.runtime {
                 Runtime::Python => Agent::Python,
                 Runtime::Node => Agent::Node,
@@ -156,6 +163,86 @@ impl Amendment {
         let command = self.runtime.command().iter().map(|word| (*word).to_owned());
         command.chain([format!("{AGENTS}/{}", self.runtime.file())]).collect()
     }
+
+    fn is_run_by(&self, container: &Value) -> bool {
+        text(container, "image") == self.reference
+    }
+}
+
+/// How likely it is that a container runs the application and not another program of the same image, such as a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Likeness {
+    /// It has a command of its own, and nobody can connect to it.
+    Other,
+    /// It has a command of its own, and a port.
+    Serves,
+    /// It runs what the image does, or what the application is started with.
+    Application,
+}
+
+impl Likeness {
+    fn of(container: &Value, amendment: &Amendment) -> Self {
+        let words = entries(container, "command").iter().chain(entries(container, "args"));
+        let words: Vec<&str> = words.filter_map(Value::as_str).collect();
+        if words.is_empty() || words == amendment.command {
+            Self::Application
+        } else if entries(container, "ports").iter().any(|port| tcp(port).is_some()) {
+            Self::Serves
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// The containers of a workload that can be synced: a DaemonSet's pods are not as many as somebody asks for, and those of
+/// Jobs end.
+fn containers(object: &Value) -> &[Value] {
+    let may = matches!(text(object, "kind"), "Deployment" | "StatefulSet");
+    let found = object.pointer("/spec/template/spec/containers").filter(|_| may).and_then(Value::as_array);
+    found.map_or(&[], Vec::as_slice)
+}
+
+/// For each amendment, how its application's containers are: those that are likelier than any other of the release.
+fn likenesses(manifest: &str, amendments: &[Amendment]) -> Vec<Option<Likeness>> {
+    let speaks_of_any = |document: &&str| amendments.iter().any(|amendment| document.contains(&amendment.reference));
+    let objects = rendered::documents(manifest).filter(speaks_of_any);
+    let objects: Vec<Value> = objects.filter_map(|document| rendered::parse(document).ok()?).collect();
+    let of = |amendment: &Amendment| {
+        let runs = objects.iter().flat_map(containers).filter(|container| amendment.is_run_by(container));
+        runs.map(|container| Likeness::of(container, amendment)).max()
+    };
+    amendments.iter().map(of).collect()
+}
+
+/// Who in `manifest` names an image of the amendments and is not synced: titles of objects, by the image's step name. The
+/// amendments' stages are others than their references.
+///
+/// # Errors
+/// When `manifest` has an object that cannot be read.
+pub fn others(
+    manifest: &str,
+    release: &str,
+    amendments: &[Amendment],
+) -> Result<BTreeMap<String, BTreeSet<String>>, Failure> {
+    let objects = rendered::objects(&amend(manifest, release, amendments), &format!("the chart of {release}"))?;
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for object in &objects {
+        for amendment in amendments.iter().filter(|amendment| names(&object.body, &amendment.reference)) {
+            found.entry(amendment.image.clone()).or_default().insert(object.title());
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a text in `value` names the image: a container's, or a variable by which a program is told what to start. What
+/// labels and annotations say, nobody runs.
+fn names(value: &Value, reference: &str) -> bool {
+    match value {
+        Value::String(text) => text.contains(reference),
+        Value::Array(items) => items.iter().any(|item| names(item, reference)),
+        Value::Object(fields) => fields.iter().any(|(field, value)| field != "metadata" && names(value, reference)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 /// `manifest` of `release` with the amendments made. Documents that they do not concern stay as they
@@ -165,10 +252,13 @@ pub fn amend(manifest: &str, release: &str, amendments: &[Amendment]) -> String 
         return manifest.to_owned();
     }
     let config = format!("{release}-{NAME}");
+    let likenesses = likenesses(manifest, amendments);
+    let wanted: Vec<(&Amendment, Likeness)> =
+        amendments.iter().zip(likenesses).filter_map(|(amendment, likeness)| Some((amendment, likeness?))).collect();
     let mut text = String::with_capacity(manifest.len() + PYTHON.len() + NODE.len() + 4096);
     for document in rendered::documents(manifest) {
         text.push_str("---\n");
-        match amended(document, release, &config, amendments) {
+        match amended(document, release, &config, &wanted) {
             Some(object) => {
                 // Comments name the template that it comes from.
                 text.extend(document.lines().filter(|line| line.starts_with('#')).flat_map(|line| [line, "\n"]));
@@ -190,23 +280,17 @@ pub fn amend(manifest: &str, release: &str, amendments: &[Amendment]) -> String 
     text
 }
 
-fn amended(document: &str, release: &str, config: &str, amendments: &[Amendment]) -> Option<Value> {
+fn amended(document: &str, release: &str, config: &str, wanted: &[(&Amendment, Likeness)]) -> Option<Value> {
     let mut object = rendered::parse(document).ok()??;
-    if !matches!(object.get("kind")?.as_str()?, "Deployment" | "StatefulSet") {
-        return None;
-    }
-    let containers = object.pointer_mut("/spec/template/spec/containers")?.as_array_mut()?;
-    let mut found = None;
-    for container in containers {
-        let runs =
-            |amendment: &&Amendment| container.get("image").and_then(Value::as_str) == Some(&amendment.reference);
-        // One agent per pod: it has one port, and a pod one label.
-        if let (None, Some(amendment)) = (found, amendments.iter().find(runs)) {
-            change_container(container, amendment)?;
-            found = Some(amendment);
-        }
-    }
-    let amendment = found?;
+    let applies = |container: &Value| {
+        let mut wanted = wanted.iter().filter(|(amendment, _)| amendment.is_run_by(container));
+        let found = wanted.find(|(amendment, likeness)| Likeness::of(container, amendment) == *likeness);
+        found.map(|(amendment, _)| *amendment)
+    };
+    // One agent per pod: it has one port, and a pod one label.
+    let mut found = containers(&object).iter().enumerate();
+    let (place, amendment) = found.find_map(|(place, container)| Some((place, applies(container)?)))?;
+    change_container(object.pointer_mut("/spec/template/spec/containers")?.get_mut(place)?, amendment)?;
     let template = object.pointer_mut("/spec/template")?;
     for (label, value) in labels(release, &amendment.image) {
         set(template, &["metadata", "labels"], label, json!(value))?;
@@ -229,6 +313,7 @@ fn change_container(container: &mut Value, amendment: &Amendment) -> Option<()> 
         "roots": amendment.roots, "command": amendment.command, "ports": ports, "listen": PORT,
     });
     let fields = container.as_object_mut()?;
+    fields.insert("image".to_owned(), json!(amendment.stage));
     fields.insert("command".to_owned(), json!(amendment.agent()));
     fields.shift_remove("args");
     // An application that is being changed may be broken for as long as its author thinks.
@@ -302,7 +387,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{Agent, Amendment, LABEL, RELEASE, amend, described};
+    use super::{Agent, Amendment, LABEL, RELEASE, amend, described, is_synced, others};
     use crate::world::kube::rendered;
 
     const MANIFEST: &str = "---\n# Source: t/templates/a.yaml\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n\
@@ -316,6 +401,7 @@ mod tests {
         Amendment {
             image: "a".to_owned(),
             reference: "t/a:1".to_owned(),
+            stage: "t/a:dev".to_owned(),
             runtime: Agent::Python,
             roots: vec!["/app/app".to_owned(), "/app/lib".to_owned()],
             command: vec!["python".to_owned(), "-m".to_owned(), "app".to_owned()],
@@ -336,6 +422,7 @@ mod tests {
             workload["spec"]["template"]["metadata"]["labels"],
             json!({"app": "a", LABEL: "a", RELEASE: "todo"})
         );
+        assert_eq!(container["image"], "t/a:dev");
         assert_eq!(container["command"], json!(["python3", "-u", "/xtask-dev/agent.py"]));
         assert_eq!(
             container["resources"],
@@ -375,11 +462,79 @@ mod tests {
         let text = amend(MANIFEST, "todo", &[amendment()]);
         let objects = rendered::objects(&text, "test").unwrap();
         let said: Vec<_> = objects.iter().filter_map(described).collect();
-        let expected = "Deployment a: 1 replica, image t/a:1, files synced into /app/app and /app/lib, neither liveness nor \
+        let expected = "Deployment a: 1 replica, image t/a:dev, files synced into /app/app and /app/lib, neither liveness nor \
                         startup probe, limits cpu 500m, memory 2Gi";
         assert_eq!(said, [expected]);
         let objects = rendered::objects(MANIFEST, "test").unwrap();
         assert!(objects.iter().all(|object| described(object).is_none()));
+    }
+
+    /// A workload with `containers` of a pod, and whatever else its pods have.
+    fn workload(kind: &str, name: &str, pod: &Value) -> String {
+        let spec = match kind {
+            "CronJob" => json!({"jobTemplate": {"spec": {"template": {"spec": pod}}}}),
+            _ => json!({"template": {"spec": pod}}),
+        };
+        let object = json!({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name}, "spec": spec});
+        format!("---\n{object}\n")
+    }
+
+    #[test]
+    fn whoever_runs_a_synced_image_without_its_files_is_found_and_runs_what_is_built() {
+        let app = json!({"name": "app", "image": "t/a:1"});
+        let other = json!({"name": "other", "image": "t/b:1"});
+        let of = |container: &Value| json!({"containers": [container]});
+        let served = json!({"name": "app", "image": "t/a:1", "args": ["serve"], "ports": [{"containerPort": 80}]});
+        let work = json!({"name": "worker", "image": "t/a:1", "args": ["work"]});
+        let started = json!({"name": "app", "image": "t/a:1", "command": ["python", "-m", "app"]});
+        let told = json!({"name": "operator", "image": "t/b:1", "env": [{"name": "RUNS", "value": "t/a:1"}]});
+        let annotated = json!({"metadata": {"annotations": {"image": "t/a:1"}}, "containers": [other]});
+        let deployment = || workload("Deployment", "a", &of(&app));
+        // What is rendered; whose containers are synced; who else there is.
+        let rows: [(Vec<String>, &[&str], &[&str]); 13] = [
+            (vec![deployment()], &["a"], &[]),
+            (vec![deployment(), workload("Deployment", "b", &of(&other))], &["a"], &[]),
+            (
+                vec![workload("Deployment", "a", &json!({"containers": [app], "initContainers": [app]}))],
+                &["a"],
+                &["Deployment a"],
+            ),
+            (vec![workload("Deployment", "a", &json!({"containers": [work, app]}))], &["a"], &["Deployment a"]),
+            (vec![deployment(), workload("Job", "j", &of(&app))], &["a"], &["Job j"]),
+            (
+                vec![deployment(), workload("CronJob", "c", &of(&work)), workload("DaemonSet", "d", &of(&app))],
+                &["a"],
+                &["CronJob c", "DaemonSet d"],
+            ),
+            (vec![deployment(), workload("Deployment", "w", &of(&work))], &["a"], &["Deployment w"]),
+            (
+                vec![workload("Deployment", "w", &of(&work)), workload("StatefulSet", "s", &of(&started))],
+                &["s"],
+                &["Deployment w"],
+            ),
+            (
+                vec![workload("Deployment", "a", &of(&served)), workload("Deployment", "w", &of(&work))],
+                &["a"],
+                &["Deployment w"],
+            ),
+            (vec![workload("Deployment", "v", &of(&work)), workload("Deployment", "w", &of(&work))], &["v", "w"], &[]),
+            (vec![deployment(), workload("Deployment", "b", &of(&app))], &["a", "b"], &[]),
+            (vec![deployment(), workload("Deployment", "o", &of(&told))], &["a"], &["Deployment o"]),
+            (vec![deployment(), workload("Deployment", "n", &annotated)], &["a"], &[]),
+        ];
+        for (rendered, synced, expected) in rows {
+            let manifest = rendered.concat();
+            let objects = rendered::objects(&amend(&manifest, "todo", &[amendment()]), "test").unwrap();
+            let found: Vec<&str> =
+                objects.iter().filter(|object| is_synced(object)).map(|object| object.name.as_str()).collect();
+            assert_eq!(found, synced, "{manifest}");
+            for object in objects.iter().filter(|object| is_synced(object)) {
+                assert_eq!(object.images().filter(|image| *image == "t/a:dev").count(), 1, "{manifest}");
+            }
+            let found = others(&manifest, "todo", &[amendment()]).unwrap();
+            let found: Vec<&str> = found.values().flatten().map(String::as_str).collect();
+            assert_eq!(found, expected, "{manifest}");
+        }
     }
 
     #[test]

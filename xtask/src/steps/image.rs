@@ -46,9 +46,11 @@ pub struct Facts {
     pub assembled: Vec<String>,
 }
 
-/// The step `image:NAME`.
+/// The step `image:NAME`, or [`stage_of`] that.
 pub struct ImageStep {
     id: StepId,
+    /// By the step of this name its images are known in the daemon, whoever builds them.
+    owner: StepId,
     definition: config::Image,
     secrets: Arc<dyn SecretValues>,
     dev: Option<config::Dev>,
@@ -77,13 +79,27 @@ struct Base {
     assembled_from: Option<String>,
 }
 
+/// What the name of a stage's step ends in; a graph file gives no step such a name.
+const STAGE: &str = ".dev";
+
+/// The step that builds the image `name` up to the stage that `dev` syncs, where others run the image itself.
+pub fn stage_of(name: &str) -> StepId {
+    StepId::new(Kind::Image, format!("{name}{STAGE}"))
+}
+
+/// The name in the graph file of the image that the step `name` builds.
+pub fn of_stage(name: &str) -> &str {
+    name.strip_suffix(STAGE).unwrap_or(name)
+}
+
 /// How long the containers of pods that have gone are waited for: the kubelet takes its time to remove them.
 const CONTAINERS_GO: Duration = Duration::from_secs(60);
 
 impl ImageStep {
     /// The image `name` of the graph file.
     pub fn new(name: &str, definition: config::Image, secrets: Arc<dyn SecretValues>) -> Self {
-        Self { id: StepId::new(Kind::Image, name), definition, secrets, dev: None, pulled: AtomicBool::default() }
+        let id = StepId::new(Kind::Image, name);
+        Self { owner: id.clone(), id, definition, secrets, dev: None, pulled: AtomicBool::default() }
     }
 
     /// The image as `dev` runs it: another stage, without the folders that are synced.
@@ -91,6 +107,11 @@ impl ImageStep {
         self.definition.target = Some(dev.target.clone());
         self.dev = Some(dev.clone());
         self
+    }
+
+    /// The same beside the image as it is deployed, which others run.
+    pub fn beside(self) -> Self {
+        Self { id: stage_of(&self.owner.name), ..self }
     }
 
     /// Removes an image. The containers of pods that have gone are removed a while after them: they are waited for.
@@ -214,7 +235,9 @@ impl Step for ImageStep {
     }
 
     fn lock_name(&self, cx: &Context) -> Result<String, Failure> {
-        daemon::lock_name(cx, self.definition.daemon, &self.definition.repository)
+        // The image and its stage are built at the same time.
+        let stage = if self.id == self.owner { "" } else { STAGE };
+        daemon::lock_name(cx, self.definition.daemon, &format!("{}{stage}", self.definition.repository))
     }
 
     async fn gather(&self, cx: &Context) -> Result<Manifest, Failure> {
@@ -270,7 +293,7 @@ impl Step for ImageStep {
             .collect();
         let build = docker::Build {
             project: cx.project.clone(),
-            step: self.id.to_string(),
+            step: self.owner.to_string(),
             context: self.context(cx),
             files: ingredients.files,
             dockerfile: ingredients.dockerfile,
@@ -325,7 +348,7 @@ impl Step for ImageStep {
 
     async fn belongings(&self, cx: &Context, _: Scope) -> Result<Vec<Belonging>, Failure> {
         let inventory = self.inventory(cx).await?;
-        let step = self.id.to_string();
+        let step = self.owner.to_string();
         let images = inventory.of_project(&cx.project, Some(&step));
         let names = images.flat_map(|image| image.names.iter());
         Ok(names.map(|name| Belonging { what: format!("image {name}"), kept: None }).collect())
@@ -335,7 +358,7 @@ impl Step for ImageStep {
         let daemon = daemon::at(cx, self.definition.daemon).await?;
         cx.world.forget_observations().await;
         let inventory = cx.world.inventory(&daemon).await?;
-        let step = self.id.to_string();
+        let step = self.owner.to_string();
         for image in inventory.of_project(&cx.project, Some(&step)) {
             self.remove_image(cx, &daemon, image).await?;
         }

@@ -11,7 +11,7 @@ use super::Step;
 use super::check::CheckStep;
 use super::cluster::{self, ClusterStep};
 use super::command::CommandStep;
-use super::image::ImageStep;
+use super::image::{ImageStep, stage_of};
 use super::local_secrets::LocalSecrets;
 use super::manifests::ManifestsStep;
 use super::release::ReleaseStep;
@@ -28,7 +28,8 @@ pub enum Mode {
     Dev,
 }
 
-/// A step for each table of the file. `graph` says what stands behind a check.
+/// A step for each table of the file. `graph` says what stands behind a check, and of which images the stage that is
+/// synced is a step of its own.
 pub fn of_graph_file(file: &GraphFile, graph: &Graph, mode: Mode) -> Steps {
     let none = BTreeMap::new();
     let dev = if mode == Mode::Dev { &file.dev } else { &none };
@@ -41,11 +42,15 @@ pub fn of_graph_file(file: &GraphFile, graph: &Graph, mode: Mode) -> Steps {
         add(Arc::new(ClusterStep::new(cluster::Definition::from(cluster))));
     }
     for (name, image) in &file.images {
-        let step = ImageStep::new(name, image.clone(), Arc::clone(&secrets));
-        add(Arc::new(match dev.get(name) {
-            Some(dev) => step.synced(dev),
-            None => step,
-        }));
+        let step = || ImageStep::new(name, image.clone(), Arc::clone(&secrets));
+        match dev.get(name) {
+            Some(dev) if graph.contains(&stage_of(name)) => {
+                add(Arc::new(step()));
+                add(Arc::new(step().synced(dev).beside()));
+            }
+            Some(dev) => add(Arc::new(step().synced(dev))),
+            None => add(Arc::new(step())),
+        }
     }
     for (name, definition) in &file.secrets {
         let used = file.releases.iter().filter(|(_, release)| release.secrets.contains(name));
@@ -59,7 +64,7 @@ pub fn of_graph_file(file: &GraphFile, graph: &Graph, mode: Mode) -> Steps {
     let origins: BTreeMap<String, Origin> =
         file.secrets.iter().map(|(name, definition)| (name.clone(), Origin::of(definition))).collect();
     for (name, release) in &file.releases {
-        add(Arc::new(ReleaseStep::new(name, release.clone(), origins.clone()).synced(dev)));
+        add(Arc::new(ReleaseStep::new(name, release.clone(), origins.clone()).synced(dev, graph)));
     }
     for (name, manifests) in &file.manifests {
         add(Arc::new(ManifestsStep::new(name, manifests.clone())));

@@ -11,6 +11,7 @@ pub mod inputs;
 mod inventory;
 mod leftovers;
 pub mod observed;
+pub mod others;
 mod remade;
 mod teardown;
 mod validation;
@@ -22,6 +23,7 @@ use async_trait::async_trait;
 use engine::config::{As, Dev, Release as Definition};
 use engine::digest::Hasher;
 use engine::failure::Failure;
+use engine::graph::Graph;
 use engine::manifest::{Manifest, Source};
 use engine::receipt::{Output, Receipt};
 use engine::run::{Job, Pool};
@@ -44,7 +46,7 @@ use crate::world::kube::rendered;
 use crate::world::settle::Settled;
 use crate::world::tool::{self, Tools};
 use deploy::{Deploy, Deployed, Plan};
-use inputs::Origins;
+use inputs::{Origins, Values};
 use observed::Observed;
 use teardown::Teardown;
 
@@ -66,12 +68,19 @@ pub struct Facts {
     pub assembled: Vec<String>,
 }
 
+/// How containers of an image are synced.
+struct Synced {
+    dev: Dev,
+    /// The step that has made what they run.
+    made_by: StepId,
+}
+
 /// See the module.
 pub struct ReleaseStep {
     id: StepId,
     definition: Definition,
     origins: Origins,
-    dev: BTreeMap<String, Dev>,
+    dev: BTreeMap<String, Synced>,
     kinds: Kinds,
     program: Option<PathBuf>,
 }
@@ -83,11 +92,16 @@ impl ReleaseStep {
         Self { id, definition, origins, dev: BTreeMap::new(), kinds: Kinds::default(), program: None }
     }
 
-    /// The release as `dev` runs it: pods of the images in `dev` run its agent.
-    pub fn synced(mut self, dev: &BTreeMap<String, Dev>) -> Self {
+    /// The release as `dev` runs it: pods of the images in `dev` run its agent. `graph` says which of these images have
+    /// a step of its own for what is synced.
+    pub fn synced(mut self, dev: &BTreeMap<String, Dev>, graph: &Graph) -> Self {
         let used = |image: &String| self.definition.images.values().any(|used| used.image == *image);
-        self.dev =
-            dev.iter().filter(|(image, _)| used(image)).map(|(image, dev)| (image.clone(), dev.clone())).collect();
+        let synced = |(image, dev): (&String, &Dev)| {
+            let own = Some(image::stage_of(image)).filter(|stage| graph.contains(stage));
+            let made_by = own.unwrap_or_else(|| StepId::new(Kind::Image, image.as_str()));
+            (image.clone(), Synced { dev: dev.clone(), made_by })
+        };
+        self.dev = dev.iter().filter(|(image, _)| used(image)).map(synced).collect();
         self
     }
 
@@ -138,9 +152,10 @@ impl ReleaseStep {
 
     /// What `dev` changes in the manifests.
     fn amendments(&self, cx: &Context) -> Result<Vec<Amendment>, Failure> {
-        let amendment = |(image, dev): (&String, &Dev)| {
-            let facts: image::Facts = cx.facts(&StepId::new(Kind::Image, image.as_str()))?;
-            Ok(Amendment::new(image, dev, facts.reference))
+        let reference = |step: &StepId| Ok::<_, Failure>(cx.facts::<image::Facts>(step)?.reference);
+        let amendment = |(image, synced): (&String, &Synced)| {
+            let named = reference(&StepId::new(Kind::Image, image.as_str()))?;
+            Ok(Amendment::new(image, &synced.dev, named, reference(&synced.made_by)?))
         };
         self.dev.iter().map(amendment).collect()
     }
@@ -157,6 +172,23 @@ impl ReleaseStep {
             left,
             validate,
         })
+    }
+
+    /// What helm makes of the chart with `values`, without the cluster.
+    async fn render(&self, cx: &Context, helm: &tool::Tool, values: Values) -> Result<String, Failure> {
+        let plan = Plan {
+            helm: Helm::new(helm),
+            place: self.place(cx),
+            chart: cx.workspace.root().join(&self.definition.chart),
+            values,
+            secrets: annotate::Secrets::default(),
+            amendments: Vec::new(),
+            description: self.description(cx),
+            left: None,
+            validate: true,
+        };
+        let kubernetes = cx.facts::<cluster::Facts>(&StepId::cluster()).ok().and_then(|facts| facts.kubernetes);
+        plan.rehearse(cx, self, kubernetes.as_deref()).await
     }
 
     /// What the pods of `revision` run that came from no registry. Nothing is asked where there is nothing of the kind,
@@ -337,19 +369,8 @@ impl Step for ReleaseStep {
     async fn rehearse(&self, cx: &Context) -> Result<(), Failure> {
         // What is not there yet is got by the deploy itself.
         let Ok(helm) = self.helm(cx).await else { return Ok(()) };
-        let plan = Plan {
-            helm: Helm::new(&helm),
-            place: self.place(cx),
-            chart: cx.workspace.root().join(&self.definition.chart),
-            values: inputs::values_to_rehearse(cx, &self.id, &self.definition, &self.origins)?,
-            secrets: annotate::Secrets::default(),
-            amendments: Vec::new(),
-            description: self.description(cx),
-            left: None,
-            validate: true,
-        };
-        let kubernetes = cx.facts::<cluster::Facts>(&StepId::cluster()).ok().and_then(|facts| facts.kubernetes);
-        plan.rehearse(cx, self, kubernetes.as_deref()).await
+        let values = inputs::values_to_rehearse(cx, &self.id, &self.definition, &self.origins)?;
+        self.render(cx, &helm, values).await.map(drop)
     }
 
     async fn belongings(&self, cx: &Context, scope: Scope) -> Result<Vec<Belonging>, Failure> {

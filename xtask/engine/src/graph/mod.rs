@@ -93,6 +93,37 @@ impl Graph {
         }
     }
 
+    /// The graph with a further step `beside`, which needs what `step` needs. Of the steps that need `step`, those for
+    /// which `by` holds need it as well. Without `step` nothing is changed.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use engine::graph;
+    /// let text = "[command.a]\nrun = [\"true\"]\n[command.b]\nrun = [\"true\"]\nafter = [\"command:a\"]\n";
+    /// let (_, graph) = graph::parse(text, Path::new("xtask.toml")).unwrap();
+    /// let graph = graph.with_beside(&"command:a".parse().unwrap(), "command:z".parse().unwrap(), |_| true);
+    /// let order: Vec<_> = graph.order().iter().map(ToString::to_string).collect();
+    /// assert_eq!(order, ["command:a", "command:z", "command:b"]);
+    /// ```
+    #[must_use]
+    pub fn with_beside(&self, step: &StepId, beside: StepId, by: impl Fn(&StepId) -> bool) -> Self {
+        if !self.contains(step) {
+            return self.clone();
+        }
+        let of = |step: &StepId| -> BTreeMap<StepId, BTreeSet<Why>> {
+            self.dependencies(step).iter().map(|needed| (needed.step.clone(), needed.why.clone())).collect()
+        };
+        let mut needs: Needs = self.order.iter().map(|step| (step.clone(), of(step))).collect();
+        for (_, needed) in needs.iter_mut().filter(|(dependent, _)| by(dependent)) {
+            if let Some(why) = needed.get(step).cloned() {
+                needed.insert(beside.clone(), why);
+            }
+        }
+        needs.insert(beside, of(step));
+        // It stands where `step` does, so it closes no circle.
+        sorted(&needs).map_or_else(|_| self.clone(), |order| Self::new(order, needs))
+    }
+
     /// `order` has every step of `needs` behind what it needs.
     fn new(order: Vec<StepId>, mut needs: Needs) -> Self {
         let places: BTreeMap<_, _> = order.iter().enumerate().map(|(place, step)| (step.clone(), place)).collect();

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::alone::{synced, taken};
+use super::patched::{Place, places};
 use super::screen::Screen;
 use crate::world::kube::lease::{self, Holder};
 use crate::world::{kube_client, pause};
@@ -33,10 +34,8 @@ const ENDING: Duration = Duration::from_secs(2);
 /// The releases whose pods this loop keeps. Dropped, they are free as soon as nobody has renewed their Leases for long
 /// enough.
 pub struct Claims {
-    context: String,
-    /// Namespace and name.
-    releases: BTreeSet<(String, String)>,
-    claims: BTreeMap<(String, String), Claim>,
+    releases: BTreeSet<Place>,
+    claims: BTreeMap<Place, Claim>,
     teller: mpsc::UnboundedSender<Failure>,
     lost: mpsc::UnboundedReceiver<Failure>,
     done: CancellationToken,
@@ -60,7 +59,6 @@ impl Claims {
     pub fn none(screen: Screen) -> Self {
         let (teller, lost) = mpsc::unbounded_channel();
         Self {
-            context: String::new(),
             releases: BTreeSet::new(),
             claims: BTreeMap::new(),
             teller,
@@ -89,21 +87,21 @@ impl Claims {
         Ok(())
     }
 
-    /// From now on they are about the releases of `file`.
+    /// From now on they are about the releases of `file`. What is held stays so: its pods are synced until they are put
+    /// back at the end.
     pub fn follow(&mut self, file: &GraphFile) {
-        self.context = context(file);
-        self.releases = synced(file).map(|release| (release.namespace.clone(), release.name.clone())).collect();
-        self.claims.retain(|release, _| self.releases.contains(release));
+        self.releases = places(file);
+        self.claims.retain(|place, claim| self.releases.contains(place) || claim.is_held.load(Ordering::Relaxed));
     }
 
     /// Takes those that are not held: the cluster is the one that is meant, and may answer elsewhere than it did.
     pub fn take(&mut self) {
-        for release in &self.releases {
-            if self.claims.get(release).is_some_and(|claim| claim.is_held.load(Ordering::Relaxed)) {
+        for place in &self.releases {
+            if self.claims.get(place).is_some_and(|claim| claim.is_held.load(Ordering::Relaxed)) {
                 continue;
             }
             let is_held = Arc::new(AtomicBool::new(false));
-            let (context, (namespace, name)) = (self.context.clone(), release.clone());
+            let Place { context, namespace, release: name } = place.clone();
             let (held, screen) = (Arc::clone(&is_held), self.screen.clone());
             let (teller, done) = (self.teller.clone(), self.done.clone());
             let task = tokio::spawn(async move {
@@ -116,7 +114,7 @@ impl Claims {
                     let _ = teller.send(taken(&other, &name));
                 }
             });
-            self.claims.insert(release.clone(), Claim { is_held, task });
+            self.claims.insert(place.clone(), Claim { is_held, task });
         }
     }
 

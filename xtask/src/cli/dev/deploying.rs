@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use engine::event::Event;
@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::others::Others;
 use super::retry::MendedBy;
 use super::screen::Screen;
 use crate::ask::{Person, Question};
@@ -26,6 +27,7 @@ use crate::redact::Redactor;
 use crate::report::Reporter;
 use crate::run;
 use crate::steps::Mode;
+use crate::steps::image::of_stage;
 
 /// A run that has not ended yet.
 pub struct Deploying {
@@ -35,6 +37,7 @@ pub struct Deploying {
     since: Option<Instant>,
     rolled_out: Arc<Mutex<Option<Instant>>>,
     has_cluster: Arc<AtomicBool>,
+    project: Arc<OnceLock<Project>>,
     task: JoinHandle<Ended>,
 }
 
@@ -90,6 +93,8 @@ pub struct Shared {
     pub redactor: Arc<Redactor>,
     /// Knows all that was read through links, so that it is watched.
     pub gatherer: Arc<Gatherer>,
+    /// Knows who runs synced images without their files.
+    pub others: Arc<Others>,
 }
 
 impl Deploying {
@@ -107,6 +112,7 @@ impl Deploying {
         let reasons: Arc<Mutex<Vec<String>>> = Arc::default();
         let rolled_out: Arc<Mutex<Option<Instant>>> = Arc::default();
         let has_cluster: Arc<AtomicBool> = Arc::default();
+        let project: Arc<OnceLock<Project>> = Arc::default();
         let reporter = Tap {
             running: Arc::clone(&running),
             reasons: Arc::clone(&reasons),
@@ -115,18 +121,23 @@ impl Deploying {
             inner: screen.reporter(),
         };
         let (global, isolation, token) = (global.clone(), isolation.map(str::to_owned), cancel.clone());
-        let (leave, shared) = (leave.clone(), shared.clone());
+        let (leave, shared, read) = (leave.clone(), shared.clone(), Arc::clone(&project));
         let task = tokio::spawn(async move {
-            deploy(&global, isolation.as_deref(), orders, &leave, Box::new(reporter), token, shared).await
+            let project = match Project::load(&global) {
+                Ok(project) => project,
+                Err(problem) => return Ended::Never(problem),
+            };
+            let project = read.get_or_init(|| project).clone();
+            deploy(project, isolation.as_deref(), orders, &leave, Box::new(reporter), token, shared).await
         });
-        Self { cancel, running, reasons, since: orders.since, rolled_out, has_cluster, task }
+        Self { cancel, running, reasons, since: orders.since, rolled_out, has_cluster, project, task }
     }
 
     /// Asks it to stop if it builds one of `images`, which have changed. Unless it is changing the cluster besides: that
     /// is quickly over, and half of it helps nobody.
     pub fn supersede(&self, images: &BTreeSet<String>) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let builds = |step: &StepId| step.kind == Kind::Image && images.contains(&step.name);
+        let builds = |step: &StepId| step.kind == Kind::Image && images.contains(of_stage(&step.name));
         let interruptible = |step: &StepId| matches!(step.kind, Kind::Image | Kind::Command | Kind::Check);
         if running.iter().any(builds) && running.iter().all(interruptible) {
             self.cancel.cancel();
@@ -149,9 +160,9 @@ impl Deploying {
         Some(rolled_out.saturating_duration_since(self.since?))
     }
 
-    /// Whether it has got past the cluster, so that it may have deployed something.
-    pub fn has_cluster(&self) -> bool {
-        self.has_cluster.load(Ordering::Relaxed)
+    /// The graph file as it has read it, once it has got past the cluster and so may have deployed something.
+    pub fn in_cluster(&self) -> Option<&Project> {
+        self.project.get().filter(|_| self.has_cluster.load(Ordering::Relaxed))
     }
 
     /// Waits for its end.
@@ -167,7 +178,7 @@ impl Deploying {
 }
 
 async fn deploy(
-    global: &Global,
+    mut project: Project,
     isolation: Option<&str>,
     orders: Orders,
     leave: &Leave,
@@ -175,21 +186,18 @@ async fn deploy(
     cancel: CancellationToken,
     shared: Shared,
 ) -> Ended {
-    let session = Project::load(global).and_then(|project| Session::for_dev(project, isolation, Mode::Dev, reporter));
-    let mut session = match session {
+    let others = shared.others.provide(&mut project, isolation, Arc::clone(&shared.gatherer), &cancel).await;
+    let mut session = match Session::for_dev(project, isolation, Mode::Dev, reporter) {
         Ok(session) => session,
         Err(problem) => return Ended::Never(problem),
     };
+    shared.others.tell(&session, &others);
     session.cx.cancel = cancel;
     (session.cx.redactor, session.cx.gatherer) = (shared.redactor, shared.gatherer);
     leave.grant(&mut session);
-    let forced: Vec<StepId> = match orders.rebuild {
-        true => session.project.file.images.keys().map(|name| StepId::new(Kind::Image, name.as_str())).collect(),
-        false => Vec::new(),
-    };
     let mut plan = session.plan(&[], false);
     for planned in &mut plan {
-        planned.forced |= forced.contains(&planned.step);
+        planned.forced |= orders.rebuild && planned.step.kind == Kind::Image;
     }
     let ready = async {
         tools::prepare(&session.cx, &session.project.file, &plan).await?;
@@ -261,6 +269,7 @@ mod tests {
             ([(Image, "a")].as_slice(), ["a"].as_slice(), true),
             (&[(Image, "a"), (Image, "b"), (Command, "c"), (Check, "d")], &["b"], true),
             (&[(Image, "a")], &["b"], false),
+            (&[(Image, "a.dev")], &["a"], true),
             (&[(Image, "a")], &[], false),
             (&[(Command, "a")], &["a"], false),
             (&[(Image, "a"), (Release, "r")], &["a"], false),
@@ -276,6 +285,7 @@ mod tests {
                 since: None,
                 rolled_out: Arc::default(),
                 has_cluster: Arc::default(),
+                project: Arc::default(),
                 task: tokio::spawn(async { Ended::Cancelled }),
             };
             deploying.supersede(&changed.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>());

@@ -58,7 +58,7 @@ impl Development {
     pub(super) fn learn_from(&mut self, run: &Deploying) {
         // Nobody waits for the answer any more.
         self.question = None;
-        self.had_cluster |= run.has_cluster();
+        self.note_patched(run);
         let reasons = run.reasons();
         if let (Some(took), Some(first)) = (run.took(), reasons.first()) {
             let text = format!("{first}, live in {}", words::duration(took));

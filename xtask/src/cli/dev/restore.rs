@@ -3,12 +3,14 @@
 
 use std::time::Instant;
 
+use engine::config::Release;
 use engine::event::{Event, Level, Tally};
 use engine::failure::Failure;
 use engine::run::State;
 use engine::step::{Kind, StepId};
 
 use super::deploying::Leave;
+use super::patched::{Former, Place};
 use super::screen::Screen;
 use crate::cli::problem::Problem;
 use crate::cli::rollback::{self, Passed};
@@ -31,6 +33,15 @@ pub struct Restored {
     pub failures: Vec<Failure>,
 }
 
+impl Restored {
+    /// What was done besides.
+    pub fn extend(&mut self, other: Self) {
+        self.back.extend(other.back);
+        self.left.extend(other.left);
+        self.failures.extend(other.failures);
+    }
+}
+
 /// Puts all releases of `project` back, each whatever becomes of the others. Nobody is asked anything any more: what would
 /// need leave that `leave` does not give beforehand is left undone. `had_cluster` says whether a run of this loop has got
 /// past the cluster: where none has, no cluster is made or started only to find nothing in it.
@@ -50,14 +61,48 @@ pub async fn restore(
         return Ok(Restored::default());
     }
     know_cluster(&session)?;
+    Ok(in_cluster(session, |_| true).await)
+}
+
+/// Puts the release at `place` back, which an earlier graph file has had synced.
+///
+/// # Errors
+/// As [`restore`].
+pub async fn restore_former(
+    place: &Place,
+    former: Former,
+    isolation: Option<&str>,
+    leave: &Leave,
+    screen: &Screen,
+) -> Result<Restored, Problem> {
+    let mut session = Session::for_former(former.project, isolation, screen.reporter())?;
+    leave.grant(&mut session);
+    let receipts = session.cx.workspace.receipts();
+    // Nobody has to say again that this cluster is meant; and a receipt of yet another one says nothing of it.
+    let _ = std::fs::remove_dir_all(receipts.folder());
+    if let Some(receipt) = &former.cluster {
+        receipts.store(receipt)?;
+    }
+    let restored = match may_run_dev(&session, true).await? {
+        true => {
+            in_cluster(session, |release| release.namespace == place.namespace && release.name == place.release).await
+        }
+        false => Restored::default(),
+    };
+    // The next one may be about another cluster.
+    let _ = std::fs::remove_dir_all(receipts.folder());
+    Ok(restored)
+}
+
+async fn in_cluster(session: Session, wanted: impl Fn(&Release) -> bool) -> Restored {
     let cluster = session.plan(&[StepId::cluster()], false);
     let summary = run::execute(&session.cx, &session.steps, cluster, &session.locks).await;
     let mut restored = Restored { failures: summary.failures, ..Restored::default() };
     if restored.failures.is_empty() {
-        releases(&session, &mut restored).await;
+        releases(&session, wanted, &mut restored).await;
     }
     session.finish(Tally { failed: restored.failures.len(), ..Tally::default() }, None).await;
-    Ok(restored)
+    restored
 }
 
 /// Whether pods may run what a loop has synced.
@@ -91,10 +136,10 @@ fn know_cluster(session: &Session) -> Result<(), Failure> {
     }
 }
 
-async fn releases(session: &Session, restored: &mut Restored) {
+async fn releases(session: &Session, wanted: impl Fn(&Release) -> bool, restored: &mut Restored) {
     let file = &session.project.file;
     let mut none_built = Vec::new();
-    for (name, definition) in &file.releases {
+    for (name, definition) in file.releases.iter().filter(|(_, definition)| wanted(definition)) {
         if !definition.images.values().any(|used| file.dev.contains_key(&used.image)) {
             continue;
         }

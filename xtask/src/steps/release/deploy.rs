@@ -73,9 +73,14 @@ pub struct Plan {
 
 impl Plan {
     /// Has helm render the chart without the cluster, as one of the version `kubernetes` where that is known.
-    pub async fn rehearse(&self, cx: &Context, step: &ReleaseStep, kubernetes: Option<&str>) -> Result<(), Failure> {
+    pub async fn rehearse(
+        &self,
+        cx: &Context,
+        step: &ReleaseStep,
+        kubernetes: Option<&str>,
+    ) -> Result<String, Failure> {
         let upgrade = self.upgrade(step, true, None);
-        self.helm.render(&upgrade, kubernetes, cx.redact(), &cx.cancel).await.map(drop)
+        self.helm.render(&upgrade, kubernetes, cx.redact(), &cx.cancel).await
     }
 
     fn upgrade<'a>(
