@@ -14,6 +14,7 @@ use engine::failure::Failure;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::world::helm::hooks;
 use crate::world::kube::rendered::{self, Rendered};
 
 /// The label of pods whose containers are synced; its value is the image's step name.
@@ -226,7 +227,8 @@ pub fn others(
 ) -> Result<BTreeMap<String, BTreeSet<String>>, Failure> {
     let objects = rendered::objects(&amend(manifest, release, amendments), &format!("the chart of {release}"))?;
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for object in &objects {
+    // A chart's tests run when a person asks for them.
+    for object in objects.iter().filter(|object| hooks::is_made_by_upgrades(object)) {
         for amendment in amendments.iter().filter(|amendment| names(&object.body, &amendment.reference)) {
             found.entry(amendment.image.clone()).or_default().insert(object.title());
         }
@@ -490,8 +492,16 @@ mod tests {
         let told = json!({"name": "operator", "image": "t/b:1", "env": [{"name": "RUNS", "value": "t/a:1"}]});
         let annotated = json!({"metadata": {"annotations": {"image": "t/a:1"}}, "containers": [other]});
         let deployment = || workload("Deployment", "a", &of(&app));
+        let hook = |moment: &str| {
+            let job = workload("Job", "h", &of(&app));
+            job.replacen(
+                "\"metadata\":{",
+                &format!("\"metadata\":{{\"annotations\":{{\"helm.sh/hook\":\"{moment}\"}},"),
+                1,
+            )
+        };
         // What is rendered; whose containers are synced; who else there is.
-        let rows: [(Vec<String>, &[&str], &[&str]); 13] = [
+        let rows: [(Vec<String>, &[&str], &[&str]); 15] = [
             (vec![deployment()], &["a"], &[]),
             (vec![deployment(), workload("Deployment", "b", &of(&other))], &["a"], &[]),
             (
@@ -521,6 +531,8 @@ mod tests {
             (vec![deployment(), workload("Deployment", "b", &of(&app))], &["a", "b"], &[]),
             (vec![deployment(), workload("Deployment", "o", &of(&told))], &["a"], &["Deployment o"]),
             (vec![deployment(), workload("Deployment", "n", &annotated)], &["a"], &[]),
+            (vec![deployment(), hook("pre-upgrade")], &["a"], &["Job h"]),
+            (vec![deployment(), hook("test")], &["a"], &[]),
         ];
         for (rendered, synced, expected) in rows {
             let manifest = rendered.concat();

@@ -42,11 +42,14 @@ pub fn is_made_once(object: &Rendered) -> bool {
     at("-install") && !at("-upgrade") && removes
 }
 
+/// Whether an install or an upgrade makes the object, as a hook or not; those of a test or a removal are made by neither.
+pub fn is_made_by_upgrades(object: &Rendered) -> bool {
+    object.annotation(HOOK).is_none_or(|moments| moments.split(',').any(|moment| MOMENTS.contains(&moment.trim())))
+}
+
 /// The workloads among the hooks of a rendered chart.
 pub fn workloads(objects: &[Rendered], namespace: &str) -> Vec<Identity> {
-    let hooks = objects.iter().filter(|object| {
-        object.annotation(HOOK).is_some_and(|moments| moments.split(',').any(|moment| MOMENTS.contains(&moment.trim())))
-    });
+    let hooks = objects.iter().filter(|object| object.annotation(HOOK).is_some() && is_made_by_upgrades(object));
     let identity = |object: &Rendered| {
         let namespace = object.namespace.clone().unwrap_or_else(|| namespace.to_owned());
         Some(Identity::new(Kind::from_word(&object.kind)?, namespace, object.name.clone()))
