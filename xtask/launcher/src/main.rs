@@ -5,13 +5,14 @@
 //! cargo's. Nothing in here knows what the tool does.
 
 use std::ffi::OsString;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus};
 use std::{env, fs};
 
 use xtask_launcher::freshness::Build;
+use xtask_launcher::pulse::{self, PULSE};
 use xtask_launcher::settings::{FIRST, VARIABLES};
 
 /// The package of the tool, and its program.
@@ -76,11 +77,18 @@ fn without_ours(command: &mut Command) -> &mut Command {
 
 fn cargo(workspace: &Path, target: &Path, variables: &[(&str, &str)]) -> io::Result<ExitStatus> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    without_ours(&mut Command::new(cargo))
+    let mut command = Command::new(cargo);
+    without_ours(&mut command)
         .envs(variables.iter().copied())
         .args(["build", "--package", TOOL, "--bin", TOOL, "--manifest-path"])
         .arg(workspace.join("Cargo.toml"))
         .arg("--target-dir")
-        .arg(target)
-        .status()
+        .arg(target);
+    if io::stderr().is_terminal() {
+        return command.status();
+    }
+    pulse::wait(&mut command.spawn()?, PULSE, |since| {
+        // Standard error may be closed; the build goes on.
+        let _ = writeln!(io::stderr(), "    Building the tool, for {} s so far", since.as_secs());
+    })
 }
