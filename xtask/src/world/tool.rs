@@ -146,21 +146,37 @@ impl Tools {
     /// `Class::Environment` when there is none, it cannot tell its version, or it is too old.
     pub async fn find(&self, kind: Kind, cancel: &CancellationToken) -> Result<Tool, Failure> {
         let Facts { name, oldest, get, .. } = kind.facts();
-        let install = || format!("install {name} {}.{} or later: {get}", oldest.major, oldest.minor);
         let Some(path) = process::resolve(OsStr::new(name), None) else {
             return Err(Failure::environment(format!("no {name} found on PATH"))
                 .help("`cargo xtask deploy` gets it where it is needed")
-                .help(install()));
+                .help(format!("install {name} {}.{} or later: {get}", oldest.major, oldest.minor)));
         };
-        let tool = self.at(kind, path, cancel).await?;
-        if tool.version >= oldest {
-            return Ok(tool);
+        self.first(kind, path, tool_folder::places(Path::new(name)), cancel).await
+    }
+
+    /// The tool at `path`; where that one is too old, or cannot tell its version (a version manager's stand-in, say), the
+    /// first of `ours`.
+    async fn first(
+        &self,
+        kind: Kind,
+        path: PathBuf,
+        mut ours: impl Iterator<Item = PathBuf> + Send,
+        cancel: &CancellationToken,
+    ) -> Result<Tool, Failure> {
+        let Facts { name, oldest, get, .. } = kind.facts();
+        let found = self.at(kind, path.clone(), cancel).await;
+        match &found {
+            Ok(tool) if tool.version >= oldest => return found,
+            Err(failure) if failure.class == Class::Interrupted => return found,
+            _ => {}
         }
-        if let Some(ours) = tool_folder::places(Path::new(name)).find(|place| *place != tool.path && place.is_file()) {
+        if let Some(ours) = ours.find(|place| *place != path && place.is_file()) {
             return self.at(kind, ours, cancel).await;
         }
+        let tool = found?;
         let path = tool.path.display();
-        Err(Failure::environment(format!("{path} is {name} {}, which is too old", tool.version)).help(install()))
+        Err(Failure::environment(format!("{path} is {name} {}, which is too old", tool.version))
+            .help(format!("install {name} {}.{} or later: {get}", oldest.major, oldest.minor)))
     }
 
     async fn at(&self, kind: Kind, path: PathBuf, cancel: &CancellationToken) -> Result<Tool, Failure> {
@@ -220,7 +236,7 @@ fn is_script(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
     use engine::failure::Class;
     use tokio_util::sync::CancellationToken;
@@ -265,6 +281,30 @@ mod tests {
             std::fs::write(&says, format!("v3.{minor}.0")).unwrap();
             assert_eq!(at(&tools, &shim).await.unwrap().version, Version { major: 3, minor, patch: 0 });
         }
+    }
+
+    #[tokio::test]
+    async fn ours_is_taken_where_the_one_of_the_path_is_too_old_or_tells_no_version() {
+        let folder = tempfile::tempdir().unwrap();
+        let helm = |name: &str, says: &str| {
+            let path = folder.path().join(name);
+            write(&path, format!("#!/bin/sh\n{says}\n").as_bytes());
+            path
+        };
+        let [new, other] = ["new", "other"].map(|name| helm(name, "echo v4.1.4"));
+        let (old, broken) = (helm("old", "echo v3.5.0"), helm("broken", "echo no version is set >&2; exit 126"));
+        let tools = Tools::in_folder(folder.path());
+        let first = async |path: &PathBuf, ours: &[&PathBuf]| {
+            let ours: Vec<PathBuf> = ours.iter().map(|path| (*path).clone()).collect();
+            tools.first(Kind::Helm, path.clone(), ours.into_iter(), &CancellationToken::new()).await
+        };
+        let missing = folder.path().join("missing");
+        assert_eq!(first(&new, &[&other]).await.unwrap().path, new);
+        assert_eq!(first(&old, &[&missing, &other]).await.unwrap().path, other);
+        assert_eq!(first(&broken, &[&broken, &other]).await.unwrap().path, other);
+        let too_old = first(&old, &[&old]).await.unwrap_err();
+        assert_eq!(too_old.message, format!("{} is helm 3.5.0, which is too old", old.display()));
+        assert!(first(&broken, &[]).await.unwrap_err().message.contains("exited with 126"));
     }
 
     #[tokio::test]
