@@ -55,7 +55,7 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     let suites = chosen(request)?;
     let mut session = Session::begin(global, "test", Record::Nothing)?;
     session.cx.may_change_machine = may_change_machine(request.yes);
-    let (root, cancel) = (session.project.file.root.clone(), session.cx.cancel.clone());
+    let (root, cancel, locks) = (session.project.file.root.clone(), session.cx.cancel.clone(), session.locks.clone());
     let compiler = freshness::compiler(&root, &cancel).await?;
     let state = session.cx.workspace.state();
     let freshness = Freshness::new(&root, &state, Arc::clone(&session.cx.gatherer), compiler);
@@ -66,9 +66,12 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     let stale = judged.iter().filter(|(_, standing)| matches!(standing, Standing::Stale(_)));
     let stale: Vec<&Suite> = stale.map(|(suite, _)| *suite).collect();
     let found = tools(session, &stale).await?;
-    let context = match stale.iter().any(|suite| suite.needs > Needs::Nothing) {
-        true => Some(bed::prepare(global, &root, request.yes).await?),
-        false => None,
+    let (context, _turn) = match stale.iter().any(|suite| suite.needs > Needs::Nothing) {
+        true => {
+            let turn = bed::turn(&locks, &root, &cancel, &show).await?;
+            (Some(bed::prepare(global, &root, request.yes).await?), Some(turn))
+        }
+        false => (None, None),
     };
     let soak = request.soak;
     let logs = state.join("tests");

@@ -9,10 +9,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use engine::failure::Failure;
+use engine::lock::{Held, Locks};
+use tokio_util::sync::CancellationToken;
 
 use crate::cli::isolate::Isolate;
 use crate::cli::problem::Problem;
 use crate::cli::{Format, Global, deploy};
+use crate::report::style::{WARNING, verb};
 
 /// The variable that tells tests which kubeconfig context is theirs; whoever sets it chooses the minikube profile.
 pub const CONTEXT: &str = "XTASK_TEST_CONTEXT";
@@ -50,6 +53,33 @@ pub async fn prepare(global: &Global, root: &Path, yes: bool) -> Result<String, 
     Ok(profile)
 }
 
+/// Waits until no other run of tests is at work in the profile, of whichever checkout: what one has deployed there, the
+/// other would change. `show` is told who that is. It is this run's until the returned value is dropped.
+///
+/// # Errors
+/// When the lock cannot be taken, or the run is interrupted while it waits.
+pub async fn turn(
+    locks: &Locks,
+    root: &Path,
+    cancel: &CancellationToken,
+    show: &(dyn Fn(&str) + Sync),
+) -> Result<Held, Failure> {
+    let profile = profile();
+    let lock = locks.named(&format!("tests in {profile}"));
+    let holder = format!("`cargo xtask test` in {}, process {}", root.display(), std::process::id());
+    if let Some(held) = lock.try_acquire(&holder)? {
+        return Ok(held);
+    }
+    let other = lock.holder().unwrap_or_else(|| "another run".to_owned());
+    show(&format!("{}for {profile}, which {other} has", verb(WARNING, "Waiting")));
+    // A thread that waits for a lock cannot be told to stop; it ends with the process.
+    let acquire = tokio::task::spawn_blocking(move || lock.acquire(&holder));
+    tokio::select! {
+        held = acquire => held.map_err(|error| Failure::environment("could not wait for a lock").because(error))?,
+        () = cancel.cancelled() => Err(Failure::interrupted()),
+    }
+}
+
 /// The minikube profile of the tests.
 pub fn profile() -> String {
     std::env::var(CONTEXT).ok().filter(|name| !name.is_empty()).unwrap_or_else(|| PROFILE.to_owned())
@@ -74,8 +104,13 @@ mod tests {
     use std::collections::BTreeSet;
     use std::fs;
     use std::path::Path;
+    use std::sync::Mutex;
 
-    use super::{DOCKERFILE, graph_file, write};
+    use engine::failure::Class;
+    use engine::lock::Locks;
+    use tokio_util::sync::CancellationToken;
+
+    use super::{DOCKERFILE, graph_file, turn, write};
 
     #[test]
     fn the_graph_file_can_be_read_and_has_no_port_that_anybody_else_may_want() {
@@ -84,6 +119,27 @@ mod tests {
         write(&folder.path().join("xtask.toml"), &graph_file("xtask-test")).unwrap();
         let (file, _) = engine::graph::load(&folder.path().join("xtask.toml")).unwrap();
         assert!(file.cluster.unwrap().ports.is_empty());
+    }
+
+    #[tokio::test]
+    async fn one_run_at_a_time_is_at_work_in_the_profile_and_others_are_told_which() {
+        let folder = tempfile::tempdir().unwrap();
+        let locks = Locks::in_folder(folder.path()).unwrap();
+        let cancel = CancellationToken::new();
+        let first = turn(&locks, Path::new("/first"), &cancel, &|line| panic!("nobody has it: {line}")).await.unwrap();
+        let told = Mutex::new(String::new());
+        let show = |line: &str| told.lock().unwrap().push_str(line);
+        let second = turn(&locks, Path::new("/second"), &cancel, &show);
+        tokio::pin!(second);
+        assert!(futures_util::poll!(&mut second).is_pending());
+        assert!(told.lock().unwrap().contains("`cargo xtask test` in /first, process "), "{told:?}");
+        drop(first);
+        drop(second.await.unwrap());
+        let third = turn(&locks, Path::new("/third"), &cancel, &|_| {}).await.unwrap();
+        cancel.cancel();
+        let interrupted = turn(&locks, Path::new("/fourth"), &cancel, &|_| {}).await.unwrap_err();
+        assert_eq!(interrupted.class, Class::Interrupted);
+        drop(third);
     }
 
     #[test]
