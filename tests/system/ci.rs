@@ -109,6 +109,20 @@ fn a_run_deploys_beside_everything_else_and_takes_it_away_again() {
 }
 
 #[test]
+fn a_run_that_cannot_begin_leaves_no_report_of_an_earlier_one() {
+    let broken = "project = \"none\"\n\n[command.a]\nran = [\"true\"]\n";
+    let project = Project::of_files("ci-none", "none", &[("xtask.toml", broken), ("reports/ci.json", "earlier")]);
+    project.run(&["ci", "--reports", "reports"]).expect_code(2);
+    let (json, junit) = reports_in(&project.path("reports"));
+    assert_eq!((json["state"].as_str(), junit.failures), (Some("failed"), 1), "{json}");
+    assert!(json.to_string().contains("the graph file has mistakes"), "{json}");
+    project.write("xtask.toml", &broken.replace("ran", "run"));
+    project.run(&["ci", "--deadline", "100h"]).expect_code(2);
+    let (json, _) = reports(&project);
+    assert!(json.to_string().contains("a deadline of"), "{json}");
+}
+
+#[test]
 fn what_fails_is_reported_and_the_deployment_goes_all_the_same() {
     let project = small();
     project.edit("xtask.toml", "text    = \"hello\"", "text    = \"good-bye\"");

@@ -44,6 +44,9 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// What is silent for longer looks as if it hung, to people and to services that end such runs.
 const SILENT_AT_MOST: Duration = Duration::from_secs(30);
 
+/// Where reports are unless told otherwise, in the workspace.
+const REPORTS: &str = ".xtask/ci";
+
 /// The suites of the reports.
 const COMMANDS: &str = "commands";
 const DEPLOY: &str = "deploy";
@@ -84,6 +87,25 @@ fn silence(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// When nothing could be begun; what fails later is told, reported and decides the exit code.
 pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem> {
+    let ended = begin(global, request).await;
+    if let Err(problem) = &ended
+        && !request.sweep
+    {
+        report_none(global, request, problem);
+    }
+    ended
+}
+
+/// Leaves reports of a run that could not begin: those of the run before, in the same folder, would be taken for its own.
+fn report_none(global: &Global, request: &Request, problem: &Problem) {
+    let root = Project::path(global).ok().and_then(|path| Some(path.parent()?.to_owned()));
+    let Some(folder) = request.reports.clone().or_else(|| Some(root.as_ref()?.join(REPORTS))) else { return };
+    let project = root.as_ref().and_then(|root| root.file_name()).unwrap_or_default().to_string_lossy();
+    // Where they cannot be written, the run's own failure is what there is to tell.
+    let _ = Book::open(&folder, "ci", &project).and_then(|book| book.close(State::Failed, Some(&failure_of(problem))));
+}
+
+async fn begin(global: &Global, request: &Request) -> Result<ExitCode, Problem> {
     let project = Project::load(global)?;
     let locks = Locks::of_this_user()?;
     let (format, quiet) = (global.format, global.quiet);
@@ -106,7 +128,7 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     }
     let name = RunName::new(&locks)?;
     let _claim = name.claim(&locks)?;
-    let folder = request.reports.clone().unwrap_or_else(|| project.file.root.join(".xtask/ci"));
+    let folder = request.reports.clone().unwrap_or_else(|| project.file.root.join(REPORTS));
     let book = Book::open(&folder, &name.to_string(), &project.file.project)?;
     let told = may_change_machine(request.yes);
     let pipeline = Pipeline { global, project, locks, name, book, pulse, log, told, overdue: Arc::default() };
@@ -141,7 +163,7 @@ impl Pipeline<'_> {
         let begun = Instant::now();
         let mut ended = Ended::default();
         if let Err(problem) = self.stages(deadline, beside, &mut ended).await {
-            ended.failures.push(failure_of(problem));
+            ended.failures.push(failure_of(&problem));
         }
         let overdue = self.overdue.load(Ordering::Relaxed);
         self.book.skip_rest(if overdue { "the deadline had passed" } else { "the run had ended" });
@@ -254,7 +276,7 @@ impl Pipeline<'_> {
         self.book.begin(TEARDOWN, &name);
         let time = CancellationToken::new();
         let removed = sweep::remove(self.global, &self.name, vec![Box::new(self.pulse.clone())], &time).await;
-        let failures = removed.unwrap_or_else(|problem| vec![failure_of(problem)]);
+        let failures = removed.unwrap_or_else(|problem| vec![failure_of(&problem)]);
         let fate = failures.first().map_or(Fate::Passed("removed".to_owned()), |failure| {
             Fate::Failed(Box::new(failure.clone().help("`cargo xtask ci --sweep` tries again")))
         });
@@ -294,11 +316,11 @@ async fn at_deadline(deadline: Duration, overdue: Arc<AtomicBool>, cancel: Cance
     }
 }
 
-fn failure_of(problem: Problem) -> Failure {
+fn failure_of(problem: &Problem) -> Failure {
     match problem {
-        Problem::Failure(failure) => *failure,
+        Problem::Failure(failure) => (**failure).clone(),
         Problem::GraphFile(mistakes) => {
-            Failure::usage("the graph file has mistakes").because(engine::config::render_all(&mistakes, false))
+            Failure::usage("the graph file has mistakes").because(engine::config::render_all(mistakes, false))
         }
     }
 }

@@ -52,12 +52,16 @@ impl Project {
     /// # Errors
     /// When there is none, or it has mistakes.
     pub fn load(global: &Global) -> Result<Self, Problem> {
-        let path = match &global.graph_file {
-            Some(path) => path.clone(),
-            None => nearest()?,
-        };
-        let (file, graph) = graph::load(&path)?;
+        let (file, graph) = graph::load(&Self::path(global)?)?;
         Ok(Self { file, graph })
+    }
+
+    /// Where that graph file is.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn path(global: &Global) -> Result<PathBuf, Failure> {
+        global.graph_file.clone().map_or_else(nearest, Ok)
     }
 }
 
