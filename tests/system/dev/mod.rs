@@ -10,6 +10,7 @@ mod logs;
 mod long;
 mod machine;
 mod mishaps;
+mod mistakes;
 mod others;
 mod overtaken;
 mod own_sources;

@@ -146,6 +146,7 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
         claims: Claims::none(screen.clone()),
         deploying: None,
         patched: Patched::default(),
+        mistakes: None,
         again: None,
         retry: Retry::never(),
         failures: Vec::new(),
@@ -250,6 +251,8 @@ struct Development {
     deploying: Option<Deploying>,
     /// What runs may have synced.
     patched: Patched,
+    /// What is wrong with the graph file.
+    mistakes: Option<String>,
     /// The graph has to run once more when the present run has ended.
     again: Option<Orders>,
     /// When the graph is run again although no file has changed.
@@ -414,7 +417,10 @@ impl Development {
         if burst.lost || burst.paths.iter().any(may_say_what_counts) {
             self.walk_anew();
         }
-        let graph_file = burst.lost || burst.paths.iter().any(|path| self.project.file.path.starts_with(path));
+        // What it lacks, a Dockerfile, say, may have come: while it has mistakes any change may mend them.
+        let graph_file = burst.lost
+            || self.trouble.with(&Part::GraphFile)
+            || burst.paths.iter().any(|path| self.project.file.path.starts_with(path));
         if let Some(waiting) = &mut self.paused {
             waiting.anything = true;
             waiting.graph_file |= graph_file;
@@ -457,12 +463,18 @@ impl Development {
         match self.follow_images(since).await {
             Ok(images) => {
                 self.trouble.mended(&Part::GraphFile);
+                self.mistakes = None;
                 images
             }
             Err(problem) => {
-                self.screen.line(&problem.render());
-                self.screen.fact(&json!({"event": "mistakes", "why": problem.render()}));
-                self.trouble.add(Part::GraphFile, "the graph file has mistakes");
+                let why = problem.render();
+                // Those that are known already stay in view.
+                if self.mistakes.as_ref() != Some(&why) {
+                    self.screen.line(&why);
+                    self.screen.fact(&json!({"event": "mistakes", "why": why}));
+                    self.trouble.add(Part::GraphFile, "the graph file has mistakes");
+                    self.mistakes = Some(why);
+                }
                 BTreeSet::new()
             }
         }
@@ -475,10 +487,10 @@ impl Development {
             return;
         }
         let mut concerned = self.concerned(&BTreeSet::new(), true).await;
-        match waiting.graph_file {
-            true => concerned.images.extend(self.read_graph_file(Instant::now()).await),
-            false => self.look_at(Instant::now(), Again::Compare, |_| true).await,
+        if waiting.graph_file {
+            concerned.images.extend(self.read_graph_file(Instant::now()).await);
         }
+        self.look_at(Instant::now(), Again::Compare, |_| true).await;
         if !self.trouble.with(&Part::GraphFile) {
             self.overtake(&concerned);
             self.deploy(Orders::default());
@@ -559,9 +571,14 @@ impl Development {
             }
             Ended::Cancelled => {}
         }
-        match self.again.take() {
-            Some(orders) => self.deploy(orders),
-            None => {
+        match (self.again.take(), &mut self.paused) {
+            // Unless a person asked for it, it waits with the changes.
+            (Some(orders), Some(waiting)) if !orders.rebuild => {
+                waiting.anything = true;
+                self.show_state();
+            }
+            (Some(orders), _) => self.deploy(orders),
+            (None, _) => {
                 self.show_state();
                 self.screen.fact(&json!({"event": "watching"}));
             }

@@ -31,6 +31,8 @@ pub struct Ports {
 
 struct Open {
     service: ServicePort,
+    /// The cluster that it leads to, by its kubeconfig context.
+    context: String,
     forward: Forward,
 }
 
@@ -48,7 +50,8 @@ impl Ports {
         join_all(handed).await.into_iter().collect()
     }
 
-    /// Opens those of `file` that are not open yet, and closes those that it does not name any more.
+    /// Opens those of `file` that are not open yet, and closes those that it does not name any more. Those that lead to
+    /// another cluster lead to this one from now on.
     pub async fn follow(&mut self, file: &GraphFile, world: &Arc<World>, screen: &Screen) {
         let wanted: BTreeMap<At, &ServicePort> = file
             .checks
@@ -59,6 +62,10 @@ impl Ports {
             })
             .collect();
         self.open.retain(|at, _| wanted.contains_key(at));
+        let elsewhere = self.open.extract_if(.., |_, open| open.context != world.context()).collect::<Vec<_>>();
+        for (at, open) in elsewhere {
+            self.inherited.insert(name(&at), open.forward.hand_over(ENDING).await);
+        }
         // Those that were closed have nothing more to tell.
         while self.told.try_join_next().is_some() {}
         for (at, service) in wanted {
@@ -83,9 +90,11 @@ impl Ports {
                         let _ = teller.send((of.clone(), event));
                     }
                 });
-                self.open.insert(at, Open { service: service.clone(), forward });
+                self.open.insert(at, Open { service: service.clone(), context: world.context().to_owned(), forward });
             }
         }
+        // Whoever connects to one that nobody serves would wait for ever.
+        self.inherited.clear();
     }
 
     /// What happens to one of them next. Dropping the future loses nothing.
@@ -162,6 +171,49 @@ pub fn tell(screen: &Screen, at: &At, event: &Event) {
         Event::Back => {
             screen.good("Back", &format!("{at}: the API server answers again"));
             fact("contact-back", Value::Null);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+
+    use super::Ports;
+    use crate::cli::Format;
+    use crate::cli::dev::screen::Screen;
+    use crate::report::terminal::Verbosity;
+    use crate::world::World;
+    use crate::world::inherited::Sockets;
+
+    #[tokio::test]
+    async fn a_port_stays_where_another_cluster_is_declared_and_what_nobody_names_is_closed() {
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let (own, gone) = (free(), free());
+        let gone_at = gone.local_addr().unwrap();
+        let port = own.local_addr().unwrap().port();
+        let text = format!(
+            "project = \"p\"\n[cluster]\nprofile = \"p\"\n[release.r]\nchart = \"chart\"\nnamespace = \"n\"\n\
+             [check.web]\nservice = \"web:{port}\"\nget = \"/\"\n"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("chart")).unwrap();
+        fs::write(folder.path().join("chart/Chart.yaml"), "name: r").unwrap();
+        fs::write(folder.path().join("xtask.toml"), text).unwrap();
+        let (file, _) = engine::graph::load(&folder.path().join("xtask.toml")).unwrap();
+        let screen = Screen::new(Format::Json, Verbosity::Normal);
+        let inherited = Sockets::from([("n/web:8000".to_owned(), gone)]);
+        drop(own);
+        let mut ports = Ports::new(inherited);
+        for context in ["first", "second"] {
+            ports.follow(&file, &Arc::new(World::of_context(context)), &screen).await;
+            assert_eq!(ports.local().into_values().collect::<Vec<_>>(), [port], "in {context}");
+            let leads: Vec<&str> = ports.open.values().map(|open| open.context.as_str()).collect();
+            assert_eq!(leads, [context]);
+            TcpStream::connect(("127.0.0.1", port)).unwrap();
+            TcpStream::connect(gone_at).unwrap_err();
         }
     }
 }
