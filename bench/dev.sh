@@ -83,7 +83,7 @@ ticks() { awk '{ print $14 + $15 }' "/proc/$loop/stat"; }
 before=$(ticks)
 sleep 20
 idle=$(awk -v ticks=$(($(ticks) - before)) -v hertz="$(getconf CLK_TCK)" 'BEGIN { printf "%.2f", ticks / hertz / 20 * 100 }')
-memory=$(awk '/^VmRSS/ { printf "%.0f", $2 / 1024 }' "/proc/$loop/status")
+memory=$(awk '/^VmRSS/ { printf "%.0f", $2 * 1024 / 1e6 }' "/proc/$loop/status")
 awk -v python="$(median python)" -v page="$(median page)" -v ours="$(median rebuild)" -v hand="$(median hand)" \
     -v idle="$idle" -v memory="$memory" 'BEGIN {
     printf "Python edit    %7.0f ms\nNext.js edit   %7.0f ms\n", python, page
