@@ -11,6 +11,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use xtask::world::World;
@@ -81,30 +82,32 @@ async fn no_request_fails_while_all_pods_are_replaced_twice() {
     let forward = open(&namespace, "web:80", PATIENCE).await;
     let local = forward.local();
     let (replaced, made) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (answered, mut seen) = watch::channel(BTreeSet::new());
+    let answered = Arc::new(answered);
     let clients = [(); 4].map(|()| {
-        let (replaced, made) = (Arc::clone(&replaced), Arc::clone(&made));
+        let (replaced, made, answered) = (Arc::clone(&replaced), Arc::clone(&made), Arc::clone(&answered));
         tokio::spawn(async move {
-            let mut pods = BTreeSet::new();
             while made.fetch_add(1, Ordering::Relaxed) < REQUESTS || !replaced.load(Ordering::Relaxed) {
                 let answer = ask(local, "/").await.expect("every request is answered");
                 assert_eq!(answer.0, 200);
-                pods.insert(pod_of(&answer));
+                answered.send_if_modified(|pods| pods.insert(pod_of(&answer)));
             }
-            pods
         })
     });
-    for round in ["first", "second"] {
-        let annotations = json!({"metadata": {"annotations": {"round": round}}});
+    // Each pair of pods has answered before the next takes its place.
+    timeout(DEADLINE, seen.wait_for(|pods| pods.len() >= 2)).await.expect("both answer").unwrap();
+    for round in [2, 3] {
+        let annotations = json!({"metadata": {"annotations": {"round": round.to_string()}}});
         namespace.change("web", &json!({"spec": {"template": annotations}})).await;
         settled(&namespace, "web").await;
+        timeout(DEADLINE, seen.wait_for(|pods| pods.len() >= 2 * round)).await.expect("both answer").unwrap();
     }
     replaced.store(true, Ordering::Relaxed);
-    let mut pods = BTreeSet::new();
     for client in clients {
-        pods.append(&mut client.await.expect("no request fails"));
+        client.await.expect("no request fails");
     }
     assert!(made.load(Ordering::Relaxed) >= REQUESTS);
-    assert_eq!(pods.len(), 6, "those before, those between and those after all answered: {pods:?}");
+    assert_eq!(seen.borrow().len(), 6, "those before, those between and those after, and no others");
     forward.close().await;
     namespace.remove().await;
 }
