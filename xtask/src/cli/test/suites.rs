@@ -386,7 +386,7 @@ pub const SUITES: &[Suite] = &[
         tools: SYSTEM,
         command: &["cargo", "test", "--package", "xtask", "--test", "system", "--", "--test-threads=1", "dev::"],
         inputs: ALL,
-        lane: Some("dev loop"),
+        lane: Some("application"),
         after: PACKAGES,
     },
     Suite {
