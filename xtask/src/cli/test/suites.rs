@@ -380,7 +380,7 @@ pub const SUITES: &[Suite] = &[
     },
     Suite {
         name: "dev loop",
-        budget: minutes(15),
+        budget: minutes(20),
         needs: Needs::Cluster,
         counted: true,
         tools: SYSTEM,
