@@ -80,7 +80,7 @@ const COMMANDS: &[(&str, How)] = &[
     ("cargo xtask deploy --yes", Run),
     (
         "cargo xtask dev",
-        By("tests/system/dev/edits.rs", "what_is_saved_is_live_and_at_the_end_pods_run_built_images_again", &[]),
+        By("tests/system/application/edits.rs", "what_is_saved_is_live_and_at_the_end_pods_run_built_images_again", &[]),
     ),
     ("cargo xtask dev --isolate mine", ISOLATE),
     ("cargo xtask teardown --isolate mine --data", ISOLATE),
