@@ -80,7 +80,11 @@ const COMMANDS: &[(&str, How)] = &[
     ("cargo xtask deploy --yes", Run),
     (
         "cargo xtask dev",
-        By("tests/system/application/edits.rs", "what_is_saved_is_live_and_at_the_end_pods_run_built_images_again", &[]),
+        By(
+            "tests/system/dev/leaving.rs",
+            "pods_run_built_images_also_where_only_the_loop_has_deployed_and_where_the_graph_file_is_broken",
+            &[],
+        ),
     ),
     ("cargo xtask dev --isolate mine", ISOLATE),
     ("cargo xtask teardown --isolate mine --data", ISOLATE),
