@@ -31,7 +31,7 @@ use crate::workspace::Workspace;
 use looks::Looks;
 use times::Times;
 
-pub use hold::{hold, wait_for};
+pub use hold::{acquire, hold, turn, wait_for};
 
 /// How long a cancelled step may take to end its children and undo what is half done.
 const GRACE: Duration = Duration::from_secs(10);

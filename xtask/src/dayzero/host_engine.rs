@@ -90,15 +90,8 @@ pub fn is_for_others(silent: &Failure) -> bool {
 /// The turn to bring docker up: one run at a time asks, installs and starts. `None` where docker answers by now, as
 /// whoever had the turn before has brought it up.
 async fn turn(cx: &Context, step: &StepId, locks: &Locks, host: &Daemon) -> Result<Option<Held>, Failure> {
-    let lock = locks.named(LOCK);
     let holder = format!("a start of docker, process {}", std::process::id());
-    let held = match lock.try_acquire(&holder)? {
-        Some(held) => held,
-        None => {
-            let other = lock.holder();
-            run::wait_for(cx, step, lock, holder, other).await?
-        }
-    };
+    let held = run::turn(cx, step, locks.named(LOCK), holder).await?;
     Ok(host.api_version().await.is_err().then_some(held))
 }
 

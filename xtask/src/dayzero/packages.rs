@@ -96,12 +96,7 @@ pub(super) async fn install(cx: &Context, step: &StepId, packages: &[&str], leav
 /// The turn to install: of two calls of apt-get one would fail by the other's locks, and two of ours install the same.
 async fn turn(cx: &Context, step: &StepId) -> Result<Held, Failure> {
     let lock = Locks::of_this_user()?.named(LOCK);
-    let holder = format!("an installation of packages, process {}", std::process::id());
-    if let Some(held) = lock.try_acquire(&holder)? {
-        return Ok(held);
-    }
-    let other = lock.holder();
-    run::wait_for(cx, step, lock, holder, other).await
+    run::turn(cx, step, lock, format!("an installation of packages, process {}", std::process::id())).await
 }
 
 async fn call(cx: &Context, step: &StepId, packages: &[&str], leave: Leave) -> Result<(), Failure> {

@@ -6,6 +6,7 @@ use engine::event::Event;
 use engine::failure::Failure;
 use engine::lock::{Held, Lock, Locks};
 use engine::step::StepId;
+use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::steps::Step;
@@ -52,10 +53,30 @@ pub async fn wait_for(
 ) -> Result<Held, Failure> {
     let other = other.unwrap_or_else(|| "another run".to_owned());
     cx.tell(Event::Waiting { step: step.clone(), holder: other });
+    acquire(lock, holder, &cx.cancel).await
+}
+
+/// Takes a lock, waiting for whoever holds it, who is told of on behalf of `step`.
+///
+/// # Errors
+/// As [`wait_for`].
+pub async fn turn(cx: &Context, step: &StepId, lock: Lock, holder: String) -> Result<Held, Failure> {
+    if let Some(held) = lock.try_acquire(&holder)? {
+        return Ok(held);
+    }
+    let other = lock.holder();
+    wait_for(cx, step, lock, holder, other).await
+}
+
+/// Waits for a lock; `holder` tells others who has it then.
+///
+/// # Errors
+/// When the lock cannot be taken, or the run was cancelled while it waited.
+pub async fn acquire(lock: Lock, holder: String, cancel: &CancellationToken) -> Result<Held, Failure> {
     // A thread that waits for a lock cannot be told to stop; it ends with the process.
     let acquire = tokio::task::spawn_blocking(move || lock.acquire(&holder));
     tokio::select! {
         held = acquire => held.map_err(|error| Failure::step("could not wait for a lock").because(error))?,
-        () = cx.cancel.cancelled() => Err(Failure::interrupted()),
+        () = cancel.cancelled() => Err(Failure::interrupted()),
     }
 }

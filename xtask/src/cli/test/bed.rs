@@ -16,6 +16,7 @@ use crate::cli::isolate::Isolate;
 use crate::cli::problem::Problem;
 use crate::cli::{Format, Global, deploy};
 use crate::report::style::{WARNING, verb};
+use crate::run;
 
 /// The variable that tells tests which kubeconfig context is theirs; whoever sets it chooses the minikube profile.
 pub const CONTEXT: &str = "XTASK_TEST_CONTEXT";
@@ -72,12 +73,7 @@ pub async fn turn(
     }
     let other = lock.holder().unwrap_or_else(|| "another run".to_owned());
     show(&format!("{}for {profile}, which {other} has", verb(WARNING, "Waiting")));
-    // A thread that waits for a lock cannot be told to stop; it ends with the process.
-    let acquire = tokio::task::spawn_blocking(move || lock.acquire(&holder));
-    tokio::select! {
-        held = acquire => held.map_err(|error| Failure::environment("could not wait for a lock").because(error))?,
-        () = cancel.cancelled() => Err(Failure::interrupted()),
-    }
+    run::acquire(lock, holder, cancel).await
 }
 
 /// The minikube profile of the tests.
