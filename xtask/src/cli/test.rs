@@ -69,7 +69,7 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     let (context, _turn) = match stale.iter().any(|suite| suite.needs > Needs::Nothing) {
         true => {
             let turn = bed::turn(&locks, &root, &cancel, &show).await?;
-            (Some(bed::prepare(global, &root, request.yes).await?), Some(turn))
+            (Some(bed::prepare(global, &root, request.yes, &show).await?), Some(turn))
         }
         false => (None, None),
     };

@@ -4,6 +4,8 @@
 //! It comes about as any other cluster does, by a deploy of a graph file, here one of a cluster and an image made of
 //! all the bases. No port of the host leads into it.
 
+mod leftovers;
+
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,6 +19,7 @@ use crate::cli::problem::Problem;
 use crate::cli::{Format, Global, deploy};
 use crate::report::style::{WARNING, verb};
 use crate::run;
+use crate::world::kube_client;
 
 /// The variable that tells tests which kubeconfig context is theirs; whoever sets it chooses the minikube profile.
 pub const CONTEXT: &str = "XTASK_TEST_CONTEXT";
@@ -27,11 +30,12 @@ const PROFILE: &str = "xtask-test";
 /// An image that needs every base.
 const DOCKERFILE: &str = include_str!("bed/Dockerfile");
 
-/// Brings the tests' cluster up, or back, and its base images in; returns its context.
+/// Brings the tests' cluster up, or back, and its base images in; returns its context. What a run that was killed has
+/// left there is removed, where the cluster is the one that only tests use; `show` is told of it.
 ///
 /// # Errors
-/// When the cluster cannot be started, or a base image can be neither found nor assembled.
-pub async fn prepare(global: &Global, root: &Path, yes: bool) -> Result<String, Problem> {
+/// When the cluster cannot be started or tidied, or a base image can be neither found nor assembled.
+pub async fn prepare(global: &Global, root: &Path, yes: bool, show: &(dyn Fn(&str) + Sync)) -> Result<String, Problem> {
     let profile = profile();
     let folder = root.join("target/test-bed");
     write(&folder.join("bases/Dockerfile"), DOCKERFILE)?;
@@ -50,6 +54,9 @@ pub async fn prepare(global: &Global, root: &Path, yes: bool) -> Result<String, 
     // It has told why.
     if deploy::run(&global, &request).await? != ExitCode::SUCCESS {
         return Err(Failure::environment("the tests have no cluster to run in").into());
+    }
+    if profile == PROFILE {
+        leftovers::remove(&kube_client::client(&profile).await?, leftovers::is_one, show).await?;
     }
     Ok(profile)
 }

@@ -71,7 +71,7 @@ const DEPENDENCIES: Inputs = Inputs {
     ],
 };
 
-/// Of the engine and the launcher, which stand on nothing else of ours; cargo reads the manifests of all members.
+/// Of the engine, which stands on nothing else of ours; cargo reads the manifests of all members.
 const ENGINE: Inputs = Inputs {
     name: "engine",
     paths: &[
@@ -81,7 +81,7 @@ const ENGINE: Inputs = Inputs {
         "xtask/Cargo.toml",
         "xtask/buildkit/Cargo.toml",
         "xtask/engine",
-        "xtask/launcher",
+        "xtask/launcher/Cargo.toml",
         "xtask/schema.json",
     ],
 };
@@ -117,15 +117,18 @@ const CLUSTER: &[Tool] = &[Tool::Kubectl, Tool::Helm];
 /// What the tests of the whole program run.
 const SYSTEM: &[Tool] = &[Tool::Kubectl, Tool::Helm, Tool::Strace, Tool::Chromium, Tool::Node];
 
-/// The tool's own tests that work with the host's engine: builds, and names that are lent.
+/// The tool's own tests that work with the host's engine, builds and names that are lent, ...
 const BUILDS: &str = "world::docker::tests";
 const LOANS: &str = "dayzero::node::loan::engine_tests";
+/// ... and with the tests' cluster.
+const LEFTOVERS: &str = "cli::test::bed::leftovers::cluster_tests";
 
 const fn minutes(number: u64) -> Duration {
     Duration::from_secs(60 * number)
 }
 
-/// All of them, what fails soonest first.
+/// All of them, what fails soonest first. Cargo is told of the whole workspace each time: of fewer packages it would take
+/// other features of what they depend on, and compile that anew.
 pub const SUITES: &[Suite] = &[
     Suite {
         name: "format",
@@ -163,17 +166,52 @@ pub const SUITES: &[Suite] = &[
         needs: Needs::Nothing,
         counted: true,
         tools: &[],
-        command: &["cargo", "test", "--package", "engine", "--package", "xtask-launcher"],
+        command: &[
+            "cargo",
+            "test",
+            "--workspace",
+            "--test",
+            "dockerignore",
+            "--test",
+            "files",
+            "--test",
+            "files_model",
+            "--test",
+            "graph",
+            "--test",
+            "graph_file",
+            "--test",
+            "links",
+            "--test",
+            "model",
+            "--test",
+            "schedule",
+            "--test",
+            "schema",
+        ],
         inputs: ENGINE,
         ..ALONE
     },
     Suite {
-        name: "tool",
+        name: "units",
         budget: minutes(5),
         needs: Needs::Nothing,
         counted: true,
         tools: &[],
-        command: &["cargo", "test", "--package", "xtask", "--lib", "--", "--skip", BUILDS, "--skip", LOANS],
+        command: &[
+            "cargo",
+            "test",
+            "--workspace",
+            "--lib",
+            "--bins",
+            "--",
+            "--skip",
+            BUILDS,
+            "--skip",
+            LOANS,
+            "--skip",
+            LEFTOVERS,
+        ],
         inputs: ALL,
         ..ALONE
     },
@@ -183,7 +221,7 @@ pub const SUITES: &[Suite] = &[
         needs: Needs::Nothing,
         counted: true,
         tools: &[],
-        command: &["cargo", "test", "--package", "xtask", "--test", "dayzero"],
+        command: &["cargo", "test", "--workspace", "--test", "dayzero"],
         inputs: ALL,
         ..ALONE
     },
@@ -299,7 +337,7 @@ pub const SUITES: &[Suite] = &[
         needs: Needs::Cluster,
         counted: true,
         tools: CLUSTER,
-        command: &["cargo", "test", "--package", "xtask", "--test", "settle", "--test", "pods", "--test", "lease"],
+        command: &["cargo", "test", "--workspace", "--test", "settle", "--test", "pods", "--test", "lease"],
         inputs: ALL,
         lane: Some("pods"),
         ..ALONE
@@ -310,7 +348,7 @@ pub const SUITES: &[Suite] = &[
         needs: Needs::Cluster,
         counted: true,
         tools: &[Tool::Kubectl, Tool::Helm, Tool::OldHelm],
-        command: &["cargo", "test", "--package", "xtask", "--test", "helm"],
+        command: &["cargo", "test", "--workspace", "--test", "helm"],
         inputs: ALL,
         lane: Some("pods"),
         ..ALONE
@@ -321,7 +359,7 @@ pub const SUITES: &[Suite] = &[
         needs: Needs::Cluster,
         counted: true,
         tools: &[Tool::OpenSsl],
-        command: &["cargo", "test", "--package", "buildkit"],
+        command: &["cargo", "test", "--workspace", "--test", "daemon"],
         inputs: ALL,
         ..ALONE
     },
@@ -331,7 +369,7 @@ pub const SUITES: &[Suite] = &[
         needs: Needs::Cluster,
         counted: true,
         tools: &[],
-        command: &["cargo", "test", "--package", "xtask", "--lib", "--", BUILDS, LOANS],
+        command: &["cargo", "test", "--workspace", "--lib", "--", BUILDS, LOANS, LEFTOVERS],
         inputs: ALL,
         ..ALONE
     },
@@ -344,8 +382,7 @@ pub const SUITES: &[Suite] = &[
         command: &[
             "cargo",
             "test",
-            "--package",
-            "xtask",
+            "--workspace",
             "--test",
             "system",
             "--",
@@ -363,17 +400,7 @@ pub const SUITES: &[Suite] = &[
         needs: Needs::Cluster,
         counted: true,
         tools: SYSTEM,
-        command: &[
-            "cargo",
-            "test",
-            "--package",
-            "xtask",
-            "--test",
-            "system",
-            "--",
-            "--test-threads=1",
-            "application::",
-        ],
+        command: &["cargo", "test", "--workspace", "--test", "system", "--", "--test-threads=1", "application::"],
         inputs: ALL,
         lane: Some("application"),
         after: PACKAGES,
@@ -384,7 +411,7 @@ pub const SUITES: &[Suite] = &[
         needs: Needs::Cluster,
         counted: true,
         tools: SYSTEM,
-        command: &["cargo", "test", "--package", "xtask", "--test", "system", "--", "--test-threads=1", "dev::"],
+        command: &["cargo", "test", "--workspace", "--test", "system", "--", "--test-threads=1", "dev::"],
         inputs: ALL,
         lane: Some("application"),
         after: PACKAGES,
@@ -398,8 +425,7 @@ pub const SUITES: &[Suite] = &[
         command: &[
             "cargo",
             "test",
-            "--package",
-            "xtask",
+            "--workspace",
             "--test",
             "system",
             "--",
@@ -416,18 +442,7 @@ pub const SUITES: &[Suite] = &[
         needs: Needs::Time,
         counted: true,
         tools: CLUSTER,
-        command: &[
-            "cargo",
-            "test",
-            "--package",
-            "xtask",
-            "--test",
-            "system",
-            "--",
-            "--ignored",
-            "--test-threads=1",
-            "dev::",
-        ],
+        command: &["cargo", "test", "--workspace", "--test", "system", "--", "--ignored", "--test-threads=1", "dev::"],
         inputs: ALL,
         after: PACKAGES,
         ..ALONE
@@ -438,7 +453,7 @@ pub const SUITES: &[Suite] = &[
         needs: Needs::Time,
         counted: true,
         tools: CLUSTER,
-        command: &["cargo", "test", "--package", "xtask", "--test", "minikube", "--", "--ignored", "--test-threads=1"],
+        command: &["cargo", "test", "--workspace", "--test", "minikube", "--", "--ignored", "--test-threads=1"],
         inputs: ALL,
         ..ALONE
     },
@@ -446,6 +461,10 @@ pub const SUITES: &[Suite] = &[
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
     use super::{Needs, SUITES, Tool};
 
     #[test]
@@ -467,6 +486,22 @@ mod tests {
         let (application, dev, others) = (of("application"), of("dev loop"), of("system"));
         let taken = application.iter().chain(&dev).map(|folder| format!("--skip={folder}")).collect::<Vec<_>>();
         assert_eq!(others, taken.iter().collect::<Vec<_>>(), "what `system` skips is in the others");
+    }
+
+    #[test]
+    fn every_file_of_tests_is_in_a_suite() {
+        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut there = BTreeSet::from(["system".to_owned()]);
+        for member in ["", "engine", "buildkit", "launcher"] {
+            let Ok(found) = fs::read_dir(package.join(member).join("tests")) else { continue };
+            let paths = found.map(|entry| entry.unwrap().path());
+            let tests = paths
+                .filter(|path| path.extension().is_some_and(|kind| kind == "rs") || path.join("main.rs").is_file());
+            there.extend(tests.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()));
+        }
+        let words = SUITES.iter().flat_map(|suite| suite.command.windows(2));
+        let named: BTreeSet<_> = words.filter(|words| words[0] == "--test").map(|words| words[1].to_owned()).collect();
+        assert_eq!(there, named);
     }
 
     #[test]
