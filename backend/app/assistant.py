@@ -1,12 +1,14 @@
-"""The parts of the chat that are heavy to import, made beside the start.
+"""The parts of the chat that are heavy to import, made after the start.
 
-The SDKs of agents and of MCP take seconds to import, longer than all the rest. So the process
-serves without them first, and what needs them waits for `parts`.
+The SDKs of agents and of MCP take seconds of a processor to import, longer than all the rest. So
+the process serves without them first, and what needs them waits for `parts`. They are made when
+somebody asks for them, or when the start and the rollout around it have had the processors.
 """
 
 import asyncio
 import importlib
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Self
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from app.mcp_server import Endpoint
 
 log = logging.getLogger(__name__)
+
+# As long as other pods of a small rollout take to start.
+PAUSE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Assistant:
         self._engine = engine
         self._answers = answers
         self._stopped = asyncio.Event()
+        self._wanted = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         self._parts: asyncio.Future[Parts] = asyncio.get_running_loop().create_future()
@@ -48,13 +54,20 @@ class Assistant:
 
     async def __aexit__(self, *_: object) -> None:
         self._stopped.set()
+        self._wanted.set()
         await self._living
 
     async def parts(self) -> Parts:
         """Waits until they are made; raises what kept them from being made."""
+        self._wanted.set()
         return await asyncio.shield(self._parts)
 
     async def _live(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wanted.wait(), PAUSE_SECONDS)
+        if self._stopped.is_set():
+            self._parts.cancel()
+            return
         try:
             # Threads share the interpreter fairly, so that health checks are answered meanwhile.
             agent, mcp_server, chatkit = await asyncio.to_thread(_import)

@@ -13,7 +13,7 @@ use std::{env, fs};
 
 use xtask_launcher::freshness::Build;
 use xtask_launcher::pulse::{self, PULSE};
-use xtask_launcher::settings::{self, FIRST};
+use xtask_launcher::settings::{FIRST, VARIABLES};
 
 /// The package of the tool, and its program.
 const TOOL: &str = "xtask";
@@ -42,8 +42,8 @@ fn start() -> io::Result<ExitCode> {
     if !build.is_fresh(&[&this]) {
         fs::create_dir_all(target.join("debug"))?;
         let begun = build.begin()?;
-        let first = (!program.exists()).then_some(FIRST);
-        let status = cargo(&workspace, &target, first)?;
+        let first = if program.exists() { &[] } else { FIRST };
+        let status = cargo(&workspace, &target, &[VARIABLES, first].concat())?;
         if !status.success() {
             fs::remove_file(&begun)?;
             return Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)));
@@ -53,10 +53,10 @@ fn start() -> io::Result<ExitCode> {
     Err(without_ours(&mut Command::new(&program)).args(env::args_os().skip(1)).exec())
 }
 
-/// Where the tool is kept: beside everything else that cargo builds here. A test of it, whose program bears the same name,
-/// is built with other flags, and must not take its place.
+/// Where the tool is built: beside everything else that cargo builds here. So neither does `cargo test` wait for a dev
+/// loop that builds the tool, nor the loop for it, and other flags of one do not undo the work of the other.
 fn target(this: &Path) -> PathBuf {
-    this.ancestors().nth(2).unwrap_or(Path::new("..")).join("tool")
+    this.parent().unwrap_or(Path::new(".")).join("..").join("tool")
 }
 
 /// The workspace's folder: cargo tells where this package is each time it runs it.
@@ -75,12 +75,11 @@ fn without_ours(command: &mut Command) -> &mut Command {
     env::vars_os().map(|(name, _)| name).filter(of_package).fold(command, |command, name| command.env_remove(name))
 }
 
-fn cargo(workspace: &Path, target: &Path, first: Option<(&str, &str)>) -> io::Result<ExitStatus> {
+fn cargo(workspace: &Path, target: &Path, variables: &[(&str, &str)]) -> io::Result<ExitStatus> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
     without_ours(&mut command)
-        .envs(settings::variables(target, settings::own_build_folder().as_deref()))
-        .envs(first)
+        .envs(variables.iter().copied())
         .args(["build", "--package", TOOL, "--bin", TOOL, "--manifest-path"])
         .arg(workspace.join("Cargo.toml"))
         .arg("--target-dir")

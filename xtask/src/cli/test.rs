@@ -10,7 +10,9 @@ mod runner;
 mod suites;
 
 use std::collections::BTreeSet;
+use std::env;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -75,14 +77,15 @@ pub async fn run(global: &Global, request: &Request) -> Result<ExitCode, Problem
     };
     let soak = request.soak;
     let logs = state.join("tests");
-    let ground =
-        Ground { root: &root, found, freshness: &freshness, logs: &logs, context, soak, cancel: &cancel, show: &show };
+    let compiled = compiled();
+    let (root, freshness, logs, cancel, show) = (&root, &freshness, &logs, &cancel, &show);
+    let ground = Ground { root, found, freshness, logs, compiled, context, soak, cancel, show };
     let mut ended = Vec::new();
     let whole = runner::all(&judged, &ground, &mut ended).await;
     print(&closing::table(&ended, global.format));
     whole?;
     if request.soak && request.suites.is_empty() {
-        closing::record(&root, &ended, &cancel).await?;
+        closing::record(root, &ended, cancel).await?;
     }
     Ok(closing::verdict(&ended))
 }
@@ -122,6 +125,14 @@ fn chosen(request: &Request) -> Result<Vec<&'static Suite>, Failure> {
         return Err(failure.help(format!("the suites are {}", names.join(", "))));
     }
     Ok(suites)
+}
+
+/// The folder in which cargo has compiled this program, unless somebody has chosen one for all that cargo compiles.
+fn compiled() -> Option<PathBuf> {
+    let chosen = env::var_os("CARGO_BUILD_BUILD_DIR").is_some();
+    let folder = env::current_exe().ok()?.ancestors().nth(2)?.to_owned();
+    // Cargo's own mark of its folders.
+    (!chosen && folder.join(".rustc_info.json").is_file()).then_some(folder)
 }
 
 fn show(line: &str) {

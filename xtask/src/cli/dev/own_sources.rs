@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use engine::failure::{Class, Failure};
 use tokio_util::sync::CancellationToken;
 use xtask_launcher::freshness::Build;
-use xtask_launcher::settings;
+use xtask_launcher::settings::VARIABLES;
 
 use crate::world::inherited::{self, Sockets};
 use crate::world::process::{Command, Exit};
@@ -108,12 +108,9 @@ impl OwnSources {
             .arg(&self.target)
             .cwd(&self.root);
         // As this program was built: `cargo xtask` has it built without them, cargo by itself with them.
-        let variables = match cfg!(debug_assertions) {
-            true => Vec::new(),
-            false => settings::variables(&self.target, settings::own_build_folder().as_deref()),
-        };
+        let variables = if cfg!(debug_assertions) { &[] } else { VARIABLES };
         let finished = variables
-            .into_iter()
+            .iter()
             .fold(command, |command, (name, value)| command.env(name, value))
             .run(cancel, |_, line: &str| lines.push(line.to_owned()))
             .await?;

@@ -36,6 +36,8 @@ pub struct Ground<'a> {
     pub freshness: &'a Freshness,
     /// The folder for what suites say.
     pub logs: &'a Path,
+    /// Where what this program was built from is kept, other people's code above all, which suites can use as it is.
+    pub compiled: Option<PathBuf>,
     /// The kubeconfig context of the tests' cluster, when a suite needs one.
     pub context: Option<String>,
     /// Whether there is time for many rounds.
@@ -263,13 +265,24 @@ async fn one(suite: &Suite, ground: &Ground<'_>, show: &Show<'_>, deadline: Dura
 }
 
 fn command(suite: &Suite, ground: &Ground<'_>) -> process::Command {
-    let mut words = suite.command.iter().copied();
-    let command = process::Command::new(words.next().unwrap_or_default()).args(words).cwd(ground.root);
+    let (program, arguments) = suite.command.split_first().unwrap_or((&"", &[]));
+    let compiled = ground.compiled.as_deref();
+    let settings = compiled.filter(|_| *program == "cargo").and_then(|folder| reuse(arguments.first()?, folder));
+    let (first, others) = arguments.split_at(arguments.len().min(1));
+    let command = process::Command::new(*program).args(first).args(settings.into_iter().flatten()).args(others);
+    let command = command.cwd(ground.root);
     let variables = suite_tools::variables(suite.tools, &ground.found);
     let command = variables.into_iter().fold(command, |command, (name, value)| command.env(name, value));
     let context = ground.context.as_ref().map(|context| (bed::CONTEXT, context.as_str()));
     let soak = ground.soak.then_some((SOAK, "1"));
     context.into_iter().chain(soak).fold(command, |command, (name, value)| command.env(name, value))
+}
+
+/// Arguments by which cargo's `subcommand` keeps what it compiles on the way in `folder`, and finds there what is compiled
+/// already; `None` where it compiles nothing. Arguments, because what tests run shall not inherit them.
+fn reuse(subcommand: &str, folder: &Path) -> Option<[String; 2]> {
+    let folder = toml::Value::from(folder.to_str()?);
+    ["test", "clippy"].contains(&subcommand).then(|| ["--config".to_owned(), format!("build.build-dir = {folder}")])
 }
 
 /// The numbers in a test runner's closing line: `test result: ok. 9 passed; 0 failed; …`, `== 12 passed, 1 failed ==`,
@@ -298,7 +311,7 @@ mod tests {
     use engine::files::Gatherer;
     use tokio_util::sync::CancellationToken;
 
-    use super::{Ended, Ground, all, counts, one};
+    use super::{Ended, Ground, all, counts, one, reuse};
     use crate::cli::test::closing::verdict;
     use crate::cli::test::freshness::Freshness;
     use crate::cli::test::suites::{Inputs, Needs, Suite};
@@ -344,6 +357,7 @@ mod tests {
                 found: Found::new(),
                 freshness: &self.freshness,
                 logs: self.folder.path(),
+                compiled: None,
                 context: None,
                 soak: false,
                 cancel: &self.cancel,
@@ -389,6 +403,16 @@ mod tests {
                 _ => panic!("{command:?}: {ended:?}"),
             }
         }
+    }
+
+    #[test]
+    fn what_compiles_finds_what_is_compiled_already() {
+        let told = |subcommand| reuse(subcommand, Path::new("/the \"target\"/tool"));
+        assert_eq!(told("fmt"), None);
+        let [flag, setting] = told("test").unwrap();
+        assert_eq!(flag, "--config");
+        let setting: toml::Table = setting.parse().unwrap();
+        assert_eq!(setting["build"]["build-dir"].as_str(), Some("/the \"target\"/tool"));
     }
 
     #[tokio::test]

@@ -46,6 +46,7 @@ impl Checkout {
             root: self.folder.path(),
             found: Found::new(),
             freshness: &self.freshness,
+            compiled: None,
             logs: self.folder.path(),
             context: None,
             soak: false,
