@@ -143,7 +143,8 @@ fn lanes<'a, 'b>(stage: &'b [(&'a Suite, Standing)]) -> Vec<Vec<&'b (&'a Suite, 
 }
 
 /// The lines of all lanes, of which one is heard at a time: of two that speak at once nobody understands either. What the
-/// others say is kept until those before them have finished.
+/// others say is kept until those before them have finished; but that a test has failed is told at once, too, as whoever
+/// watches need not wait for the rest.
 struct Voices<'a> {
     said: Mutex<Said>,
     show: &'a Show<'a>,
@@ -169,6 +170,9 @@ impl<'a> Voices<'a> {
         if said.speaker == lane {
             (self.show)(line);
         } else if let Some(kept) = said.kept.get_mut(lane) {
+            if line.ends_with(" ... FAILED") {
+                (self.show)(line);
+            }
             kept.push(line.to_owned());
         }
     }
@@ -311,7 +315,7 @@ mod tests {
     use engine::files::Gatherer;
     use tokio_util::sync::CancellationToken;
 
-    use super::{Ended, Ground, all, counts, one, reuse};
+    use super::{Ended, Ground, Voices, all, counts, one, reuse};
     use crate::cli::test::closing::verdict;
     use crate::cli::test::freshness::Freshness;
     use crate::cli::test::suites::{Inputs, Needs, Suite};
@@ -483,6 +487,19 @@ mod tests {
         checkout.cancel.cancel();
         let failure = one(&suite(true, &["sleep", "3600"]), &checkout.ground(), &|_| {}, LONG).await.unwrap_err();
         assert_eq!(failure.class, engine::failure::Class::Interrupted);
+    }
+
+    #[test]
+    fn that_a_test_has_failed_is_told_at_once_whoever_is_heard() {
+        let shown = Mutex::new(Vec::new());
+        let show = |line: &str| shown.lock().unwrap().push(line.to_owned());
+        let voices = Voices::new(2, &show);
+        let [good, bad] = ["test a ... ok", "test b ... FAILED"];
+        voices.show(1, good);
+        voices.show(1, bad);
+        assert_eq!(*shown.lock().unwrap(), [bad]);
+        voices.let_go(0);
+        assert_eq!(*shown.lock().unwrap(), [bad, good, bad]);
     }
 
     #[tokio::test]

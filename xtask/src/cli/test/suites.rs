@@ -23,8 +23,8 @@ pub struct Suite {
     pub inputs: Inputs,
     /// The suite that makes what this one needs beside its files.
     pub after: Option<&'static str>,
-    /// Where it goes on beside others that wait for a cluster most of the time: suites with lanes that stand together in
-    /// the list go on side by side, but for those of one lane, which go on one after the other.
+    /// Where it goes on beside others that leave a processor to it, or wait most of the time: suites with lanes that stand
+    /// together in the list go on side by side, but for those of one lane, which go on one after the other.
     pub lane: Option<&'static str>,
 }
 
@@ -233,6 +233,7 @@ pub const SUITES: &[Suite] = &[
         tools: &[Tool::Uv, Tool::Python, Tool::PostgreSql, Tool::PgBouncer],
         command: &["uv", "run", "--frozen", "--directory", "backend", "pytest"],
         inputs: BACKEND,
+        lane: Some("backend"),
         ..ALONE
     },
     Suite {
@@ -243,6 +244,7 @@ pub const SUITES: &[Suite] = &[
         tools: FRONTEND,
         command: &["pnpm", "--dir", "frontend", "install", "--frozen-lockfile"],
         inputs: PAGES,
+        lane: Some("frontend"),
         ..ALONE
     },
     Suite {
@@ -254,7 +256,7 @@ pub const SUITES: &[Suite] = &[
         command: &["pnpm", "--dir", "frontend", "test"],
         inputs: PAGES,
         after: PACKAGES,
-        ..ALONE
+        lane: Some("frontend"),
     },
     Suite {
         name: "frontend lint",
@@ -265,7 +267,7 @@ pub const SUITES: &[Suite] = &[
         command: &["pnpm", "--dir", "frontend", "lint"],
         inputs: PAGES,
         after: PACKAGES,
-        ..ALONE
+        lane: Some("frontend"),
     },
     Suite {
         name: "frontend bundle",
@@ -276,7 +278,7 @@ pub const SUITES: &[Suite] = &[
         command: &["pnpm", "--dir", "frontend", "test:bundle"],
         inputs: PAGES,
         after: PACKAGES,
-        ..ALONE
+        lane: Some("frontend"),
     },
     Suite {
         name: "frontend types",
@@ -287,7 +289,7 @@ pub const SUITES: &[Suite] = &[
         command: &["pnpm", "--dir", "frontend", "types"],
         inputs: PAGES,
         after: PACKAGES,
-        ..ALONE
+        lane: Some("frontend"),
     },
     Suite {
         name: "chart",
