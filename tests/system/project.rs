@@ -53,7 +53,7 @@ impl Project {
 
     /// That of the dev loop's tests, in the same way.
     pub fn live(namespace: &'static str) -> Self {
-        Self::of_fixture(Turn::with_application(), "live", namespace)
+        Self::of_fixture(Turn::with_live_project(), "live", namespace)
     }
 
     fn of_fixture(turn: Arc<Turn>, name: &str, namespace: &'static str) -> Self {

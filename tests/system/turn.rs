@@ -1,6 +1,6 @@
-//! Whose turn it is. The tests that share the application's deployment, or the project of the dev loop, take turns, and so
-//! do all others, whose projects are small; one of these and one of those go on at once, in one process or in two. What is
-//! done to the whole node is done alone.
+//! Whose turn it is. The tests that share the application's deployment take turns, so do those of the dev loop, which
+//! share a live project, and so do all others, whose projects are small; one of each goes on at once, in whichever
+//! processes. What is done to the whole node is done alone.
 
 use std::cell::RefCell;
 use std::fs::{File, create_dir_all};
@@ -11,6 +11,7 @@ use std::sync::{Arc, Weak};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum With {
     Application,
+    LiveProject,
     SmallProjects,
 }
 
@@ -24,10 +25,16 @@ thread_local! {
 }
 
 impl Turn {
-    /// Waits until the application's deployment is this test's, and the dev loop's project.
+    /// Waits until the application's deployment is this test's.
     #[track_caller]
     pub fn with_application() -> Arc<Self> {
         Self::take(&[With::Application])
+    }
+
+    /// Waits until the dev loop's project is this test's.
+    #[track_caller]
+    pub fn with_live_project() -> Arc<Self> {
+        Self::take(&[With::LiveProject])
     }
 
     /// Waits until no other small project is at work.
@@ -40,7 +47,7 @@ impl Turn {
     #[track_caller]
     pub fn alone() -> Arc<Self> {
         // In this order always: no two tests wait for each other.
-        Self::take(&[With::Application, With::SmallProjects])
+        Self::take(&[With::Application, With::LiveProject, With::SmallProjects])
     }
 
     #[track_caller]

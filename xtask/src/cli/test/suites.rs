@@ -413,9 +413,45 @@ pub const SUITES: &[Suite] = &[
         needs: Needs::Cluster,
         counted: true,
         tools: SYSTEM,
-        command: &["cargo", "test", "--workspace", "--test", "system", "--", "--test-threads=1", "dev::"],
+        command: &[
+            "cargo",
+            "test",
+            "--workspace",
+            "--test",
+            "system",
+            "--",
+            "--test-threads=1",
+            "--skip=dev::isolated::",
+            "--skip=dev::leaving::",
+            "--skip=dev::logs::",
+            "--skip=dev::others::",
+            "dev::",
+        ],
         inputs: ALL,
         lane: Some("application"),
+        after: PACKAGES,
+    },
+    Suite {
+        name: "dev beside others",
+        budget: minutes(15),
+        needs: Needs::Cluster,
+        counted: true,
+        tools: SYSTEM,
+        command: &[
+            "cargo",
+            "test",
+            "--workspace",
+            "--test",
+            "system",
+            "--",
+            "--test-threads=1",
+            "dev::isolated::",
+            "dev::leaving::",
+            "dev::logs::",
+            "dev::others::",
+        ],
+        inputs: ALL,
+        lane: Some("small projects"),
         after: PACKAGES,
     },
     Suite {
@@ -485,9 +521,13 @@ mod tests {
             let words = suite.command.iter().skip_while(|word| **word != "--test-threads=1").skip(1);
             words.copied().collect::<Vec<_>>()
         };
-        let (application, dev, others) = (of("application"), of("dev loop"), of("system"));
-        let taken = application.iter().chain(&dev).map(|folder| format!("--skip={folder}")).collect::<Vec<_>>();
-        assert_eq!(others, taken.iter().collect::<Vec<_>>(), "what `system` skips is in the others");
+        let skips = |words: &[&str]| words.iter().map(|word| format!("--skip={word}")).collect::<Vec<_>>();
+        let dev = ["dev::"];
+        let taken = [&of("application")[..], &dev].concat();
+        assert_eq!(of("system"), skips(&taken), "what `system` skips is in the others");
+        let mut others = skips(&of("dev beside others"));
+        others.push(dev.concat());
+        assert_eq!(of("dev loop"), others, "what `dev loop` skips is in the other");
     }
 
     #[test]
