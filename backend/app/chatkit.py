@@ -1,6 +1,6 @@
 """ChatKit's own protocol over the same conversations, assistant and tools.
 
-Importing this costs as much as the agents' SDK: `app.assistant` does it beside the start.
+Importing this costs as much as the agents' SDK: `app.assistant` does it after the start.
 """
 
 from collections.abc import AsyncIterator, Callable

@@ -3,7 +3,7 @@
 No tool takes a user. Who it acts for is said by whoever authenticated the request, through
 `acting_as`; without that a tool refuses. One that acts for an answer refuses when that answer was
 stopped. This module knows nothing of credentials, and importing it costs about a second:
-`app.assistant` does it beside the start.
+`app.assistant` does it after the start.
 """
 
 import logging

@@ -270,23 +270,18 @@ async fn one(suite: &Suite, ground: &Ground<'_>, show: &Show<'_>, deadline: Dura
 
 fn command(suite: &Suite, ground: &Ground<'_>) -> process::Command {
     let (program, arguments) = suite.command.split_first().unwrap_or((&"", &[]));
-    let compiled = ground.compiled.as_deref();
-    let settings = compiled.filter(|_| *program == "cargo").and_then(|folder| reuse(arguments.first()?, folder));
-    let (first, others) = arguments.split_at(arguments.len().min(1));
-    let command = process::Command::new(*program).args(first).args(settings.into_iter().flatten()).args(others);
-    let command = command.cwd(ground.root);
+    let (subcommand, others) = arguments.split_at(arguments.len().min(1));
+    let compiles = *program == "cargo" && matches!(subcommand, ["test" | "clippy"]);
+    // What is compiled already is found there. By arguments, which what tests run does not inherit.
+    let folder = ground.compiled.as_ref().filter(|_| compiles).and_then(|folder| folder.to_str());
+    let setting = folder.map(|folder| format!("build.build-dir = {}", toml::Value::from(folder)));
+    let settings = setting.into_iter().flat_map(|setting| ["--config".to_owned(), setting]);
+    let command = process::Command::new(*program).args(subcommand).args(settings).args(others).cwd(ground.root);
     let variables = suite_tools::variables(suite.tools, &ground.found);
     let command = variables.into_iter().fold(command, |command, (name, value)| command.env(name, value));
     let context = ground.context.as_ref().map(|context| (bed::CONTEXT, context.as_str()));
     let soak = ground.soak.then_some((SOAK, "1"));
     context.into_iter().chain(soak).fold(command, |command, (name, value)| command.env(name, value))
-}
-
-/// Arguments by which cargo's `subcommand` keeps what it compiles on the way in `folder`, and finds there what is compiled
-/// already; `None` where it compiles nothing. Arguments, because what tests run shall not inherit them.
-fn reuse(subcommand: &str, folder: &Path) -> Option<[String; 2]> {
-    let folder = toml::Value::from(folder.to_str()?);
-    ["test", "clippy"].contains(&subcommand).then(|| ["--config".to_owned(), format!("build.build-dir = {folder}")])
 }
 
 /// The numbers in a test runner's closing line: `test result: ok. 9 passed; 0 failed; …`, `== 12 passed, 1 failed ==`,
@@ -307,7 +302,7 @@ fn counts(line: &str) -> (u64, u64) {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
     use std::process::ExitCode;
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
@@ -315,7 +310,7 @@ mod tests {
     use engine::files::Gatherer;
     use tokio_util::sync::CancellationToken;
 
-    use super::{Ended, Ground, Voices, all, counts, one, reuse};
+    use super::{Ended, Ground, Voices, all, command, counts, one};
     use crate::cli::test::closing::verdict;
     use crate::cli::test::freshness::Freshness;
     use crate::cli::test::suites::{Inputs, Needs, Suite};
@@ -410,13 +405,19 @@ mod tests {
     }
 
     #[test]
-    fn what_compiles_finds_what_is_compiled_already() {
-        let told = |subcommand| reuse(subcommand, Path::new("/the \"target\"/tool"));
-        assert_eq!(told("fmt"), None);
-        let [flag, setting] = told("test").unwrap();
-        assert_eq!(flag, "--config");
-        let setting: toml::Table = setting.parse().unwrap();
-        assert_eq!(setting["build"]["build-dir"].as_str(), Some("/the \"target\"/tool"));
+    fn what_compiles_looks_where_the_tool_was_compiled() {
+        const SETTING: &str = "--config 'build.build-dir = \"/the target/tool\"'";
+        let checkout = Checkout::new();
+        let line = |words: &'static [&'static str], compiled: Option<&str>| {
+            let ground = Ground { compiled: compiled.map(PathBuf::from), ..checkout.ground() };
+            command(&suite(true, words), &ground).line()
+        };
+        let there = Some("/the target/tool");
+        assert_eq!(line(&["cargo", "test", "--lib"], there), format!("cargo test {SETTING} --lib"));
+        assert_eq!(line(&["cargo", "clippy"], there), format!("cargo clippy {SETTING}"));
+        assert_eq!(line(&["cargo", "fmt", "--check"], there), "cargo fmt --check");
+        assert_eq!(line(&["pnpm", "test"], there), "pnpm test");
+        assert_eq!(line(&["cargo", "test", "--lib"], None), "cargo test --lib");
     }
 
     #[tokio::test]

@@ -123,6 +123,13 @@ const LOANS: &str = "dayzero::node::loan::engine_tests";
 /// ... and with the tests' cluster.
 const LEFTOVERS: &str = "cli::test::bed::leftovers::cluster_tests";
 
+/// The command of tests of the whole program, one after the other: those that the words pick.
+macro_rules! system_tests {
+    ($($word:literal),*) => {
+        &["cargo", "test", "--workspace", "--test", "system", "--", "--test-threads=1", $($word),*]
+    };
+}
+
 const fn minutes(number: u64) -> Duration {
     Duration::from_secs(60 * number)
 }
@@ -381,17 +388,7 @@ pub const SUITES: &[Suite] = &[
         needs: Needs::Cluster,
         counted: true,
         tools: SYSTEM,
-        command: &[
-            "cargo",
-            "test",
-            "--workspace",
-            "--test",
-            "system",
-            "--",
-            "--test-threads=1",
-            "--skip=application::",
-            "--skip=dev::",
-        ],
+        command: system_tests!["--skip=application::", "--skip=dev::"],
         inputs: ALL,
         lane: Some("small projects"),
         after: PACKAGES,
@@ -402,7 +399,7 @@ pub const SUITES: &[Suite] = &[
         needs: Needs::Cluster,
         counted: true,
         tools: SYSTEM,
-        command: &["cargo", "test", "--workspace", "--test", "system", "--", "--test-threads=1", "application::"],
+        command: system_tests!["application::"],
         inputs: ALL,
         lane: Some("application"),
         after: PACKAGES,
@@ -413,18 +410,7 @@ pub const SUITES: &[Suite] = &[
         needs: Needs::Cluster,
         counted: true,
         tools: SYSTEM,
-        command: &[
-            "cargo",
-            "test",
-            "--workspace",
-            "--test",
-            "system",
-            "--",
-            "--test-threads=1",
-            "--skip=dev::isolated::",
-            "--skip=dev::others::",
-            "dev::",
-        ],
+        command: system_tests!["--skip=dev::isolated::", "--skip=dev::others::", "dev::"],
         inputs: ALL,
         lane: Some("application"),
         after: PACKAGES,
@@ -435,17 +421,7 @@ pub const SUITES: &[Suite] = &[
         needs: Needs::Cluster,
         counted: true,
         tools: SYSTEM,
-        command: &[
-            "cargo",
-            "test",
-            "--workspace",
-            "--test",
-            "system",
-            "--",
-            "--test-threads=1",
-            "dev::isolated::",
-            "dev::others::",
-        ],
+        command: system_tests!["dev::isolated::", "dev::others::"],
         inputs: ALL,
         lane: Some("small projects"),
         after: PACKAGES,
@@ -456,17 +432,7 @@ pub const SUITES: &[Suite] = &[
         needs: Needs::Cluster,
         counted: true,
         tools: CLUSTER,
-        command: &[
-            "cargo",
-            "test",
-            "--workspace",
-            "--test",
-            "system",
-            "--",
-            "--ignored",
-            "--test-threads=1",
-            "cluster_gone",
-        ],
+        command: system_tests!["--ignored", "cluster_gone"],
         inputs: ALL,
         ..ALONE
     },
@@ -476,7 +442,7 @@ pub const SUITES: &[Suite] = &[
         needs: Needs::Time,
         counted: true,
         tools: CLUSTER,
-        command: &["cargo", "test", "--workspace", "--test", "system", "--", "--ignored", "--test-threads=1", "dev::"],
+        command: system_tests!["--ignored", "dev::"],
         inputs: ALL,
         after: PACKAGES,
         ..ALONE
@@ -530,8 +496,10 @@ mod tests {
     fn every_file_of_tests_is_in_a_suite() {
         let package = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut there = BTreeSet::from(["system".to_owned()]);
-        for member in ["", "engine", "buildkit", "launcher"] {
-            let Ok(found) = fs::read_dir(package.join(member).join("tests")) else { continue };
+        let inner = fs::read_dir(package).unwrap().map(|entry| entry.unwrap().path());
+        let members = inner.filter(|folder| folder.join("Cargo.toml").is_file()).chain([package.to_owned()]);
+        for member in members {
+            let Ok(found) = fs::read_dir(member.join("tests")) else { continue };
             let paths = found.map(|entry| entry.unwrap().path());
             let tests = paths
                 .filter(|path| path.extension().is_some_and(|kind| kind == "rs") || path.join("main.rs").is_file());

@@ -202,7 +202,11 @@ pub async fn remove(client: &Client, namespace: &str, project: &str) -> Result<b
     Ok(true)
 }
 
-async fn delete(client: &Client, namespace: &str, uid: &str) -> Result<(), Failure> {
+/// Has the namespace of that name and uid removed, with all that is in it, whoever made it; waits for nothing.
+///
+/// # Errors
+/// When the API server refuses it.
+pub async fn delete(client: &Client, namespace: &str, uid: &str) -> Result<(), Failure> {
     let this = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
     let api: Api<Namespace> = Api::all(client.clone());
     match api.delete(namespace, &DeleteParams::default().preconditions(this)).await {

@@ -3,7 +3,7 @@
 
 use engine::failure::Failure;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{DeleteParams, ListParams};
+use kube::api::ListParams;
 use kube::{Api, Client};
 
 use crate::report::style::{WARNING, verb};
@@ -26,23 +26,17 @@ pub async fn remove(
     is_one: impl Fn(&str) -> bool,
     show: &(dyn Fn(&str) + Sync),
 ) -> Result<(), Failure> {
-    let api: Api<Namespace> = Api::all(client.clone());
-    let found = api.list_metadata(&ListParams::default()).await;
+    let found = Api::<Namespace>::all(client.clone()).list_metadata(&ListParams::default()).await;
     let found = found.map_err(|found| error::failed("list the namespaces of the tests' cluster", &found))?;
-    let names = found.items.into_iter().filter_map(|namespace| namespace.metadata.name);
-    let names: Vec<String> = names.filter(|name| is_one(name)).collect();
+    let found = found.items.into_iter().filter_map(|namespace| namespace.metadata.name.zip(namespace.metadata.uid));
+    let (names, uids): (Vec<String>, Vec<String>) = found.filter(|(name, _)| is_one(name)).unzip();
     if names.is_empty() {
         return Ok(());
     }
     let (verb, list) = (verb(WARNING, "Removing"), names.join(", "));
     show(&format!("{verb}what a run that did not end has left in the tests' cluster: {list}"));
-    for name in &names {
-        match api.delete(name, &DeleteParams::default()).await {
-            Err(found) if !error::is_missing(&found) => {
-                return Err(error::failed(&format!("remove the namespace {name}"), &found));
-            }
-            _ => {}
-        }
+    for (name, uid) in names.iter().zip(&uids) {
+        namespaces::delete(client, name, uid).await?;
     }
     for name in &names {
         namespaces::until_free(client, name, |_| {}).await?;
